@@ -1,0 +1,165 @@
+/**
+ * The engine interface: what makes a school's manifests so. Shaped after Kubernetes, so that the three engines
+ * (`kubernetes`, `containers`, `simulated`) pass one contract suite. An engine knows manifests, never tenants or the store.
+ */
+
+/** A Kubernetes object as rendered from charts/tenant; checked by render/ before it gets here. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
+export interface ObjectRef {
+  readonly kind: string;
+  readonly name: string;
+}
+
+/** `sha256:<hex>` over the canonical JSON of a manifest. Equal hashes mean equal desire. */
+export type ManifestHash = string;
+
+export const WORKLOAD_STATES = ["Ready", "Starting", "Failing", "Stopped", "Missing"] as const;
+export type WorkloadState = (typeof WORKLOAD_STATES)[number];
+
+/** One Deployment or StatefulSet as it is. */
+export interface WorkloadObservation {
+  readonly ref: ObjectRef;
+  readonly state: WorkloadState;
+  /** Reason constant of control-plane/tenant.ts, e.g. ContainerCrashing. */
+  readonly reason: string;
+  readonly message: string;
+  /** Hash of the manifest that the running pods were made from; undefined while nothing runs. */
+  readonly runningHash: ManifestHash | undefined;
+  readonly restarts: number;
+}
+
+export interface VolumeObservation {
+  readonly name: string;
+  readonly capacityBytes: number;
+  /** Undefined while the volume is locked (no pod uses it). */
+  readonly usedBytes: number | undefined;
+  readonly locked: boolean;
+}
+
+/** Where a Service can be reached from the gateway, if it has a ready endpoint. */
+export interface EndpointObservation {
+  readonly service: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Everything an engine knows of a namespace. An absent namespace yields `exists: false` and empty lists. */
+export interface Observation {
+  readonly namespace: string;
+  readonly exists: boolean;
+  /** Objects applied earlier that are still whole; an object whose substance was lost (a rule, a network, a mount, a secret file) is absent. */
+  readonly objects: ReadonlyArray<ObjectRef & { readonly hash: ManifestHash }>;
+  readonly workloads: readonly WorkloadObservation[];
+  readonly volumes: readonly VolumeObservation[];
+  readonly endpoints: readonly EndpointObservation[];
+}
+
+export interface ApplyOptions {
+  readonly signal?: AbortSignal;
+  /** Reports what is being done, for progress. */
+  readonly onProgress?: (message: string) => void;
+}
+
+/** A one-off pod (manifest of kind Job, one container) with JSON in and out. */
+export interface JobRun {
+  readonly manifest: Manifest;
+  /** JSON document the container finds at /run/job/input.json. May hold secrets: never logged, gone with the job. */
+  readonly input: unknown;
+  /** Milliseconds after which the job is killed and reported as failed. */
+  readonly deadline: number;
+  readonly signal?: AbortSignal;
+  /** Each line the job writes to standard error, for progress and logs. */
+  readonly onLog?: (line: string) => void;
+}
+
+export interface JobResult {
+  readonly exitCode: number;
+  /** The JSON that the job wrote to standard output, undefined if it wrote none. */
+  readonly output: unknown;
+  /** Last lines of standard error, for messages. */
+  readonly logTail: readonly string[];
+}
+
+export interface Finding {
+  /** Stable identifier of the check, e.g. "loop-devices". */
+  readonly check: string;
+  readonly ok: boolean;
+  readonly message: string;
+  /** What to do about it when not ok. */
+  readonly remedy?: string;
+}
+
+export interface LogOptions {
+  /** Lines from the end. */
+  readonly tail?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A wake-up: something in this namespace may have changed. Carries no data on purpose; the receiver observes. */
+export interface Wakeup {
+  readonly namespace: string;
+}
+
+/** How an engine fails. `retryable` failures are tried again with backoff; others need a person. */
+export class EngineError extends Error {
+  readonly reason: string;
+  readonly retryable: boolean;
+  constructor(reason: string, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.name = "EngineError";
+    this.reason = reason;
+    this.retryable = options.retryable ?? true;
+  }
+}
+
+export interface Engine {
+  readonly name: "containers" | "kubernetes" | "simulated";
+
+  /** What is missing on this host or cluster before a school can live here. */
+  preflight(): Promise<readonly Finding[]>;
+
+  /** Reads a namespace as it is. Never changes anything. */
+  observe(namespace: string): Promise<Observation>;
+
+  /** Namespaces this engine holds anything of. */
+  list(): Promise<readonly string[]>;
+
+  /**
+   * Makes the given objects so and returns when they are in place (not when workloads are ready).
+   * Idempotent; applying an unchanged object costs no write. Refuses unknown kinds and fields by name before any effect.
+   * A workload with `replicas: 0` is stopped; a volume that no pod uses is locked.
+   */
+  apply(namespace: string, objects: readonly Manifest[], options?: ApplyOptions): Promise<void>;
+
+  /** Waits until a workload is ready; rejects with EngineError when the deadline (milliseconds) passes, naming the reason. */
+  awaitReady(namespace: string, workload: ObjectRef, deadline: number, signal?: AbortSignal): Promise<void>;
+
+  /** Removes objects (workloads before what they use); absent objects are fine. Removing the Namespace removes everything in it. */
+  remove(namespace: string, objects: readonly ObjectRef[], options?: ApplyOptions): Promise<void>;
+
+  /** Runs a job to its end. A job of the same name left by a dead caller is removed first. Leaves nothing behind. */
+  run(namespace: string, job: JobRun): Promise<JobResult>;
+
+  /** Lines of a workload's newest pod. */
+  logs(namespace: string, workload: ObjectRef, options?: LogOptions): Promise<readonly string[]>;
+
+  /** Restarts a workload's pods. */
+  restart(namespace: string, workload: ObjectRef): Promise<void>;
+
+  /** Wake-ups until the signal aborts. Missed ones are made up for by a resync of the caller. */
+  watch(signal: AbortSignal): AsyncIterable<Wakeup>;
+
+  /** Ends probes and connections; running schools go on. */
+  close(): Promise<void>;
+}

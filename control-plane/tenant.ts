@@ -1,0 +1,175 @@
+/**
+ * The vocabulary: what a tenant (a school's instance) is, wants and reports. Imports nothing local, so that every layer can use it.
+ * Conventions follow the Kubernetes API: spec with generation, status with observedGeneration and conditions.
+ */
+
+/** Sizes of a school. Quantities are Kubernetes quantities ("512Mi", "500m"). */
+export interface PlanLimits {
+  readonly storage: string;
+  readonly database: { readonly cpu: string; readonly memory: string };
+  readonly app: { readonly cpu: string; readonly memory: string };
+}
+
+export const PLANS = ["small", "medium", "large"] as const;
+export type PlanName = (typeof PLANS)[number];
+
+/** Limits of each plan. Storage is a hard quota of the school's encrypted volume. */
+export const PLAN_LIMITS: Readonly<Record<PlanName, PlanLimits>> = {
+  small: { storage: "5Gi", database: { cpu: "500m", memory: "384Mi" }, app: { cpu: "500m", memory: "384Mi" } },
+  medium: { storage: "20Gi", database: { cpu: "1", memory: "768Mi" }, app: { cpu: "1", memory: "512Mi" } },
+  large: { storage: "100Gi", database: { cpu: "2", memory: "2Gi" }, app: { cpu: "2", memory: "1Gi" } },
+};
+
+/** R8: a school is either under contract or a demo that expires. */
+export type Terms =
+  | { readonly kind: "contract"; readonly reference: string }
+  | { readonly kind: "demo"; readonly expiresAt: string };
+
+/** R9: version of the signed data processing agreement (AVV) and individual clauses. */
+export interface Agreement {
+  readonly version: string;
+  readonly clauses: readonly string[];
+}
+
+/** First administrator of the school, created once. */
+export interface FirstAdministrator {
+  readonly firstName: string;
+  readonly lastName: string;
+  readonly email: string;
+  /** JWK (OKP, X25519) the one-time password is sealed to by the school itself; the platform never sees it in clear. */
+  readonly recipient?: Readonly<Record<string, string>>;
+}
+
+/** What an operator wants. */
+export interface TenantSpec {
+  readonly displayName: string;
+  readonly terms: Terms;
+  readonly agreement?: Agreement;
+  readonly plan: PlanName;
+  /** Storage of the school if it differs from its plan's, e.g. "30Gi". Grows only. */
+  readonly storage?: string;
+  readonly suspended: boolean;
+  readonly administrator: FirstAdministrator;
+  readonly backup: { readonly enabled: boolean };
+  /** Two-letter country the school's data must stay in (R62). */
+  readonly country: string;
+}
+
+export type ConditionStatus = "True" | "False" | "Unknown";
+
+export const CONDITION_TYPES = [
+  "Ready",
+  "VolumeReady",
+  "DatabaseReady",
+  "AppReady",
+  "CertificateReady",
+  "RouteReady",
+  "BackupRecent",
+  "BackupVerified",
+] as const;
+export type ConditionType = (typeof CONDITION_TYPES)[number];
+
+/** Reasons are constants: they flow unchanged from the check that found them to API, command line and dashboard. */
+export const REASONS = {
+  AsDesired: "AsDesired",
+  Provisioning: "Provisioning",
+  Updating: "Updating",
+  Suspended: "Suspended",
+  SoftDeleted: "SoftDeleted",
+  Purging: "Purging",
+  ContainerStarting: "ContainerStarting",
+  ContainerCrashing: "ContainerCrashing",
+  ContainerMissing: "ContainerMissing",
+  ImageMissing: "ImageMissing",
+  ProbeFailing: "ProbeFailing",
+  VolumeMissing: "VolumeMissing",
+  VolumeLocked: "VolumeLocked",
+  VolumeFull: "VolumeFull",
+  CertificateMissing: "CertificateMissing",
+  CertificateExpiring: "CertificateExpiring",
+  CertificateExpired: "CertificateExpired",
+  IssuerFailing: "IssuerFailing",
+  NotRouted: "NotRouted",
+  NoBackupYet: "NoBackupYet",
+  BackupTooOld: "BackupTooOld",
+  BackupFailed: "BackupFailed",
+  BackupDisabled: "BackupDisabled",
+  NotVerifiedYet: "NotVerifiedYet",
+  VerificationFailed: "VerificationFailed",
+  ClockJumped: "ClockJumped",
+  StepFailed: "StepFailed",
+  EngineUnavailable: "EngineUnavailable",
+  Restoring: "Restoring",
+  DemoExpired: "DemoExpired",
+} as const;
+export type Reason = (typeof REASONS)[keyof typeof REASONS];
+
+export interface Condition {
+  readonly type: ConditionType;
+  readonly status: ConditionStatus;
+  readonly reason: Reason;
+  readonly message: string;
+  /** RFC 3339. */
+  readonly lastTransitionTime: string;
+}
+
+export const PHASES = [
+  "Pending",
+  "Provisioning",
+  "Ready",
+  "Degraded",
+  "Suspended",
+  "Deleted",
+  "Purging",
+  "Failed",
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** One executed step with its duration, as shown by `tenant create`. */
+export interface StepReport {
+  readonly name: string;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly milliseconds: number;
+}
+
+export interface TenantStatus {
+  readonly observedGeneration: number;
+  readonly phase: Phase;
+  readonly conditions: readonly Condition[];
+  /** Steps of the newest attempt that changed something. */
+  readonly steps: readonly StepReport[];
+  /** Set once the school has created its first administrator. */
+  readonly administrator?: { readonly username: string; readonly sealedPassword?: string };
+  readonly volume?: { readonly usedBytes: number; readonly capacityBytes: number };
+  readonly certificate?: {
+    readonly notBefore: string;
+    readonly notAfter: string;
+    readonly renewAt: string;
+    readonly issuer: string;
+    readonly serial: string;
+  };
+  readonly backup?: { readonly newest?: string; readonly verifiedAt?: string; readonly next?: string };
+}
+
+export interface Tenant {
+  /** Distinguishes two schools that had the same slug one after the other: keys and backups are bound to it. */
+  readonly uid: string;
+  readonly slug: string;
+  readonly generation: number;
+  readonly spec: TenantSpec;
+  readonly status: TenantStatus;
+  readonly createdAt: string;
+  /** Soft deletion: when it was asked for and when the purge begins. */
+  readonly deletion?: { readonly requestedAt: string; readonly purgeAfter: string };
+}
+
+/** Namespace of a school, in every engine. */
+export function namespaceOf(slug: string): string {
+  return `school-${slug}`;
+}
+
+/** Host name of a school under the platform's domain. */
+export function hostOf(slug: string, domain: string): string {
+  return `${slug}.${domain}`;
+}
