@@ -1,0 +1,100 @@
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { parseAllDocuments } from "yaml";
+import { z } from "zod";
+import type { Manifest } from "../engine/engine.ts";
+import { schemaProblems } from "./schema.ts";
+import { compileTemplate, type Template } from "./template.ts";
+import { type JobValues, type TenantValues, templateContext } from "./values.ts";
+
+/** The order in which a namespace comes to be: what others refer to comes first. */
+const KIND_ORDER: readonly string[] = [
+  "Namespace",
+  "ServiceAccount",
+  "ResourceQuota",
+  "LimitRange",
+  "NetworkPolicy",
+  "Secret",
+  "PersistentVolumeClaim",
+  "Service",
+  "StatefulSet",
+  "Deployment",
+  "Ingress",
+];
+
+/** RFC 1123 label: the form of every object name in the chart. */
+const objectName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/);
+
+const shape = z.looseObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: z.looseObject({ name: objectName, namespace: objectName.optional() }),
+});
+
+export type JobTemplate = "admin" | "backup" | "probe";
+
+export interface Chart {
+  /** All objects of a school, in the order of KIND_ORDER. Throws when anything is unknown, malformed or misplaced. */
+  renderTenant(values: TenantValues): readonly Manifest[];
+  /** A one-off Job in the school's namespace. */
+  renderJob(template: JobTemplate, values: TenantValues, job: JobValues): Manifest;
+}
+
+function parseManifest(name: string, text: string, namespace: string): Manifest | undefined {
+  const documents = parseAllDocuments(text, { strict: true, uniqueKeys: true, merge: false });
+  if (documents.length === 0) return undefined;
+  const [document, ...rest] = documents;
+  if (document === undefined || rest.length > 0)
+    throw new Error(`${name}: one object a file, found ${documents.length}`);
+  const problem = document.errors[0] ?? document.warnings[0];
+  if (problem !== undefined) throw new Error(`${name}: ${problem.message}`);
+  const value: unknown = document.toJS();
+  if (value === null) return undefined;
+  const problems = schemaProblems(value);
+  if (problems.length > 0) throw new Error(`${name}: ${problems.join("; ")}`);
+  const manifest = shape.parse(value);
+  const home = manifest.kind === "Namespace" ? manifest.metadata.name : manifest.metadata.namespace;
+  if (home !== namespace) throw new Error(`${name}: belongs to ${String(home)}, not to ${namespace}`);
+  return manifest as Manifest;
+}
+
+function loadTemplates(directory: string): ReadonlyMap<string, Template> {
+  const files = readdirSync(directory).filter((file) => file.endsWith(".yaml.hbs"));
+  return new Map(
+    files.sort().map((file) => [file, compileTemplate(file, readFileSync(path.join(directory, file), "utf8"))]),
+  );
+}
+
+function kindRank(kind: string): number {
+  const rank = KIND_ORDER.indexOf(kind);
+  if (rank < 0) throw new Error(`${kind}: a school has no such object`);
+  return rank;
+}
+
+/**
+ * Loads charts/tenant from a directory and compiles it.
+ * @param directory path of `charts/tenant`
+ */
+export function loadChart(directory: string): Chart {
+  const objects = loadTemplates(directory);
+  const jobs = loadTemplates(path.join(directory, "jobs"));
+  return {
+    renderTenant(values) {
+      const context = templateContext(values);
+      const manifests = [...objects].flatMap(([name, template]) => {
+        const manifest = parseManifest(name, template(context), values.namespace);
+        return manifest === undefined ? [] : [manifest];
+      });
+      return manifests.sort(
+        (a, b) => kindRank(a.kind) - kindRank(b.kind) || (a.metadata.name < b.metadata.name ? -1 : 1),
+      );
+    },
+    renderJob(templateName, values, job) {
+      const template = jobs.get(`${templateName}.yaml.hbs`);
+      if (template === undefined) throw new Error(`no job template ${templateName}`);
+      const manifest = parseManifest(templateName, template(templateContext(values, job)), values.namespace);
+      if (manifest === undefined) throw new Error(`${templateName}: empty`);
+      return manifest;
+    },
+  };
+}

@@ -1,0 +1,146 @@
+import type { PlanLimits } from "../tenant.ts";
+import type { TemplateValue } from "./template.ts";
+
+/** Keys and passwords of a school by purpose, each as base64 of its bytes (the form Kubernetes' Secrets have). Absent while suspended. */
+export interface SecretValues {
+  readonly databaseSuperuser: string;
+  readonly databaseOwner: string;
+  readonly databaseApp: string;
+  readonly databaseBackup: string;
+  readonly appFieldKey: string;
+  readonly appSessionKey: string;
+  readonly volumeKey: string;
+  readonly repositoryPassword: string;
+  readonly repositoryUrl: string;
+  /** Lines `NAME=value` for restic (credentials of S3 or REST repositories); empty for a local one. */
+  readonly repositoryEnvironment: string;
+}
+
+/** Everything the chart may mention. Nothing else reaches a template. */
+export interface TenantValues {
+  readonly slug: string;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly displayName: string;
+  readonly demo: boolean;
+  readonly country: string;
+  readonly url: string;
+  readonly hosts: readonly string[];
+  /** 0 while suspended. */
+  readonly replicas: 0 | 1;
+  readonly plan: PlanLimits;
+  readonly images: { readonly app: string; readonly postgres: string };
+  readonly secrets: SecretValues | undefined;
+  /** PEM chain and key, each as base64. */
+  readonly certificate: { readonly chain: string; readonly key: string } | undefined;
+  readonly storage: { readonly className: string; readonly size: string };
+  readonly backup: { readonly local: boolean; readonly className: string; readonly size: string };
+  readonly network: {
+    readonly ingressClass: string;
+    /** NetworkPolicyPeer objects that the gateway is. */
+    readonly gatewayPeers: TemplateValue;
+    /** Where a backup repository outside the namespace is reached. */
+    readonly repositoryPeers: ReadonlyArray<{ readonly peers: TemplateValue; readonly port: number }>;
+  };
+}
+
+/** One-off work in the namespace. */
+export interface JobValues {
+  readonly name: string;
+  readonly command: string;
+  readonly deadlineSeconds: number;
+  /** Whether the job gets the database superuser's password (restore only). */
+  readonly superuser: boolean;
+}
+
+/** uid, gid and fsGroup of every pod that mounts the volume: one identity, so that nobody's ownership changes. */
+export const POD_UID = 10001;
+
+const POD = {
+  securityContext: {
+    runAsNonRoot: true,
+    runAsUser: POD_UID,
+    runAsGroup: POD_UID,
+    fsGroup: POD_UID,
+    fsGroupChangePolicy: "OnRootMismatch",
+    seccompProfile: { type: "RuntimeDefault" },
+  },
+  containerSecurityContext: {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    runAsNonRoot: true,
+    capabilities: { drop: ["ALL"] },
+    seccompProfile: { type: "RuntimeDefault" },
+  },
+  // The volume is ReadWriteOnce: all pods that mount it must share a node. A pod matches itself, so the first one schedules.
+  affinity: {
+    podAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: [
+        { labelSelector: { matchLabels: { "classmind.de/volume": "data" } }, topologyKey: "kubernetes.io/hostname" },
+      ],
+    },
+  },
+} as const;
+
+const MEBI = 1024 * 1024;
+const UNITS: Readonly<Record<string, number>> = { Ki: 1024, Mi: MEBI, Gi: 1024 * MEBI, Ti: MEBI * MEBI, "": 1 };
+
+/** Bytes of a Kubernetes quantity with a binary suffix, e.g. "5Gi". */
+export function quantityToBytes(quantity: string): number {
+  const match = /^(\d+)(Ki|Mi|Gi|Ti)?$/.exec(quantity);
+  const unit = UNITS[match?.[2] ?? ""];
+  if (match === null || unit === undefined) throw new Error(`not a quantity: ${quantity}`);
+  return Number(match[1]) * unit;
+}
+
+/** Millicores of a CPU quantity, e.g. "500m" or "2". */
+export function cpuToMillis(quantity: string): number {
+  const match = /^(\d+)(m)?$/.exec(quantity);
+  if (match === null) throw new Error(`not a CPU quantity: ${quantity}`);
+  return match[2] === "m" ? Number(match[1]) : Number(match[1]) * 1000;
+}
+
+/** The namespace's totals: database, two app pods (surge), one job, in Kubernetes quantities. */
+function quotaOf(values: TenantValues): { cpu: string; memory: string; storage: string } {
+  const { database, app } = values.plan;
+  const cpu = cpuToMillis(database.cpu) + 2 * cpuToMillis(app.cpu) + 1000;
+  const memory = quantityToBytes(database.memory) + 2 * quantityToBytes(app.memory) + 768 * MEBI;
+  const storage =
+    quantityToBytes(values.storage.size) + (values.backup.local ? quantityToBytes(values.backup.size) : 0);
+  return { cpu: `${cpu}m`, memory: `${Math.ceil(memory / MEBI)}Mi`, storage: `${Math.ceil(storage / MEBI)}Mi` };
+}
+
+/** PostgreSQL's shared_buffers: small, as most schools idle most of the day; grows with the plan. */
+function sharedBuffers(plan: PlanLimits): string {
+  return `${Math.max(16, Math.floor(quantityToBytes(plan.database.memory) / MEBI / 16))}MB`;
+}
+
+/** The context of a template: the values plus what follows from them. */
+export function templateContext(values: TenantValues, job?: JobValues): { readonly [key: string]: TemplateValue } {
+  return {
+    ...values,
+    demo: String(values.demo),
+    images: { ...values.images },
+    plan: { storage: values.plan.storage, database: { ...values.plan.database }, app: { ...values.plan.app } },
+    secrets: values.secrets === undefined ? false : { ...values.secrets },
+    certificate: values.certificate === undefined ? false : { ...values.certificate },
+    storage: { ...values.storage },
+    backup: { ...values.backup },
+    network: {
+      ingressClass: values.network.ingressClass,
+      gatewayPeers: values.network.gatewayPeers,
+      repositoryPeers: values.network.repositoryPeers.map((peer) => ({ ...peer })),
+    },
+    pod: POD,
+    quota: quotaOf(values),
+    database: { sharedBuffers: sharedBuffers(values.plan) },
+    labels: {
+      "app.kubernetes.io/name": "classmind",
+      "app.kubernetes.io/part-of": "classmind",
+      "app.kubernetes.io/managed-by": "classmind",
+      "app.kubernetes.io/instance": values.slug,
+      "classmind.de/tenant": values.slug,
+    },
+    ...(job === undefined ? {} : { job: { ...job, inputSecret: `${job.name}-input` } }),
+  };
+}

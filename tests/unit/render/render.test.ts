@@ -1,0 +1,96 @@
+import path from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { hashManifest } from "../../../control-plane/render/hash.ts";
+import { loadChart } from "../../../control-plane/render/render.ts";
+import { schemaProblems } from "../../../control-plane/render/schema.ts";
+import { compileTemplate } from "../../../control-plane/render/template.ts";
+import { tenantValues } from "../../fixtures/tenant-values.ts";
+
+const chart = loadChart(path.join(import.meta.dirname, "../../../charts/tenant"));
+
+describe("the manifests of a school", () => {
+  it("are those on record for a school that runs", async () => {
+    const manifests = chart.renderTenant(tenantValues());
+    await expect(`${JSON.stringify(manifests, null, 2)}\n`).toMatchFileSnapshot("../../golden/school-running.json");
+  });
+
+  it("are those on record for a suspended school: no secret, no certificate, no pod", async () => {
+    const manifests = chart.renderTenant(tenantValues({ replicas: 0, secrets: undefined, certificate: undefined }));
+    expect(manifests.filter((manifest) => manifest.kind === "Secret")).toEqual([]);
+    await expect(`${JSON.stringify(manifests, null, 2)}\n`).toMatchFileSnapshot("../../golden/school-suspended.json");
+  });
+
+  it.each(["admin", "backup", "probe"] as const)("include the job %s as on record", async (template) => {
+    const job = { name: `${template}-1`, command: "create", deadlineSeconds: 60, superuser: template === "backup" };
+    const manifest = chart.renderJob(template, tenantValues(), job);
+    await expect(`${JSON.stringify(manifest, null, 2)}\n`).toMatchFileSnapshot(`../../golden/job-${template}.json`);
+  });
+
+  it("have no repository volume when backups go elsewhere", () => {
+    const manifests = chart.renderTenant(tenantValues({ backup: { local: false, className: "x", size: "1Gi" } }));
+    expect(manifests.map((manifest) => `${manifest.kind}/${manifest.metadata.name}`)).not.toContain(
+      "PersistentVolumeClaim/repository",
+    );
+  });
+
+  it("keep any display name a plain value: nothing injected, nothing lost", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary" }), (name, other) => {
+        const displayName = `${name}\n---\n"}${other}`;
+        const manifests = chart.renderTenant(tenantValues({ displayName }));
+        expect(manifests).toHaveLength(24);
+        expect(manifests[0]?.metadata.annotations?.["classmind.de/display-name"]).toBe(displayName.toWellFormed());
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("stay in their namespace: an object of another one is refused", () => {
+    expect(() => chart.renderTenant(tenantValues({ namespace: "" }))).toThrow();
+  });
+});
+
+describe("a template", () => {
+  it("is refused when it prints raw, includes a partial or calls an unknown helper", () => {
+    expect(() => compileTemplate("t", "a: {{{x}}}")).toThrow("t: line 1: raw output");
+    expect(() => compileTemplate("t", "a: {{&x}}")).toThrow("raw output");
+    expect(() => compileTemplate("t", "{{> x}}")).toThrow("partials");
+    expect(() => compileTemplate("t", "a: {{upper x}}")).toThrow("unknown helper");
+    expect(() => compileTemplate("t", "{{#with x}}a{{/with}}")).toThrow("only {{#if}} and {{#each}}");
+  });
+
+  it("is refused when a variable is unknown, also inside a condition", () => {
+    expect(() => compileTemplate("t", "a: {{nope}}")({ x: 1 })).toThrow("nope");
+    expect(() => compileTemplate("t", "a: {{x.nope}}")({ x: { y: 1 } })).toThrow("nope");
+    expect(() => compileTemplate("t", "{{#if nope}}a{{/if}}")({ x: 1 })).toThrow("unknown");
+    expect(() => compileTemplate("t", "a: {{json nope}}")({ x: 1 })).toThrow("undefined");
+    expect(() => compileTemplate("t", "a: {{constructor}}")({ x: 1 })).toThrow();
+    expect(() => compileTemplate("t", "a: {{x.__proto__}}")({ x: { y: 1 } })).toThrow();
+  });
+
+  it("prints a false value as JSON and takes it for false in a condition", () => {
+    const template = compileTemplate("t", "a: {{x}}{{#if x}} yes{{else}} no{{/if}}");
+    expect(template({ x: false })).toBe("a: false no");
+    expect(template({ x: "" })).toBe('a: "" no');
+    expect(template({ x: 0 })).toBe("a: 0 no");
+  });
+});
+
+describe("the check against the published types", () => {
+  it("names an unknown field, a wrong type and an unknown kind by path", () => {
+    const deployment = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "x" } };
+    expect(schemaProblems({ ...deployment, spec: { replica: 1 } })).toEqual(["Deployment.spec.replica: no such field"]);
+    expect(schemaProblems({ ...deployment, spec: { replicas: "1" } })).toEqual([
+      "Deployment.spec.replicas: expected number",
+    ]);
+    expect(schemaProblems({ apiVersion: "v1", kind: "Pod" })).toEqual(["v1/Pod: a school has no such object"]);
+  });
+});
+
+describe("the hash of a manifest", () => {
+  it("does not depend on the order of keys and changes with any value", () => {
+    expect(hashManifest({ a: 1, b: { c: 2, d: 3 } })).toBe(hashManifest({ b: { d: 3, c: 2 }, a: 1 }));
+    expect(hashManifest({ a: 1 })).not.toBe(hashManifest({ a: 2 }));
+  });
+});
