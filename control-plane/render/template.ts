@@ -40,7 +40,10 @@ function wrap(value: TemplateValue): unknown {
   if (isScalar(value)) return new JsonText(value);
   if (value === null || value === undefined) return value;
   if (Array.isArray(value)) return value.map(wrap);
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, wrap(inner)]));
+  // Without a prototype, so that `constructor` and `__proto__` are as unknown as any other name.
+  const bare: Record<string, unknown> = Object.create(null);
+  for (const [key, inner] of Object.entries(value)) bare[key] = wrap(inner);
+  return bare;
 }
 
 function unwrap(value: unknown): unknown {
