@@ -36,12 +36,15 @@ function toJson(value: unknown): string {
   });
 }
 
+/** Prototype of every mapping in a context: no names at all, only what Handlebars needs to word its errors. */
+const BARE: object = Object.create(null, { [Symbol.toPrimitive]: { value: () => "the values" } });
+
 function wrap(value: TemplateValue): unknown {
   if (isScalar(value)) return new JsonText(value);
   if (value === null || value === undefined) return value;
   if (Array.isArray(value)) return value.map(wrap);
   // Without a prototype, so that `constructor` and `__proto__` are as unknown as any other name.
-  const bare: Record<string, unknown> = Object.create(null);
+  const bare: Record<string, unknown> = Object.create(BARE);
   for (const [key, inner] of Object.entries(value)) bare[key] = wrap(inner);
   return bare;
 }
