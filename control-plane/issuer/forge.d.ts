@@ -1,0 +1,8 @@
+import type {} from "node-forge";
+
+// Exported by node-forge, absent from its types.
+declare module "node-forge" {
+  namespace pki {
+    function getTBSCertificate(certificate: Certificate): asn1.Asn1;
+  }
+}
