@@ -1,0 +1,153 @@
+import { randomBytes } from "node:crypto";
+import type { Pool } from "pg";
+import type { KeyEncryptionKey } from "./kek.ts";
+import { unwrapKey, wrapKey } from "./wrap.ts";
+
+/**
+ * The keyring: a store of its own (its own database and role), so that wrapped keys never travel in the one-year backups
+ * of the schools or of the control plane. Destroying a school's rows makes each of its backups unreadable.
+ */
+
+/** What a school has keys for. Values are random bytes; passwords are their base64url text. */
+export const KEY_PURPOSES = [
+  "database-superuser",
+  "database-owner",
+  "database-app",
+  "database-backup",
+  "app-field",
+  "app-session",
+  "volume",
+  "repository",
+] as const;
+export type KeyPurpose = (typeof KEY_PURPOSES)[number];
+export type SchoolKeys = Readonly<Record<KeyPurpose, Buffer>>;
+
+/** Purposes with material made elsewhere. */
+export type MaterialPurpose = "tls" | "tls-previous" | "ca";
+
+const PASSWORDS = new Set<KeyPurpose>([
+  "database-superuser",
+  "database-owner",
+  "database-app",
+  "database-backup",
+  "repository",
+]);
+
+/** The platform's own keys are filed under this uid. */
+export const PLATFORM_UID = "00000000-0000-0000-0000-000000000000";
+
+export interface Keyring {
+  /** All keys of a school, made on first use; a missing one is an error once others exist. */
+  ensureSchoolKeys(tenantUid: string): Promise<SchoolKeys>;
+  /** All keys of a school, or undefined when it has none. */
+  readSchoolKeys(tenantUid: string): Promise<SchoolKeys | undefined>;
+  storeMaterial(tenantUid: string, purpose: MaterialPurpose, material: Buffer): Promise<void>;
+  readMaterial(tenantUid: string, purpose: MaterialPurpose): Promise<Buffer | undefined>;
+  /** Gives a new school the keys its restored data was written with, wrapped for the new school. */
+  adoptKey(sourceUid: string, targetUid: string, purpose: KeyPurpose): Promise<void>;
+  /** Destroys every key of a school. Returns how many there were. */
+  destroy(tenantUid: string): Promise<number>;
+}
+
+const MIGRATION = `
+create table if not exists keys (
+  tenant_uid uuid not null,
+  purpose text not null,
+  kek_id text not null,
+  wrapped bytea not null,
+  created_at timestamptz not null default now(),
+  primary key (tenant_uid, purpose)
+)`;
+
+function freshKey(purpose: KeyPurpose): Buffer {
+  return PASSWORDS.has(purpose) ? Buffer.from(randomBytes(24).toString("base64url"), "ascii") : randomBytes(32);
+}
+
+interface KeyRow {
+  readonly purpose: string;
+  readonly wrapped: Buffer;
+}
+
+/**
+ * Opens the keyring database.
+ * @param pool connection to the keyring database as its own role
+ */
+export async function openKeyring(pool: Pool, kek: KeyEncryptionKey): Promise<Keyring> {
+  const client = await pool.connect();
+  try {
+    await client.query("select pg_advisory_lock(7301)");
+    await client.query(MIGRATION);
+    await client.query("select pg_advisory_unlock(7301)");
+  } finally {
+    client.release();
+  }
+
+  async function readAll(tenantUid: string): Promise<SchoolKeys | undefined> {
+    const { rows } = await pool.query<KeyRow>(
+      "select purpose, wrapped from keys where tenant_uid = $1 and purpose = any($2)",
+      [tenantUid, KEY_PURPOSES],
+    );
+    if (rows.length === 0) return undefined;
+    const found = new Map(
+      rows.map((row) => [row.purpose, unwrapKey(kek.key, row.wrapped, { tenantUid, purpose: row.purpose })]),
+    );
+    const entries = KEY_PURPOSES.map((purpose) => {
+      const key = found.get(purpose);
+      if (key === undefined)
+        throw new Error(
+          `The keyring has no key ${purpose} for school ${tenantUid}, though it has others: restore the keyring's copy.`,
+        );
+      return [purpose, key] as const;
+    });
+    return Object.fromEntries(entries) as SchoolKeys;
+  }
+
+  async function put(tenantUid: string, purpose: string, material: Buffer): Promise<void> {
+    await pool.query(
+      `insert into keys (tenant_uid, purpose, kek_id, wrapped) values ($1, $2, $3, $4)
+       on conflict (tenant_uid, purpose) do update set kek_id = excluded.kek_id, wrapped = excluded.wrapped, created_at = now()`,
+      [tenantUid, purpose, kek.id, wrapKey(kek.key, material, { tenantUid, purpose })],
+    );
+  }
+
+  async function read(tenantUid: string, purpose: string): Promise<Buffer | undefined> {
+    const { rows } = await pool.query<KeyRow>(
+      "select purpose, wrapped from keys where tenant_uid = $1 and purpose = $2",
+      [tenantUid, purpose],
+    );
+    const row = rows[0];
+    return row === undefined ? undefined : unwrapKey(kek.key, row.wrapped, { tenantUid, purpose });
+  }
+
+  return {
+    async ensureSchoolKeys(tenantUid) {
+      const existing = await readAll(tenantUid);
+      if (existing !== undefined) return existing;
+      // One statement: either all keys exist afterwards or none, and of two callers one wins for both.
+      const wrapped = KEY_PURPOSES.map((purpose) => wrapKey(kek.key, freshKey(purpose), { tenantUid, purpose }));
+      await pool.query(
+        `insert into keys (tenant_uid, purpose, kek_id, wrapped)
+         select $1, purpose, $2, wrapped from unnest($3::text[], $4::bytea[]) as fresh (purpose, wrapped)
+         on conflict do nothing`,
+        [tenantUid, kek.id, KEY_PURPOSES, wrapped],
+      );
+      const made = await readAll(tenantUid);
+      if (made === undefined) throw new Error("The keyring lost the keys it was just given.");
+      return made;
+    },
+    readSchoolKeys: readAll,
+    storeMaterial: put,
+    readMaterial: read,
+    async adoptKey(sourceUid, targetUid, purpose) {
+      const material = await read(sourceUid, purpose);
+      if (material === undefined) throw new Error(`The keyring has no key ${purpose} of the source school.`);
+      await put(targetUid, purpose, material);
+    },
+    async destroy(tenantUid) {
+      const { rowCount } = await pool.query("delete from keys where tenant_uid = $1", [tenantUid]);
+      // The dead row versions would still hold the wrapped keys.
+      if ((rowCount ?? 0) > 0) await pool.query("vacuum keys");
+      return rowCount ?? 0;
+    },
+  };
+}

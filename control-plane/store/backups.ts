@@ -1,0 +1,129 @@
+import type { Queryable } from "./tenants.ts";
+
+export type BackupTrigger = "schedule" | "manual" | "before-restore";
+export type BackupState = "Running" | "Complete" | "Failed" | "Forgotten";
+
+/** One backup of a school: two snapshots with one run id. It exists only with both. */
+export interface Backup {
+  readonly runId: string;
+  readonly tenantUid: string;
+  readonly trigger: BackupTrigger;
+  readonly state: BackupState;
+  readonly databaseSnapshot: string | undefined;
+  readonly filesSnapshot: string | undefined;
+  readonly bytesAdded: number | undefined;
+  /** Row counts and hashes taken with the backup, to hold a restore against. */
+  readonly fingerprint: unknown;
+  readonly error: string | undefined;
+  readonly startedAt: string;
+  readonly finishedAt: string | undefined;
+  readonly verifiedAt: string | undefined;
+  readonly verifyError: string | undefined;
+}
+
+interface BackupRow {
+  readonly run_id: string;
+  readonly tenant_uid: string;
+  readonly trigger: BackupTrigger;
+  readonly state: BackupState;
+  readonly database_snapshot: string | null;
+  readonly files_snapshot: string | null;
+  readonly bytes_added: string | null;
+  readonly fingerprint: unknown;
+  readonly error: string | null;
+  readonly started_at: Date;
+  readonly finished_at: Date | null;
+  readonly verified_at: Date | null;
+  readonly verify_error: string | null;
+}
+
+function toBackup(row: BackupRow): Backup {
+  return {
+    runId: row.run_id,
+    tenantUid: row.tenant_uid,
+    trigger: row.trigger,
+    state: row.state,
+    databaseSnapshot: row.database_snapshot ?? undefined,
+    filesSnapshot: row.files_snapshot ?? undefined,
+    bytesAdded: row.bytes_added === null ? undefined : Number(row.bytes_added),
+    fingerprint: row.fingerprint ?? undefined,
+    error: row.error ?? undefined,
+    startedAt: row.started_at.toISOString(),
+    finishedAt: row.finished_at?.toISOString(),
+    verifiedAt: row.verified_at?.toISOString(),
+    verifyError: row.verify_error ?? undefined,
+  };
+}
+
+/** Records that a backup begins. Beginning the same run again (after a crash) keeps its first start. */
+export async function startBackup(
+  db: Queryable,
+  backup: { readonly runId: string; readonly tenantUid: string; readonly trigger: BackupTrigger },
+): Promise<void> {
+  await db.query(
+    `insert into backups (run_id, tenant_uid, trigger, state, started_at) values ($1, $2, $3, 'Running', now())
+     on conflict (run_id) do update set state = 'Running', error = null`,
+    [backup.runId, backup.tenantUid, backup.trigger],
+  );
+}
+
+export async function completeBackup(
+  db: Queryable,
+  runId: string,
+  outcome: {
+    readonly databaseSnapshot: string;
+    readonly filesSnapshot: string;
+    readonly bytesAdded: number;
+    readonly fingerprint: unknown;
+  },
+): Promise<void> {
+  await db.query(
+    `update backups set state = 'Complete', database_snapshot = $2, files_snapshot = $3, bytes_added = $4, fingerprint = $5, finished_at = now()
+     where run_id = $1`,
+    [
+      runId,
+      outcome.databaseSnapshot,
+      outcome.filesSnapshot,
+      outcome.bytesAdded,
+      JSON.stringify(outcome.fingerprint ?? null),
+    ],
+  );
+}
+
+export async function failBackup(db: Queryable, runId: string, error: string): Promise<void> {
+  await db.query("update backups set state = 'Failed', error = $2, finished_at = now() where run_id = $1", [
+    runId,
+    error,
+  ]);
+}
+
+export async function recordVerification(db: Queryable, runId: string, error: string | undefined): Promise<void> {
+  await db.query("update backups set verified_at = now(), verify_error = $2 where run_id = $1", [runId, error ?? null]);
+}
+
+export async function markForgotten(db: Queryable, runIds: readonly string[]): Promise<void> {
+  await db.query("update backups set state = 'Forgotten' where run_id = any($1)", [runIds]);
+}
+
+/** Backups of a school, newest first. */
+export async function listBackups(db: Queryable, tenantUid: string, limit: number): Promise<readonly Backup[]> {
+  const { rows } = await db.query<BackupRow>(
+    "select * from backups where tenant_uid = $1 and state <> 'Forgotten' order by started_at desc limit $2",
+    [tenantUid, limit],
+  );
+  return rows.map(toBackup);
+}
+
+export async function findBackup(db: Queryable, runId: string): Promise<Backup | undefined> {
+  const { rows } = await db.query<BackupRow>("select * from backups where run_id = $1", [runId]);
+  return rows[0] === undefined ? undefined : toBackup(rows[0]);
+}
+
+/** The newest complete backup that began at or before a time. */
+export async function newestBackupAt(db: Queryable, tenantUid: string, at: Date): Promise<Backup | undefined> {
+  const { rows } = await db.query<BackupRow>(
+    "select * from backups where tenant_uid = $1 and state = 'Complete' and started_at <= $2 order by started_at desc limit 1",
+    [tenantUid, at],
+  );
+  return rows[0] === undefined ? undefined : toBackup(rows[0]);
+}

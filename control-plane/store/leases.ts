@@ -1,0 +1,116 @@
+import type { TenantStatus } from "../tenant.ts";
+import type { ProgressStep, Queryable, StoredTenant } from "./tenants.ts";
+import { toTenant } from "./tenants.ts";
+
+/**
+ * Leases: who may act on a school. Every write of a holder is guarded by the lease, so that a worker that lost it
+ * (stopped, slow, cut off) cannot write over its successor. Times are the database's own.
+ */
+
+export const LEASE_SECONDS = 15;
+
+const RETURNING =
+  "uid, slug, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
+
+type TenantRow = Parameters<typeof toTenant>[0];
+
+/** Takes the school that has been due longest and that nobody holds; undefined when none is. */
+export async function claimTenant(db: Queryable, holder: string): Promise<StoredTenant | undefined> {
+  const { rows } = await db.query<TenantRow>(
+    `update tenants set lease_holder = $1, lease_expires = now() + make_interval(secs => $2), wake_at = 'infinity'
+     where uid = (select uid from tenants where due_at <= now() order by due_at limit 1 for update skip locked)
+     returning ${RETURNING}`,
+    [holder, LEASE_SECONDS],
+  );
+  return rows[0] === undefined ? undefined : toTenant(rows[0]);
+}
+
+/** Prolongs a lease. False when it is no longer held: stop at once. */
+export async function renewLease(db: Queryable, uid: string, holder: string): Promise<boolean> {
+  const { rowCount } = await db.query(
+    "update tenants set lease_expires = now() + make_interval(secs => $3) where uid = $1 and lease_holder = $2 and lease_expires >= now()",
+    [uid, holder, LEASE_SECONDS],
+  );
+  return rowCount === 1;
+}
+
+/** Shows the steps of the attempt under way. False when the lease is lost. */
+export async function writeProgress(
+  db: Queryable,
+  uid: string,
+  holder: string,
+  progress: readonly ProgressStep[],
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    "update tenants set progress = $3 where uid = $1 and lease_holder = $2 and lease_expires >= now()",
+    [uid, holder, JSON.stringify(progress)],
+  );
+  return rowCount === 1;
+}
+
+export interface AttemptEnd {
+  /** Undefined when nothing changed: then no status is written. */
+  readonly status: TenantStatus | undefined;
+  /** Seconds until the next attempt. */
+  readonly wakeInSeconds: number;
+  /** Failed attempts in a row. */
+  readonly attempts: number;
+}
+
+/**
+ * Ends an attempt: writes the status if the lease still holds and nobody changed the wish meanwhile, and lets the school go.
+ * @returns false when the lease was lost; the status was then not written
+ */
+export async function finishAttempt(
+  db: Queryable,
+  tenant: StoredTenant,
+  holder: string,
+  end: AttemptEnd,
+): Promise<boolean> {
+  const guard = "uid = $1 and lease_holder = $2 and lease_expires >= now()";
+  const { rows } = await db.query<{ current: boolean }>(
+    `update tenants set
+       lease_holder = null, lease_expires = null, attempts = $4,
+       wake_at = case when generation = $3 then least(wake_at, now() + make_interval(secs => $5)) else now() end
+     where ${guard} returning generation = $3 as current`,
+    [tenant.uid, holder, tenant.generation, end.attempts, end.wakeInSeconds],
+  );
+  return rows.length === 1;
+}
+
+/** Writes a status mid-attempt or at its end; guarded by lease and generation. */
+export async function writeStatus(
+  db: Queryable,
+  tenant: StoredTenant,
+  holder: string,
+  status: TenantStatus,
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update tenants set status = $4 where uid = $1 and lease_holder = $2 and lease_expires >= now() and generation = $3`,
+    [tenant.uid, holder, tenant.generation, JSON.stringify(status)],
+  );
+  return rowCount === 1;
+}
+
+/** Seconds until the next school is due; undefined when no school exists. */
+export async function secondsUntilDue(db: Queryable): Promise<number | undefined> {
+  const { rows } = await db.query<{ seconds: number | null }>(
+    `select extract(epoch from min(due_at) - now())::float8 as seconds from tenants`,
+  );
+  return rows[0]?.seconds ?? undefined;
+}
+
+/** Forgets a purged school, leaving only that it existed and that its keys are destroyed. One transaction is the caller's. */
+export async function buryTenant(
+  db: Queryable,
+  tenant: StoredTenant,
+  holder: string,
+  keysDestroyed: number,
+): Promise<boolean> {
+  await db.query(
+    `insert into tombstones (uid, slug, created_at, purged_at, keys_destroyed) values ($1, $2, $3, now(), $4) on conflict (uid) do nothing`,
+    [tenant.uid, tenant.slug, tenant.createdAt, keysDestroyed],
+  );
+  const { rowCount } = await db.query("delete from tenants where uid = $1 and lease_holder = $2", [tenant.uid, holder]);
+  return rowCount === 1;
+}

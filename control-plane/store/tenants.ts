@@ -1,0 +1,206 @@
+import { randomUUID } from "node:crypto";
+import type { Pool, PoolClient } from "pg";
+import { ClassmindError } from "../errors.ts";
+import type { Phase, StepReport, Tenant, TenantSpec, TenantStatus } from "../tenant.ts";
+
+/** Anything one can query: a pool or a client inside a transaction. */
+export type Queryable = Pick<Pool | PoolClient, "query">;
+
+interface TenantRow {
+  readonly uid: string;
+  readonly slug: string;
+  readonly generation: string;
+  readonly spec: TenantSpec;
+  readonly status: TenantStatus;
+  readonly progress: readonly ProgressStep[];
+  readonly created_at: Date;
+  readonly deletion_requested_at: Date | null;
+  readonly purge_after: Date | null;
+  readonly attempts: number;
+}
+
+/** A step of the attempt under way. */
+export interface ProgressStep {
+  readonly name: string;
+  readonly state: "Running" | "Done" | "Failed";
+  readonly startedAt: string;
+  readonly milliseconds?: number;
+  readonly message?: string;
+}
+
+/** A tenant with what is being done to it right now. */
+export interface StoredTenant extends Tenant {
+  readonly progress: readonly ProgressStep[];
+  readonly attempts: number;
+}
+
+const COLUMNS =
+  "uid, slug, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
+
+export function toTenant(row: TenantRow): StoredTenant {
+  const deletion =
+    row.deletion_requested_at !== null && row.purge_after !== null
+      ? {
+          deletion: { requestedAt: row.deletion_requested_at.toISOString(), purgeAfter: row.purge_after.toISOString() },
+        }
+      : {};
+  return {
+    uid: row.uid,
+    slug: row.slug,
+    generation: Number(row.generation),
+    spec: row.spec,
+    status: row.status,
+    progress: row.progress,
+    attempts: row.attempts,
+    createdAt: row.created_at.toISOString(),
+    ...deletion,
+  };
+}
+
+const EMPTY_STATUS: TenantStatus = { observedGeneration: 0, phase: "Pending", conditions: [], steps: [] };
+
+/** Postgres' code for a violated unique constraint. */
+const UNIQUE_VIOLATION = "23505";
+
+function isUniqueViolation(error: unknown): error is { readonly constraint?: string } {
+  return typeof error === "object" && error !== null && "code" in error && error.code === UNIQUE_VIOLATION;
+}
+
+/**
+ * Records a new school.
+ * @param createKey idempotency key: the same key and slug return the school that the first call made
+ * @throws ClassmindError `Conflict` when the slug is taken
+ */
+export async function insertTenant(
+  db: Queryable,
+  slug: string,
+  spec: TenantSpec,
+  createKey: string | undefined,
+): Promise<StoredTenant> {
+  if (createKey !== undefined) {
+    const earlier = await db.query<TenantRow>(`select ${COLUMNS} from tenants where create_key = $1 and slug = $2`, [
+      createKey,
+      slug,
+    ]);
+    if (earlier.rows[0] !== undefined) return toTenant(earlier.rows[0]);
+  }
+  try {
+    const { rows } = await db.query<TenantRow>(
+      `insert into tenants (uid, slug, spec, status, create_key) values ($1, $2, $3, $4, $5) returning ${COLUMNS}`,
+      [randomUUID(), slug, JSON.stringify(spec), JSON.stringify(EMPTY_STATUS), createKey ?? null],
+    );
+    const row = rows[0];
+    if (row === undefined) throw new Error("insert returned no row");
+    return toTenant(row);
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    throw new ClassmindError("Conflict", `A school named ${slug} exists already.`, {
+      field: "slug",
+      remedy: `Look at it with: classmind tenant get ${slug}. A deleted school keeps its name until it is purged.`,
+      cause: error,
+    });
+  }
+}
+
+export async function findTenant(db: Queryable, slug: string): Promise<StoredTenant | undefined> {
+  const { rows } = await db.query<TenantRow>(`select ${COLUMNS} from tenants where slug = $1`, [slug]);
+  return rows[0] === undefined ? undefined : toTenant(rows[0]);
+}
+
+/** @throws ClassmindError `NotFound` */
+export async function getTenant(db: Queryable, slug: string): Promise<StoredTenant> {
+  const tenant = await findTenant(db, slug);
+  if (tenant !== undefined) return tenant;
+  throw new ClassmindError("NotFound", `There is no school named ${slug}.`, {
+    field: "slug",
+    remedy: "List the schools with: classmind tenant list",
+  });
+}
+
+export async function findTenantByUid(db: Queryable, uid: string): Promise<StoredTenant | undefined> {
+  const { rows } = await db.query<TenantRow>(`select ${COLUMNS} from tenants where uid = $1`, [uid]);
+  return rows[0] === undefined ? undefined : toTenant(rows[0]);
+}
+
+export interface TenantPage {
+  readonly items: readonly StoredTenant[];
+  /** Slug to pass as `after` for the next page; undefined on the last one. */
+  readonly next: string | undefined;
+}
+
+/** One page of schools in the order of their slugs. */
+export async function listTenants(
+  db: Queryable,
+  query: {
+    readonly limit: number;
+    readonly after?: string | undefined;
+    readonly phase?: Phase | undefined;
+    readonly search?: string | undefined;
+  },
+): Promise<TenantPage> {
+  const { rows } = await db.query<TenantRow>(
+    `select ${COLUMNS} from tenants
+     where slug > $1 and ($2::text is null or phase = $2)
+       and ($3::text is null or strpos(slug, $3) > 0 or strpos(lower(spec ->> 'displayName'), $3) > 0)
+     order by slug limit $4`,
+    [query.after ?? "", query.phase ?? null, query.search?.toLowerCase() ?? null, query.limit + 1],
+  );
+  const items = rows.slice(0, query.limit).map(toTenant);
+  return { items, next: rows.length > query.limit ? items.at(-1)?.slug : undefined };
+}
+
+/** Number of schools by phase. */
+export async function countByPhase(db: Queryable): Promise<Readonly<Record<string, number>>> {
+  const { rows } = await db.query<{ phase: string; count: string }>(
+    "select phase, count(*) from tenants group by phase",
+  );
+  return Object.fromEntries(rows.map((row) => [row.phase, Number(row.count)]));
+}
+
+/**
+ * Changes what is wanted. The generation rises, so that an attempt for the old wish cannot write its status.
+ * @param change pure function from the current spec to the next; runs under the row's lock
+ */
+export async function updateSpec(
+  db: PoolClient,
+  slug: string,
+  change: (tenant: StoredTenant) => TenantSpec,
+): Promise<StoredTenant> {
+  const { rows } = await db.query<TenantRow>(`select ${COLUMNS} from tenants where slug = $1 for update`, [slug]);
+  if (rows[0] === undefined) return getTenant(db, slug);
+  const tenant = toTenant(rows[0]);
+  const spec = change(tenant);
+  const updated = await db.query<TenantRow>(
+    `update tenants set spec = $2, generation = generation + 1, wake_at = now() where slug = $1 returning ${COLUMNS}`,
+    [slug, JSON.stringify(spec)],
+  );
+  return updated.rows[0] === undefined ? tenant : toTenant(updated.rows[0]);
+}
+
+/** Marks a school as deleted (with the time its purge begins) or, with undefined, takes that back. */
+export async function setDeletion(
+  db: Queryable,
+  slug: string,
+  deletion: { readonly requestedAt: Date; readonly purgeAfter: Date } | undefined,
+): Promise<void> {
+  await db.query(
+    `update tenants set deletion_requested_at = $2, purge_after = $3, generation = generation + 1, wake_at = now() where slug = $1`,
+    [slug, deletion?.requestedAt ?? null, deletion?.purgeAfter ?? null],
+  );
+}
+
+/** Asks for an attempt now. */
+export async function wakeTenant(db: Queryable, slug: string): Promise<void> {
+  await db.query("update tenants set wake_at = now() where slug = $1", [slug]);
+}
+
+/** Asks for an attempt at every school, spread over `spreadSeconds`: after a restart nothing volatile can be taken for granted. */
+export async function wakeAll(db: Queryable, spreadSeconds: number): Promise<number> {
+  const { rowCount } = await db.query(
+    "update tenants set wake_at = least(wake_at, now() + random() * make_interval(secs => $1))",
+    [spreadSeconds],
+  );
+  return rowCount ?? 0;
+}
+
+export type { StepReport };
