@@ -1,0 +1,43 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { countByPhase, type Queryable } from "../store/tenants.ts";
+import { PHASES } from "../tenant.ts";
+
+/** Prometheus metrics of the API. No label ever holds a person's name; schools appear as numbers only. */
+export interface ApiMetrics {
+  readonly registry: Registry;
+  observe(method: string, path: string, status: number, seconds: number): void;
+}
+
+export function createApiMetrics(db: Queryable): ApiMetrics {
+  const registry = new Registry();
+  const requests = new Counter({
+    name: "classmind_api_requests_total",
+    help: "Requests",
+    labelNames: ["method", "path", "status"],
+    registers: [registry],
+  });
+  const duration = new Histogram({
+    name: "classmind_api_request_seconds",
+    help: "Time to answer",
+    labelNames: ["method", "path"],
+    buckets: [0.005, 0.02, 0.1, 0.5, 2],
+    registers: [registry],
+  });
+  new Gauge({
+    name: "classmind_schools",
+    help: "Schools by phase",
+    labelNames: ["phase"],
+    registers: [registry],
+    async collect() {
+      const counts = await countByPhase(db);
+      for (const phase of PHASES) this.set({ phase }, counts[phase] ?? 0);
+    },
+  });
+  return {
+    registry,
+    observe(method, path, status, seconds) {
+      requests.inc({ method, path, status: String(status) });
+      duration.observe({ method, path }, seconds);
+    },
+  };
+}

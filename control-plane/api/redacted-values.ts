@@ -1,0 +1,25 @@
+import type { PlatformConfig } from "../config.ts";
+import { tenantValues } from "../render/tenant-values.ts";
+import type { SecretValues, TenantValues } from "../render/values.ts";
+import type { StoredTenant } from "../store/tenants.ts";
+
+/** Stands for every secret in manifests that people look at. */
+const REDACTED = Buffer.from("REDACTED", "utf8").toString("base64");
+
+const SECRETS: SecretValues = {
+  databaseSuperuser: REDACTED,
+  databaseOwner: REDACTED,
+  databaseApp: REDACTED,
+  databaseBackup: REDACTED,
+  appFieldKey: REDACTED,
+  appSessionKey: REDACTED,
+  volumeKey: REDACTED,
+  repositoryPassword: REDACTED,
+  repositoryUrl: REDACTED,
+  repositoryEnvironment: REDACTED,
+};
+
+/** The values the reconciler would render a school from, with every secret replaced: the API holds no keys. */
+export function redactedValues(tenant: StoredTenant, platform: PlatformConfig): TenantValues {
+  return tenantValues({ tenant, platform, secrets: SECRETS, certificate: { chain: REDACTED, key: REDACTED } });
+}

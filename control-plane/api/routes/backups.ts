@@ -1,0 +1,219 @@
+import { z } from "zod";
+import { ClassmindError } from "../../errors.ts";
+import { checkSlug } from "../../slug.ts";
+import { type Backup, findBackup, listBackups, newestBackupAt } from "../../store/backups.ts";
+import { getOperation, listOperations, requestOperation } from "../../store/operations.ts";
+import { findTenantByUid, getTenant, insertTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
+import { type Route, route } from "../route.ts";
+import * as schemas from "../schemas.ts";
+import { viewBackup, viewOperation } from "../views.ts";
+import { checkConfirmation, specOf } from "./tenants.ts";
+
+function refuseUnless(tenant: StoredTenant, running: boolean): void {
+  if (tenant.deletion === undefined && (!running || !tenant.spec.suspended)) return;
+  throw new ClassmindError("PreconditionFailed", `The school ${tenant.slug} is not running.`, {
+    field: "slug",
+    remedy: `Start it first: classmind tenant ${tenant.deletion === undefined ? "resume" : "undelete"} ${tenant.slug}`,
+  });
+}
+
+/** The backup that a restore asks for: by run id, by time, or the newest. A snapshot of another school is refused. */
+async function chooseBackup(
+  db: Queryable,
+  tenant: StoredTenant,
+  wish: { runId?: string | undefined; at?: string | undefined },
+  now: Date,
+): Promise<Backup> {
+  const backup =
+    wish.runId === undefined
+      ? await newestBackupAt(db, tenant.uid, wish.at === undefined ? now : new Date(wish.at))
+      : await findBackup(db, wish.runId);
+  if (backup === undefined) {
+    throw new ClassmindError(
+      "NotFound",
+      wish.at === undefined
+        ? `There is no such backup of ${tenant.slug}.`
+        : `There is no backup of ${tenant.slug} from before ${wish.at}.`,
+      {
+        field: wish.runId === undefined ? "at" : "runId",
+        remedy: `List them: classmind backup list ${tenant.slug}`,
+      },
+    );
+  }
+  if (backup.tenantUid !== tenant.uid) {
+    throw new ClassmindError("Forbidden", `The backup ${backup.runId} is not one of ${tenant.slug}.`, {
+      field: "runId",
+      remedy: `List its own: classmind backup list ${tenant.slug}`,
+    });
+  }
+  if (backup.state !== "Complete") {
+    throw new ClassmindError("PreconditionFailed", `The backup ${backup.runId} is not complete (${backup.state}).`, {
+      field: "runId",
+      remedy: "Choose one whose state is Complete.",
+    });
+  }
+  return backup;
+}
+
+export const backupRoutes: readonly Route[] = [
+  route({
+    method: "get",
+    path: "/tenants/:slug/backups",
+    summary: "Backups of a school, newest first",
+    params: schemas.slugParams,
+    query: z.object({ limit: z.coerce.number().int().min(1).max(500).default(100) }),
+    status: 200,
+    response: z.object({ items: z.array(schemas.backup) }),
+    async handle({ params, query, context }) {
+      const tenant = await getTenant(context.pool, params.slug);
+      const backups = await listBackups(context.pool, tenant.uid, query.limit);
+      return { items: backups.map((backup) => viewBackup(backup, tenant.slug)) };
+    },
+  }),
+  route({
+    method: "get",
+    path: "/tenants/:slug/backups/:runId",
+    summary: "One backup",
+    params: schemas.runParams,
+    status: 200,
+    response: schemas.backup,
+    async handle({ params, context }) {
+      const tenant = await getTenant(context.pool, params.slug);
+      const backup = await findBackup(context.pool, params.runId);
+      if (backup === undefined || backup.tenantUid !== tenant.uid) {
+        throw new ClassmindError("NotFound", `There is no such backup of ${tenant.slug}.`, {
+          field: "runId",
+          remedy: `List them: classmind backup list ${tenant.slug}`,
+        });
+      }
+      return viewBackup(backup, tenant.slug);
+    },
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/backups",
+    summary: "Back a school up now",
+    params: schemas.slugParams,
+    body: schemas.withReason,
+    status: 202,
+    response: schemas.operation,
+    async handle({ params, body, act, caller }) {
+      return act(async ({ db, audit }) => {
+        const tenant = await getTenant(db, params.slug);
+        refuseUnless(tenant, true);
+        const operation = await requestOperation(db, {
+          tenantUid: tenant.uid,
+          kind: "backup",
+          params: { trigger: "manual" },
+          requestedBy: caller.operator,
+        });
+        await audit({ action: "backup.create", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
+        return viewOperation(operation, tenant.slug);
+      });
+    },
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/backups/:runId/verify",
+    summary: "Read a backup's data back and check it",
+    params: schemas.runParams,
+    body: schemas.withReason,
+    status: 202,
+    response: schemas.operation,
+    async handle({ params, body, act, caller, context }) {
+      return act(async ({ db, audit }) => {
+        const tenant = await getTenant(db, params.slug);
+        refuseUnless(tenant, true);
+        const backup = await chooseBackup(db, tenant, { runId: params.runId }, context.clock.now());
+        const operation = await requestOperation(db, {
+          tenantUid: tenant.uid,
+          kind: "verify-backup",
+          params: { runId: backup.runId },
+          requestedBy: caller.operator,
+        });
+        await audit({
+          action: "backup.verify",
+          slug: tenant.slug,
+          tenantUid: tenant.uid,
+          reason: body.reason,
+          detail: { runId: backup.runId },
+        });
+        return viewOperation(operation, tenant.slug);
+      });
+    },
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/restore",
+    summary: "Restore a backup into place, or into a school to be created",
+    params: schemas.slugParams,
+    body: schemas.restoreBackup,
+    status: 202,
+    response: schemas.operation,
+    async handle({ params, body, act, caller, context }) {
+      checkConfirmation(params.slug, body.confirm);
+      const into = body.into;
+      if (into !== undefined) checkSlug(into.slug);
+      return act(async ({ db, audit }) => {
+        const source = await getTenant(db, params.slug);
+        const backup = await chooseBackup(db, source, body, context.clock.now());
+        if (into === undefined) refuseUnless(source, true);
+        const target =
+          into === undefined
+            ? source
+            : await insertTenant(
+                db,
+                into.slug,
+                {
+                  ...specOf(
+                    { ...into, plan: source.spec.plan, storage: source.spec.storage, backup: source.spec.backup },
+                    context,
+                  ),
+                },
+                undefined,
+              );
+        const operation = await requestOperation(db, {
+          tenantUid: target.uid,
+          kind: "restore",
+          params: { runId: backup.runId, sourceUid: source.uid, sourceSlug: source.slug },
+          requestedBy: caller.operator,
+        });
+        await audit({
+          action: "backup.restore",
+          slug: target.slug,
+          tenantUid: target.uid,
+          reason: body.reason,
+          detail: { runId: backup.runId, source: source.slug },
+        });
+        return viewOperation(operation, target.slug);
+      });
+    },
+  }),
+  route({
+    method: "get",
+    path: "/tenants/:slug/operations",
+    summary: "Long work on a school, newest first",
+    params: schemas.slugParams,
+    query: z.object({ limit: z.coerce.number().int().min(1).max(100).default(20) }),
+    status: 200,
+    response: z.object({ items: z.array(schemas.operation) }),
+    async handle({ params, query, context }) {
+      const tenant = await getTenant(context.pool, params.slug);
+      const operations = await listOperations(context.pool, tenant.uid, query.limit);
+      return { items: operations.map((operation) => viewOperation(operation, tenant.slug)) };
+    },
+  }),
+  route({
+    method: "get",
+    path: "/operations/:id",
+    summary: "Progress and result of long work",
+    params: schemas.idParams,
+    status: 200,
+    response: schemas.operation,
+    async handle({ params, context }) {
+      const operation = await getOperation(context.pool, params.id);
+      const tenant = await findTenantByUid(context.pool, operation.tenantUid);
+      return viewOperation(operation, tenant?.slug ?? "");
+    },
+  }),
+];

@@ -1,0 +1,273 @@
+import { z } from "zod";
+import { ClassmindError } from "../../errors.ts";
+import { quantityToBytes } from "../../render/values.ts";
+import { checkSlug } from "../../slug.ts";
+import {
+  getTenant,
+  insertTenant,
+  listTenants,
+  type StoredTenant,
+  setDeletion,
+  updateSpec,
+} from "../../store/tenants.ts";
+import { hostOf, PLAN_LIMITS, type PlanName, type TenantSpec, type Terms } from "../../tenant.ts";
+import { redactedValues } from "../redacted-values.ts";
+import { type ApiContext, type Route, type RouteInput, route } from "../route.ts";
+import * as schemas from "../schemas.ts";
+import { viewTenant } from "../views.ts";
+
+const DAY = 86_400_000;
+
+function termsOf(terms: z.infer<typeof schemas.terms>, context: ApiContext): Terms {
+  if (terms.kind === "contract") return terms;
+  return {
+    kind: "demo",
+    expiresAt: new Date(context.clock.now().getTime() + context.platform.demoDays * DAY).toISOString(),
+  };
+}
+
+/** The spec of a new school: what was asked for, completed with the platform's defaults. */
+export function specOf(body: z.infer<typeof schemas.createTenant>, context: ApiContext): TenantSpec {
+  checkStorage(body.plan, body.storage, undefined);
+  const administrator = body.administrator ?? {
+    firstName: "Administration",
+    lastName: "Schule",
+    email: `administration@${hostOf(body.slug, context.platform.domain)}`,
+  };
+  const { recipient, ...person } = administrator as z.infer<typeof schemas.administrator>;
+  return {
+    displayName: body.displayName,
+    terms: termsOf(body.terms, context),
+    ...(body.agreement === undefined ? {} : { agreement: body.agreement }),
+    plan: body.plan,
+    ...(body.storage === undefined ? {} : { storage: body.storage }),
+    suspended: false,
+    administrator: { ...person, ...(recipient === undefined ? {} : { recipient }) },
+    backup: body.backup,
+    country: context.platform.country,
+  };
+}
+
+/** A volume grows only: shrinking one could cut data off. */
+function checkStorage(plan: PlanName, storage: string | undefined, current: string | undefined): void {
+  const wanted = storage ?? PLAN_LIMITS[plan].storage;
+  if (quantityToBytes(wanted) < 256 * 1024 * 1024) {
+    throw new ClassmindError("Invalid", `A volume of ${wanted} is too small for a school.`, {
+      field: "storage",
+      remedy: "256Mi is the least.",
+    });
+  }
+  if (current !== undefined && quantityToBytes(wanted) < quantityToBytes(current)) {
+    throw new ClassmindError("Invalid", `The volume has ${current}; it can grow but not shrink to ${wanted}.`, {
+      field: "storage",
+      remedy: `Give at least ${current}, or restore a backup into a new school with a smaller plan.`,
+    });
+  }
+}
+
+function refuseDeleted(tenant: StoredTenant): void {
+  if (tenant.deletion === undefined) return;
+  throw new ClassmindError("PreconditionFailed", `The school ${tenant.slug} is deleted.`, {
+    field: "slug",
+    remedy: `Take the deletion back first: classmind tenant undelete ${tenant.slug}`,
+  });
+}
+
+export function checkConfirmation(slug: string, confirm: string): void {
+  if (confirm === slug) return;
+  throw new ClassmindError("PreconditionFailed", "The confirmation does not repeat the school's name.", {
+    field: "confirm",
+    remedy: `Send confirm: "${slug}".`,
+  });
+}
+
+type SlugInput = RouteInput<z.infer<typeof schemas.slugParams>, undefined, z.infer<typeof schemas.withReason>>;
+
+/** Changes the spec in one transaction with its audit entry. */
+async function change(input: SlugInput, action: string, edit: (tenant: StoredTenant) => TenantSpec): Promise<unknown> {
+  const { params, body, context } = input;
+  return input.act(async ({ db, audit }) => {
+    const tenant = await updateSpec(db, params.slug, (current) => {
+      refuseDeleted(current);
+      return edit(current);
+    });
+    await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
+    return viewTenant(tenant, context.platform);
+  });
+}
+
+function merged(tenant: StoredTenant, body: z.infer<typeof schemas.updateTenant>): TenantSpec {
+  const plan = body.plan ?? tenant.spec.plan;
+  const storage = body.storage ?? tenant.spec.storage;
+  checkStorage(plan, storage, tenant.spec.storage ?? PLAN_LIMITS[tenant.spec.plan].storage);
+  return {
+    ...tenant.spec,
+    displayName: body.displayName ?? tenant.spec.displayName,
+    plan,
+    ...(storage === undefined ? {} : { storage }),
+    terms: body.terms ?? tenant.spec.terms,
+    ...(body.agreement === undefined ? {} : { agreement: body.agreement }),
+    backup: body.backup ?? tenant.spec.backup,
+  };
+}
+
+export const tenantRoutes: readonly Route[] = [
+  route({
+    method: "get",
+    path: "/tenants",
+    summary: "Schools in the order of their names, a page at a time",
+    query: schemas.tenantQuery,
+    status: 200,
+    response: z.object({ items: z.array(schemas.tenant), next: z.string().optional() }),
+    async handle({ query, context }) {
+      const page = await listTenants(context.pool, query);
+      return { items: page.items.map((tenant) => viewTenant(tenant, context.platform)), next: page.next };
+    },
+  }),
+  route({
+    method: "post",
+    path: "/tenants",
+    summary: "Create a school. Repeating a call with the same Idempotency-Key returns the same school",
+    body: schemas.createTenant,
+    status: 201,
+    response: schemas.tenant,
+    async handle({ body, context, headers, act }) {
+      checkSlug(body.slug);
+      const spec = specOf(body, context);
+      const key = headers["idempotency-key"];
+      return act(async ({ db, audit }) => {
+        const tenant = await insertTenant(db, body.slug, spec, typeof key === "string" ? key.slice(0, 200) : undefined);
+        const reference = spec.terms.kind === "contract" ? spec.terms.reference : "demo";
+        await audit({
+          action: "tenant.create",
+          slug: tenant.slug,
+          tenantUid: tenant.uid,
+          detail: { plan: spec.plan, terms: reference },
+        });
+        return viewTenant(tenant, context.platform);
+      });
+    },
+  }),
+  route({
+    method: "get",
+    path: "/tenants/:slug",
+    summary: "One school",
+    params: schemas.slugParams,
+    status: 200,
+    response: schemas.tenant,
+    handle: async ({ params, context }) => viewTenant(await getTenant(context.pool, params.slug), context.platform),
+  }),
+  route({
+    method: "patch",
+    path: "/tenants/:slug",
+    summary: "Change a school's name, plan, storage, contract or backup setting",
+    params: schemas.slugParams,
+    body: schemas.updateTenant,
+    status: 200,
+    response: schemas.tenant,
+    async handle(input) {
+      const { body } = input;
+      return change({ ...input, body: { reason: body.reason } }, "tenant.update", (tenant) => merged(tenant, body));
+    },
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/suspend",
+    summary: "Stop a school and lock its volume",
+    params: schemas.slugParams,
+    body: schemas.withReason,
+    status: 202,
+    response: schemas.tenant,
+    handle: (input) => change(input, "tenant.suspend", (tenant) => ({ ...tenant.spec, suspended: true })),
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/resume",
+    summary: "Unlock a suspended school's volume and start it",
+    params: schemas.slugParams,
+    body: schemas.withReason,
+    status: 202,
+    response: schemas.tenant,
+    handle: (input) => change(input, "tenant.resume", (tenant) => ({ ...tenant.spec, suspended: false })),
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/delete",
+    summary: "Delete a school softly: it stops, and is purged when the grace period ends",
+    params: schemas.slugParams,
+    body: schemas.withConfirmation,
+    status: 202,
+    response: schemas.tenant,
+    async handle({ params, body, context, act }) {
+      checkConfirmation(params.slug, body.confirm);
+      return act(async ({ db, audit }) => {
+        const tenant = await getTenant(db, params.slug);
+        if (tenant.deletion === undefined) {
+          const requestedAt = context.clock.now();
+          const purgeAfter = new Date(requestedAt.getTime() + context.platform.deletionGraceDays * DAY);
+          await setDeletion(db, params.slug, { requestedAt, purgeAfter });
+        }
+        await audit({ action: "tenant.delete", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
+        return viewTenant(await getTenant(db, params.slug), context.platform);
+      });
+    },
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/undelete",
+    summary: "Take a soft deletion back, as long as the purge has not begun",
+    params: schemas.slugParams,
+    body: schemas.withReason,
+    status: 202,
+    response: schemas.tenant,
+    async handle({ params, body, context, act }) {
+      return act(async ({ db, audit }) => {
+        const tenant = await getTenant(db, params.slug);
+        if (
+          tenant.status.phase === "Purging" ||
+          (tenant.deletion !== undefined && Date.parse(tenant.deletion.purgeAfter) <= context.clock.now().getTime())
+        ) {
+          throw new ClassmindError(
+            "PreconditionFailed",
+            `The purge of ${params.slug} has begun; it cannot be taken back.`,
+            { field: "slug" },
+          );
+        }
+        await setDeletion(db, params.slug, undefined);
+        await audit({ action: "tenant.undelete", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
+        return viewTenant(await getTenant(db, params.slug), context.platform);
+      });
+    },
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/purge",
+    summary: "Destroy a school for good: data, backups and keys. Cannot be undone",
+    params: schemas.slugParams,
+    body: schemas.withConfirmation,
+    status: 202,
+    response: schemas.tenant,
+    async handle({ params, body, context, act }) {
+      checkConfirmation(params.slug, body.confirm);
+      return act(async ({ db, audit }) => {
+        const tenant = await getTenant(db, params.slug);
+        const now = context.clock.now();
+        await setDeletion(db, params.slug, { requestedAt: now, purgeAfter: now });
+        await audit({ action: "tenant.purge", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
+        return viewTenant(await getTenant(db, params.slug), context.platform);
+      });
+    },
+  }),
+  route({
+    method: "get",
+    path: "/tenants/:slug/manifests",
+    summary: "The Kubernetes objects a school consists of; secrets are shown as REDACTED",
+    params: schemas.slugParams,
+    status: 200,
+    response: z.object({ items: z.array(z.json()) }),
+    async handle({ params, context }) {
+      const tenant = await getTenant(context.pool, params.slug);
+      return { items: context.chart.renderTenant(redactedValues(tenant, context.platform)) };
+    },
+  }),
+];

@@ -1,0 +1,233 @@
+import { z } from "zod";
+import { CONDITION_TYPES, PHASES, PLANS } from "../tenant.ts";
+
+/** Bodies, queries and answers of the API. The OpenAPI document is generated from these. */
+
+const text = (max: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(max)
+    .regex(/^[^\p{Cc}]*$/u, "must not contain control characters");
+const timestamp = z.iso.datetime();
+
+/** Free text of the operator: why an action is done. */
+export const reason = text(500).optional();
+
+/** Only the shape is checked here, so that the error about a school's name can say which rule it breaks (slug.ts). */
+const slugText = z.string().max(200);
+
+export const administrator = z.strictObject({
+  firstName: text(80),
+  lastName: text(80),
+  email: z.email().max(254),
+  /** Public key (JWK, OKP, X25519) that the one-time password is sealed to. */
+  recipient: z
+    .strictObject({ kty: z.literal("OKP"), crv: z.literal("X25519"), x: z.string().regex(/^[A-Za-z0-9_-]{43}$/) })
+    .optional(),
+});
+
+export const terms = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("contract"), reference: text(100) }),
+  z.strictObject({ kind: z.literal("demo") }),
+]);
+
+const storage = z
+  .string()
+  .regex(/^[1-9]\d{0,4}(Mi|Gi)$/, "must be a size such as 10Gi")
+  .optional();
+
+export const createTenant = z.strictObject({
+  slug: slugText,
+  displayName: text(120),
+  terms,
+  agreement: z.strictObject({ version: text(60), clauses: z.array(text(500)).max(50).default([]) }).optional(),
+  plan: z.enum(PLANS).default("small"),
+  storage,
+  administrator: administrator.optional(),
+  backup: z.strictObject({ enabled: z.boolean() }).default({ enabled: true }),
+});
+
+export const updateTenant = z.strictObject({
+  displayName: text(120).optional(),
+  plan: z.enum(PLANS).optional(),
+  storage,
+  terms: z.strictObject({ kind: z.literal("contract"), reference: text(100) }).optional(),
+  agreement: z.strictObject({ version: text(60), clauses: z.array(text(500)).max(50).default([]) }).optional(),
+  backup: z.strictObject({ enabled: z.boolean() }).optional(),
+  reason,
+});
+
+export const withReason = z.strictObject({ reason });
+
+/** Destructive: the school's name must be repeated. */
+export const withConfirmation = z.strictObject({ confirm: z.string(), reason });
+
+export const restoreBackup = z.strictObject({
+  /** Run id of a backup; or `at`; neither: the newest. */
+  runId: z.uuid().optional(),
+  at: timestamp.optional(),
+  /** Restore into a school to be created instead of into place. */
+  into: z.strictObject({ slug: slugText, displayName: text(120), terms }).optional(),
+  /** The slug of the school whose data is replaced (in place) or copied (into). */
+  confirm: z.string(),
+  reason: text(500),
+});
+
+export const page = z.object({
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  after: z.string().max(60).optional(),
+});
+
+export const tenantQuery = page.extend({ phase: z.enum(PHASES).optional(), search: z.string().max(100).optional() });
+export const auditQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  before: z.coerce.number().int().min(1).optional(),
+  slug: z.string().max(60).optional(),
+});
+
+export const slugParams = z.object({ slug: z.string().max(60) });
+export const runParams = z.object({ slug: z.string().max(60), runId: z.uuid() });
+export const idParams = z.object({ id: z.uuid() });
+export const nameParams = z.object({ name: z.string().max(40) });
+
+export const condition = z.object({
+  type: z.enum(CONDITION_TYPES),
+  status: z.enum(["True", "False", "Unknown"]),
+  reason: z.string(),
+  message: z.string(),
+  lastTransitionTime: timestamp,
+});
+
+const progressStep = z.object({
+  name: z.string(),
+  state: z.enum(["Running", "Done", "Failed"]),
+  startedAt: timestamp,
+  milliseconds: z.number().optional(),
+  message: z.string().optional(),
+});
+
+/** A school as the API shows it. */
+export const tenant = z.object({
+  slug: z.string(),
+  uid: z.uuid(),
+  url: z.string(),
+  displayName: z.string(),
+  phase: z.enum(PHASES),
+  generation: z.number(),
+  observedGeneration: z.number(),
+  plan: z.enum(PLANS),
+  storage: z.string(),
+  terms: z.union([
+    z.object({ kind: z.literal("contract"), reference: z.string() }),
+    z.object({ kind: z.literal("demo"), expiresAt: timestamp }),
+  ]),
+  agreement: z.object({ version: z.string(), clauses: z.array(z.string()) }).optional(),
+  country: z.string(),
+  suspended: z.boolean(),
+  backupEnabled: z.boolean(),
+  createdAt: timestamp,
+  deletion: z.object({ requestedAt: timestamp, purgeAfter: timestamp }).optional(),
+  conditions: z.array(condition),
+  /** Steps of the newest attempt that changed something. */
+  steps: z.array(z.object({ name: z.string(), startedAt: timestamp, milliseconds: z.number() })),
+  /** Steps of the attempt under way. */
+  progress: z.array(progressStep),
+  administrator: z.object({ username: z.string(), sealedPassword: z.string().optional() }).optional(),
+  volume: z.object({ usedBytes: z.number(), capacityBytes: z.number() }).optional(),
+  certificate: z
+    .object({ notBefore: timestamp, notAfter: timestamp, renewAt: timestamp, issuer: z.string(), serial: z.string() })
+    .optional(),
+  backup: z
+    .object({ newest: timestamp.optional(), verifiedAt: timestamp.optional(), next: timestamp.optional() })
+    .optional(),
+});
+export type TenantView = z.infer<typeof tenant>;
+
+export const backup = z.object({
+  runId: z.uuid(),
+  slug: z.string(),
+  trigger: z.enum(["schedule", "manual", "before-restore"]),
+  state: z.enum(["Running", "Complete", "Failed", "Forgotten"]),
+  startedAt: timestamp,
+  finishedAt: timestamp.optional(),
+  bytesAdded: z.number().optional(),
+  databaseSnapshot: z.string().optional(),
+  filesSnapshot: z.string().optional(),
+  verifiedAt: timestamp.optional(),
+  verifyError: z.string().optional(),
+  error: z.string().optional(),
+  fingerprint: z.json().optional(),
+});
+export type BackupView = z.infer<typeof backup>;
+
+export const operation = z.object({
+  id: z.uuid(),
+  kind: z.string(),
+  slug: z.string(),
+  state: z.enum(["Pending", "Running", "Succeeded", "Failed"]),
+  progress: z.object({ step: z.string().optional(), message: z.string().optional() }),
+  result: z.json().optional(),
+  error: z.string().optional(),
+  requestedBy: z.string(),
+  createdAt: timestamp,
+  startedAt: timestamp.optional(),
+  finishedAt: timestamp.optional(),
+});
+export type OperationView = z.infer<typeof operation>;
+
+export const certificate = z.object({
+  slug: z.string(),
+  hosts: z.array(z.string()),
+  issuer: z.string(),
+  serial: z.string(),
+  notBefore: timestamp,
+  notAfter: timestamp,
+  renewAt: timestamp,
+  condition: condition.optional(),
+});
+
+export const operator = z.object({
+  name: z.string(),
+  instructedUntil: z.string().optional(),
+  createdAt: timestamp,
+  disabled: z.boolean(),
+});
+export const createOperator = z.strictObject({
+  name: z.string().regex(/^[a-z][a-z0-9._-]{0,39}$/, "must be a lower-case name such as anna.schmidt"),
+  instructedUntil: z.iso.date().optional(),
+});
+export const token = z.object({
+  id: z.uuid(),
+  operator: z.string(),
+  label: z.string(),
+  createdAt: timestamp,
+  expiresAt: timestamp,
+  revoked: z.boolean(),
+});
+export const createToken = z.strictObject({ label: text(80), days: z.int().min(1).max(365).default(90) });
+
+export const auditEntry = z.object({
+  sequence: z.number(),
+  at: timestamp,
+  operator: z.string(),
+  token: z.string().optional(),
+  source: z.string(),
+  action: z.string(),
+  slug: z.string().optional(),
+  tenantUid: z.string().optional(),
+  reason: z.string().optional(),
+  detail: z.record(z.string(), z.json()),
+  previousHash: z.string(),
+  hash: z.string(),
+});
+
+export const errorBody = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    field: z.string().optional(),
+    remedy: z.string().optional(),
+  }),
+});

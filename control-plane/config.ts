@@ -1,0 +1,132 @@
+import { readFileSync } from "node:fs";
+import type pg from "pg";
+import { z } from "zod";
+import { ClassmindError } from "./errors.ts";
+
+/** The only reader of the environment and of configuration files in the control plane. Secrets are files, never values here. */
+
+const database = z.strictObject({
+  /** Directory of a Unix socket, or a host name. */
+  host: z.string().min(1),
+  port: z.int().min(1).max(65535).default(5432),
+  name: z.string().min(1),
+  user: z.string().min(1),
+  passwordFile: z.string().min(1),
+});
+export type DatabaseConfig = z.infer<typeof database>;
+
+/** What the API shows and checks, and what both processes must agree on. */
+const platform = z.strictObject({
+  instance: z.string().regex(/^[a-z][a-z0-9]{0,11}$/),
+  domain: z.hostname(),
+  country: z.string().regex(/^[A-Z]{2}$/),
+  /** The port in the schools' addresses; left out of them when it is 443. */
+  httpsPort: z.int().min(1).max(65535),
+  deletionGraceDays: z.int().min(0).max(365),
+  demoDays: z.int().min(1).max(365),
+  images: z.strictObject({ app: z.string(), postgres: z.string() }),
+  storageClass: z.string(),
+  backup: z.strictObject({
+    /** `local`, or a restic repository URL below which each school gets its own (rest:, sftp:, s3:). */
+    repository: z.string(),
+    /** A local repository's size as a multiple of the school's volume. */
+    repositorySize: z.string(),
+    /** NetworkPolicy peers and port of a repository elsewhere. */
+    peers: z.array(z.strictObject({ peers: z.json(), port: z.int() })),
+    /** Hour of the day (0-23, local time of the platform's country) at which the nightly window opens, and its length. */
+    windowStartHour: z.int().min(0).max(23),
+    windowHours: z.number().min(1).max(12),
+    concurrency: z.int().min(1).max(32),
+  }),
+  gatewayPeers: z.json(),
+  ingressClass: z.string(),
+});
+export type PlatformConfig = z.infer<typeof platform>;
+
+const api = z.strictObject({
+  platform,
+  database,
+  listen: z.union([z.strictObject({ socket: z.string() }), z.strictObject({ host: z.string(), port: z.int() })]),
+});
+export type ApiConfig = z.infer<typeof api>;
+
+const reconciler = z.strictObject({
+  platform,
+  database,
+  keyring: database,
+  kekFile: z.string(),
+  /** Lines NAME=value for restic when the repository is elsewhere; empty for a local one. */
+  repositoryEnvironmentFile: z.string().optional(),
+  workers: z.int().min(1).max(64),
+  engine: z.discriminatedUnion("kind", [
+    z.strictObject({
+      kind: z.literal("containers"),
+      socket: z.string(),
+      instance: z.record(z.string(), z.unknown()),
+      hostAccessUids: z.array(z.int()),
+    }),
+    z.strictObject({ kind: z.literal("simulated"), stateFile: z.string() }),
+  ]),
+  gateway: z.record(z.string(), z.unknown()).optional(),
+  chartDir: z.string(),
+  controlSocket: z.string().optional(),
+});
+export type ReconcilerConfig = z.infer<typeof reconciler>;
+
+function parse<T>(schema: z.ZodType<T>, file: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new ClassmindError("Invalid", `The configuration ${file} cannot be read.`, {
+      remedy: "Run: classmind up",
+      cause: error,
+    });
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new ClassmindError("Invalid", `The configuration ${file} is wrong: ${issue?.message ?? "unknown"}`, {
+    field: issue?.path.join(".") ?? "",
+    remedy: "Correct this field, or let `classmind up` write the file anew.",
+  });
+}
+
+/** @throws ClassmindError `Invalid` naming file and field */
+export function readApiConfig(file: string): ApiConfig {
+  return parse(api, file);
+}
+
+/** @throws ClassmindError `Invalid` naming file and field */
+export function readReconcilerConfig(file: string): ReconcilerConfig {
+  return parse(reconciler, file);
+}
+
+/** Path of the configuration file of this process, from CLASSMIND_CONFIG. */
+export function configFile(environment: NodeJS.ProcessEnv): string {
+  const file = environment.CLASSMIND_CONFIG;
+  if (file === undefined || file === "") {
+    throw new ClassmindError("Invalid", "CLASSMIND_CONFIG does not name a configuration file.", {
+      field: "CLASSMIND_CONFIG",
+      remedy: "Run: classmind up",
+    });
+  }
+  return file;
+}
+
+/** Connection settings for `pg`. The password is read when a connection is made, so that a rotated one is picked up. */
+export function connectionOf(config: DatabaseConfig): pg.PoolConfig {
+  return {
+    host: config.host,
+    port: config.port,
+    database: config.name,
+    user: config.user,
+    password: () => readFileSync(config.passwordFile, "utf8").trim(),
+    connectionTimeoutMillis: 5_000,
+  };
+}
+
+/** Address of a school under this platform. */
+export function urlOf(host: string, platformConfig: Pick<PlatformConfig, "httpsPort">): string {
+  return platformConfig.httpsPort === 443 ? `https://${host}` : `https://${host}:${platformConfig.httpsPort}`;
+}

@@ -1,0 +1,50 @@
+import { type PlatformConfig, urlOf } from "../config.ts";
+import { hostOf, namespaceOf, PLAN_LIMITS, type Tenant } from "../tenant.ts";
+import type { SecretValues, TenantValues } from "./values.ts";
+
+/** Whether a school's pods should run: not while suspended, deleted or expired. */
+export function shouldRun(tenant: Pick<Tenant, "spec" | "deletion">, now: Date): boolean {
+  if (tenant.spec.suspended || tenant.deletion !== undefined) return false;
+  return tenant.spec.terms.kind === "contract" || Date.parse(tenant.spec.terms.expiresAt) > now.getTime();
+}
+
+/**
+ * What a school's manifests are rendered from: its spec, the platform's configuration and, while it runs, its secrets.
+ * Pure. Without secrets the school is rendered stopped.
+ */
+export function tenantValues(input: {
+  readonly tenant: Pick<Tenant, "uid" | "slug" | "spec">;
+  readonly platform: PlatformConfig;
+  readonly secrets: SecretValues | undefined;
+  readonly certificate: TenantValues["certificate"];
+}): TenantValues {
+  const { tenant, platform } = input;
+  const limits = PLAN_LIMITS[tenant.spec.plan];
+  const host = hostOf(tenant.slug, platform.domain);
+  return {
+    slug: tenant.slug,
+    uid: tenant.uid,
+    namespace: namespaceOf(tenant.slug),
+    displayName: tenant.spec.displayName,
+    demo: tenant.spec.terms.kind === "demo",
+    country: tenant.spec.country,
+    url: urlOf(host, platform),
+    hosts: [host],
+    replicas: input.secrets === undefined ? 0 : 1,
+    plan: limits,
+    images: platform.images,
+    secrets: input.secrets,
+    certificate: input.certificate,
+    storage: { className: platform.storageClass, size: tenant.spec.storage ?? limits.storage },
+    backup: {
+      local: platform.backup.repository === "local",
+      className: "classmind-repository",
+      size: platform.backup.repositorySize,
+    },
+    network: {
+      ingressClass: platform.ingressClass,
+      gatewayPeers: platform.gatewayPeers,
+      repositoryPeers: platform.backup.peers,
+    },
+  };
+}
