@@ -143,7 +143,9 @@ export interface TenantStatus {
   readonly conditions: readonly Condition[];
   /** Steps of the newest attempt that changed something. */
   readonly steps: readonly StepReport[];
-  /** Set once the school has created its first administrator. */
+  /** Set once the school is furnished: its first administrator was created, or a backup was restored into it. */
+  readonly initialisedAt?: string;
+  /** The first administrator; absent in a school that came out of a backup. */
   readonly administrator?: { readonly username: string; readonly sealedPassword?: string };
   readonly volume?: { readonly usedBytes: number; readonly capacityBytes: number };
   readonly certificate?: {

@@ -1,0 +1,15 @@
+import { z } from "zod";
+
+/** Output of the backup image's commands (images/postgres/backup). */
+export const createResult = z.object({
+  databaseSnapshot: z.string().regex(/^[0-9a-f]{64}$/),
+  filesSnapshot: z.string().regex(/^[0-9a-f]{64}$/),
+  bytesAdded: z.number(),
+  fingerprint: z.json(),
+});
+
+export const verifyResult = z.object({ checked: z.literal(true), databaseBytes: z.number(), files: z.number() });
+
+export const restoreResult = z.object({ swapped: z.boolean(), fingerprint: z.json(), rows: z.number() });
+
+export const failure = z.object({ error: z.object({ code: z.string(), message: z.string() }) });

@@ -1,0 +1,64 @@
+import type { Pool } from "pg";
+import type { Clock } from "../clock.ts";
+import type { PlatformConfig } from "../config.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Issuer } from "../issuer/issuer.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { Log } from "../log.ts";
+import type { Chart } from "../render/render.ts";
+
+/** Where a school's host names lead: to its app, to the page that says it is closed, or nowhere. */
+export type GatewayRoute = { readonly state: "open"; readonly address: string; readonly port: number } | { readonly state: "closed" };
+
+export interface GatewayObservation {
+  readonly route: GatewayRoute | undefined;
+  /** SHA-256 fingerprint of the certificate served (node's X509Certificate.fingerprint256), undefined when none is. */
+  readonly certificateFingerprint: string | undefined;
+}
+
+/** What the reconciler needs of a gateway. Engines with an ingress of their own have none. */
+export interface GatewayPort {
+  observe(slug: string): Promise<GatewayObservation>;
+  setRoute(slug: string, hosts: readonly string[], route: GatewayRoute): Promise<void>;
+  setCertificate(slug: string, hosts: readonly string[], pem: { readonly chain: string; readonly key: string }): Promise<void>;
+  remove(slug: string): Promise<void>;
+}
+
+/** Lets at most n do something at once. */
+export interface Semaphore {
+  tryAcquire(): (() => void) | undefined;
+}
+
+/** Everything an attempt works with; built once in main.ts. */
+export interface Dependencies {
+  readonly pool: Pool;
+  readonly engine: Engine;
+  readonly gateway: GatewayPort | undefined;
+  readonly issuer: Issuer;
+  readonly keyring: Keyring;
+  readonly chart: Chart;
+  readonly platform: PlatformConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly backups: Semaphore;
+  /** Lines NAME=value for restic. */
+  readonly repositoryEnvironment: string;
+  /** Called before and after each step; tests kill here. */
+  readonly onStep?: (moment: "before" | "after", step: string) => Promise<void> | void;
+}
+
+/** At most `limit` holders at once. */
+export function createSemaphore(limit: number): Semaphore {
+  let held = 0;
+  return {
+    tryAcquire() {
+      if (held >= limit) return undefined;
+      held += 1;
+      let released = false;
+      return () => {
+        if (!released) held -= 1;
+        released = true;
+      };
+    },
+  };
+}

@@ -1,0 +1,168 @@
+import { X509Certificate } from "node:crypto";
+import { nextBackup } from "../backup/schedule.ts";
+import type { Manifest, Observation } from "../engine/engine.ts";
+import { type CertificateVerdict, judgeCertificate } from "../issuer/certificate.ts";
+import type { SchoolKeys } from "../keys/keyring.ts";
+import { hashManifest } from "../render/hash.ts";
+import { shouldRun, tenantValues } from "../render/tenant-values.ts";
+import type { SecretValues, TenantValues } from "../render/values.ts";
+import { type Backup, listBackups } from "../store/backups.ts";
+import { type Operation, openOperations, requestOperation } from "../store/operations.ts";
+import type { StoredTenant } from "../store/tenants.ts";
+import { hostOf, namespaceOf, REASONS, type Reason } from "../tenant.ts";
+import type { Dependencies, GatewayObservation } from "./dependencies.ts";
+import type { DesiredObject, PlanInput } from "./plan.ts";
+
+/** A school's certificate as kept in the keyring. */
+export interface CertificatePair {
+  readonly chain: string;
+  readonly key: string;
+  readonly issuer: string;
+}
+
+/** Everything one attempt knows before it plans. */
+export interface Gathered {
+  readonly tenant: StoredTenant;
+  readonly now: Date;
+  readonly goal: PlanInput["goal"];
+  readonly stopReason: Reason;
+  readonly hosts: readonly string[];
+  readonly keys: SchoolKeys | undefined;
+  readonly certificate: CertificatePair | undefined;
+  readonly verdict: CertificateVerdict;
+  readonly observed: Observation;
+  readonly gateway: GatewayObservation | undefined;
+  readonly operations: readonly Operation[];
+  readonly newestBackup: Backup | undefined;
+  readonly lastFailure: Backup | undefined;
+  readonly backups: readonly Backup[];
+  readonly nextBackup: Date | undefined;
+}
+
+const MAX_BACKUPS = 500;
+
+export function goalOf(tenant: StoredTenant, now: Date): PlanInput["goal"] {
+  if (tenant.deletion !== undefined && Date.parse(tenant.deletion.purgeAfter) <= now.getTime()) return "purge";
+  return shouldRun(tenant, now) ? "run" : "stop";
+}
+
+function stopReasonOf(tenant: StoredTenant): Reason {
+  if (tenant.deletion !== undefined) return REASONS.SoftDeleted;
+  return tenant.spec.suspended ? REASONS.Suspended : REASONS.DemoExpired;
+}
+
+export async function readCertificate(deps: Dependencies, uid: string): Promise<CertificatePair | undefined> {
+  const material = await deps.keyring.readMaterial(uid, "tls");
+  return material === undefined ? undefined : (JSON.parse(material.toString("utf8")) as CertificatePair);
+}
+
+function base64(bytes: Buffer): string {
+  return bytes.toString("base64");
+}
+
+/** Where a school's backups lie, as its own jobs see it. */
+export function repositoryUrl(deps: Dependencies, uid: string): string {
+  const { repository } = deps.platform.backup;
+  return repository === "local" ? "/var/lib/classmind/repository" : `${repository.replace(/\/$/, "")}/${uid}`;
+}
+
+export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys): SecretValues {
+  return {
+    databaseSuperuser: base64(keys["database-superuser"]),
+    databaseOwner: base64(keys["database-owner"]),
+    databaseApp: base64(keys["database-app"]),
+    databaseBackup: base64(keys["database-backup"]),
+    appFieldKey: base64(keys["app-field"]),
+    appSessionKey: base64(keys["app-session"]),
+    volumeKey: base64(keys.volume),
+    repositoryPassword: base64(keys.repository),
+    repositoryUrl: base64(Buffer.from(repositoryUrl(deps, uid))),
+    repositoryEnvironment: base64(Buffer.from(deps.repositoryEnvironment)),
+  };
+}
+
+/** The values a school is rendered from in this attempt. */
+export function valuesOf(deps: Dependencies, gathered: Gathered, certificate: CertificatePair | undefined = gathered.certificate): TenantValues {
+  const running = gathered.goal === "run" && gathered.keys !== undefined;
+  const pem = running && certificate !== undefined ? { chain: base64(Buffer.from(certificate.chain)), key: base64(Buffer.from(certificate.key)) } : undefined;
+  return tenantValues({
+    tenant: gathered.tenant,
+    platform: deps.platform,
+    secrets: running && gathered.keys !== undefined ? secretValues(deps, gathered.tenant.uid, gathered.keys) : undefined,
+    certificate: pem,
+  });
+}
+
+export function desiredManifests(deps: Dependencies, gathered: Gathered, certificate?: CertificatePair): readonly Manifest[] {
+  return deps.chart.renderTenant(valuesOf(deps, gathered, certificate));
+}
+
+export function desiredObjects(manifests: readonly Manifest[]): readonly DesiredObject[] {
+  return manifests.map((manifest) => ({ kind: manifest.kind, name: manifest.metadata.name, hash: hashManifest(manifest) }));
+}
+
+export function fingerprintOf(certificate: CertificatePair | undefined): string | undefined {
+  return certificate === undefined ? undefined : new X509Certificate(certificate.chain).fingerprint256;
+}
+
+/** A school restored from another one's backup reads that one's fields: it takes over that key before it first starts. */
+async function keysOf(deps: Dependencies, tenant: StoredTenant, operations: readonly Operation[]): Promise<SchoolKeys> {
+  const keys = await deps.keyring.ensureSchoolKeys(tenant.uid);
+  const foreign = operations.find((operation) => operation.kind === "restore" && operation.params.sourceUid !== tenant.uid);
+  if (foreign === undefined) return keys;
+  await deps.keyring.adoptKey(String(foreign.params.sourceUid), tenant.uid, "app-field");
+  return deps.keyring.ensureSchoolKeys(tenant.uid);
+}
+
+/** Makes a due scheduled backup an operation, so that it is resumed like any other. */
+async function scheduleBackup(deps: Dependencies, tenant: StoredTenant, operations: readonly Operation[]): Promise<readonly Operation[]> {
+  if (operations.some((operation) => operation.kind === "backup" || operation.kind === "restore")) return operations;
+  const operation = await requestOperation(deps.pool, { tenantUid: tenant.uid, kind: "backup", params: { trigger: "schedule" }, requestedBy: "schedule" });
+  return [...operations, operation];
+}
+
+/** Reads everything an attempt needs. The only effects: keys of a new school are made, a due backup is recorded as wanted. */
+export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<Gathered> {
+  const now = deps.clock.now();
+  const goal = goalOf(tenant, now);
+  const hosts = [hostOf(tenant.slug, deps.platform.domain)];
+  const [observed, gateway, backups, open] = await Promise.all([
+    deps.engine.observe(namespaceOf(tenant.slug)),
+    deps.gateway?.observe(tenant.slug),
+    listBackups(deps.pool, tenant.uid, MAX_BACKUPS),
+    openOperations(deps.pool, tenant.uid),
+  ]);
+  const newestBackup = backups.find((backup) => backup.state === "Complete");
+  const lastFailure = backups.find((backup) => backup.state === "Failed");
+  const due =
+    goal === "run" && tenant.spec.backup.enabled && tenant.status.initialisedAt !== undefined
+      ? nextBackup(
+          tenant.uid,
+          { startHour: deps.platform.backup.windowStartHour, hours: deps.platform.backup.windowHours },
+          newestBackup === undefined ? undefined : new Date(newestBackup.startedAt),
+          lastFailure === undefined ? undefined : new Date(lastFailure.startedAt),
+          new Date(tenant.createdAt),
+        )
+      : undefined;
+  const operations = due !== undefined && due <= now ? await scheduleBackup(deps, tenant, open) : open;
+  const keys = goal === "purge" ? undefined : await keysOf(deps, tenant, operations);
+  const certificate = goal === "purge" ? undefined : await readCertificate(deps, tenant.uid);
+  const verdict = judgeCertificate({ certificate: certificate?.chain, key: certificate?.key, hosts, now, seed: tenant.uid });
+  return {
+    tenant,
+    now,
+    goal,
+    stopReason: stopReasonOf(tenant),
+    hosts,
+    keys,
+    certificate,
+    verdict,
+    observed,
+    gateway,
+    operations,
+    newestBackup,
+    lastFailure,
+    backups,
+    nextBackup: due,
+  };
+}

@@ -1,0 +1,143 @@
+import type { ManifestHash, Observation, ObjectRef } from "../engine/engine.ts";
+import type { Operation } from "../store/operations.ts";
+import type { GatewayObservation, GatewayRoute } from "./dependencies.ts";
+
+/**
+ * The planner: pure. From what is wanted and what was seen it makes every choice; executing a plan chooses nothing.
+ * A converged school yields no steps.
+ */
+
+export type Step = { readonly id: string; readonly after: readonly string[] } & (
+  | { readonly kind: "issue-certificate" }
+  | { readonly kind: "apply"; readonly objects: readonly ObjectRef[] }
+  | { readonly kind: "remove"; readonly objects: readonly ObjectRef[] }
+  | { readonly kind: "await-ready"; readonly workload: ObjectRef }
+  | { readonly kind: "create-administrator" }
+  | { readonly kind: "publish-certificate" }
+  | { readonly kind: "open-route" }
+  | { readonly kind: "close-route" }
+  | { readonly kind: "operate"; readonly operation: Operation }
+  | { readonly kind: "withdraw-route" }
+  | { readonly kind: "remove-namespace" }
+  | { readonly kind: "destroy-keys" }
+);
+export type StepKind = Step["kind"];
+
+export type DesiredObject = ObjectRef & { readonly hash: ManifestHash };
+
+export interface PlanInput {
+  readonly goal: "run" | "stop" | "purge";
+  readonly desired: readonly DesiredObject[];
+  readonly observed: Observation;
+  readonly initialised: boolean;
+  readonly certificate: "keep" | "issue";
+  /** Undefined when the engine brings its own ingress. */
+  readonly gateway: (GatewayObservation & { readonly wantedFingerprint: string | undefined }) | undefined;
+  readonly operations: readonly Operation[];
+}
+
+export const DB: ObjectRef = { kind: "StatefulSet", name: "db" };
+export const APP: ObjectRef = { kind: "Deployment", name: "app" };
+
+function same(a: ObjectRef, b: ObjectRef): boolean {
+  return a.kind === b.kind && a.name === b.name;
+}
+
+function refOf(object: ObjectRef): ObjectRef {
+  return { kind: object.kind, name: object.name };
+}
+
+/** Objects that are not as desired, and objects that should not be. */
+function difference(input: PlanInput): { readonly apply: readonly ObjectRef[]; readonly remove: readonly ObjectRef[] } {
+  const { desired, observed } = input;
+  const apply = desired.filter((object) => !observed.objects.some((present) => same(present, object) && present.hash === object.hash));
+  const remove = observed.objects.filter((present) => !desired.some((object) => same(present, object)));
+  return { apply: apply.map(refOf), remove: remove.map(refOf) };
+}
+
+function isReady(observed: Observation, workload: ObjectRef): boolean {
+  return observed.workloads.some((candidate) => same(candidate.ref, workload) && candidate.state === "Ready");
+}
+
+function sameRoute(a: GatewayRoute | undefined, b: GatewayRoute): boolean {
+  if (a === undefined || a.state !== b.state) return false;
+  return a.state === "closed" || (b.state === "open" && a.address === b.address && a.port === b.port);
+}
+
+/** Where the app answers now, if it does. */
+export function appEndpoint(observed: Observation): GatewayRoute | undefined {
+  const endpoint = observed.endpoints.find((candidate) => candidate.service === "app");
+  return endpoint === undefined ? undefined : { state: "open", address: endpoint.address, port: endpoint.port };
+}
+
+function routeStep(input: PlanInput, changing: boolean, after: readonly string[]): Step[] {
+  const { gateway } = input;
+  if (gateway === undefined) return [];
+  const endpoint = appEndpoint(input.observed);
+  if (!changing && endpoint !== undefined && sameRoute(gateway.route, endpoint)) return [];
+  return [{ id: "open-route", kind: "open-route", after }];
+}
+
+function planRun(input: PlanInput): readonly Step[] {
+  const { apply, remove } = difference(input);
+  const steps: Step[] = [];
+  if (input.certificate === "issue") steps.push({ id: "issue-certificate", kind: "issue-certificate", after: [] });
+  // The TLS secret is known only once the certificate is; everything else need not wait for it.
+  const early = apply.filter((object) => !(object.kind === "Secret" && object.name === "tls"));
+  const restoring = input.operations.some((operation) => operation.kind === "restore");
+  if (early.length > 0) steps.push({ id: "apply", kind: "apply", objects: early, after: [] });
+  if (remove.length > 0) steps.push({ id: "remove", kind: "remove", objects: remove, after: early.length > 0 ? ["apply"] : [] });
+  const workloadsChange = early.some((object) => same(object, APP) || same(object, DB));
+  const applied = early.length > 0 ? ["apply"] : [];
+  if (workloadsChange || !isReady(input.observed, DB)) steps.push({ id: "await-db", kind: "await-ready", workload: DB, after: applied });
+  const starting = workloadsChange || !isReady(input.observed, APP);
+  if (starting) steps.push({ id: "await-app", kind: "await-ready", workload: APP, after: applied });
+  const awaited = starting ? ["await-app"] : [];
+  // The job waits for the migrations by itself, so it may start beside the app.
+  if (!input.initialised && !restoring) steps.push({ id: "create-administrator", kind: "create-administrator", after: applied });
+  const issued = input.certificate === "issue";
+  const gatewayLacks = input.gateway !== undefined && (issued || input.gateway.certificateFingerprint !== input.gateway.wantedFingerprint);
+  if (issued) steps.push({ id: "apply-tls", kind: "apply", objects: [{ kind: "Secret", name: "tls" }], after: [...applied, "issue-certificate"] });
+  else if (early.length < apply.length) steps.push({ id: "apply-tls", kind: "apply", objects: [{ kind: "Secret", name: "tls" }], after: applied });
+  if (gatewayLacks) steps.push({ id: "publish-certificate", kind: "publish-certificate", after: issued ? ["issue-certificate"] : [] });
+  steps.push(...routeStep(input, starting, awaited));
+  const before = steps.map((step) => step.id);
+  let previous = before;
+  for (const operation of input.operations) {
+    const id = `operate-${operation.id}`;
+    steps.push({ id, kind: "operate", operation, after: previous });
+    previous = [id];
+  }
+  return steps;
+}
+
+function planStop(input: PlanInput): readonly Step[] {
+  const { apply, remove } = difference(input);
+  const steps: Step[] = [];
+  const { gateway } = input;
+  if (gateway !== undefined && !sameRoute(gateway.route, { state: "closed" })) steps.push({ id: "close-route", kind: "close-route", after: [] });
+  const closed = steps.map((step) => step.id);
+  if (input.certificate === "issue") steps.push({ id: "issue-certificate", kind: "issue-certificate", after: [] });
+  if (gateway !== undefined && (input.certificate === "issue" || gateway.certificateFingerprint !== gateway.wantedFingerprint)) {
+    steps.push({ id: "publish-certificate", kind: "publish-certificate", after: input.certificate === "issue" ? ["issue-certificate"] : [] });
+  }
+  // Workloads stop first; then what they used (their secrets) can go.
+  if (apply.length > 0) steps.push({ id: "apply", kind: "apply", objects: apply, after: closed });
+  if (remove.length > 0) steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : closed });
+  return steps;
+}
+
+function planPurge(): readonly Step[] {
+  return [
+    { id: "withdraw-route", kind: "withdraw-route", after: [] },
+    { id: "remove-namespace", kind: "remove-namespace", after: ["withdraw-route"] },
+    // Keys last: until everything else is gone, a purge that fails half-way can still be looked into.
+    { id: "destroy-keys", kind: "destroy-keys", after: ["remove-namespace"] },
+  ];
+}
+
+/** Everything that has to be done now, as a graph of steps. */
+export function plan(input: PlanInput): readonly Step[] {
+  if (input.goal === "purge") return planPurge();
+  return input.goal === "run" ? planRun(input) : planStop(input);
+}

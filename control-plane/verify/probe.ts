@@ -1,0 +1,73 @@
+import { readFileSync } from "node:fs";
+import { lookup } from "node:dns/promises";
+import { createSocket } from "node:dgram";
+import { connect } from "node:net";
+import type { ProbeTarget } from "./targets.ts";
+
+/**
+ * Runs inside a school, in a pod of its own: tries each target and reports which could be reached. A refused connection
+ * (RST) counts as reached for TCP: the packet came through. Bundled into the app's image as /app/isolation-probe.mjs.
+ */
+
+const TIMEOUT_MS = 1500;
+const PARALLEL = 64;
+
+type Outcome = "reached" | "refused-by-target" | "blocked";
+
+function tryTcp(target: ProbeTarget): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: target.host, port: target.port });
+    const settle = (outcome: Outcome): void => {
+      socket.destroy();
+      resolve(outcome);
+    };
+    socket.setTimeout(TIMEOUT_MS, () => settle("blocked"));
+    socket.once("connect", () => settle("reached"));
+    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "ECONNREFUSED" ? "refused-by-target" : "blocked"));
+  });
+}
+
+/** UDP shows that it arrived only by an answer or an ICMP error; silence counts as blocked. */
+function tryUdp(target: ProbeTarget): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const socket = createSocket("udp4");
+    const settle = (outcome: Outcome): void => {
+      clearTimeout(timer);
+      socket.close();
+      resolve(outcome);
+    };
+    const timer = setTimeout(() => settle("blocked"), TIMEOUT_MS);
+    socket.once("message", () => settle("reached"));
+    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "ECONNREFUSED" ? "refused-by-target" : "blocked"));
+    // A DNS question for the root's name servers: whatever answers anything may answer this.
+    const question = Buffer.from("123401000001000000000000000002", "hex");
+    socket.connect(target.port, target.host, () => socket.send(Buffer.concat([question, Buffer.from("0001", "hex")])));
+  });
+}
+
+async function tryName(target: ProbeTarget): Promise<Outcome> {
+  const timeout = new Promise<Outcome>((resolve) => setTimeout(() => resolve("blocked"), TIMEOUT_MS).unref());
+  const resolved = lookup(target.host).then(
+    (): Outcome => "reached",
+    (): Outcome => "blocked",
+  );
+  return Promise.race([resolved, timeout]);
+}
+
+const TRY = { tcp: tryTcp, udp: tryUdp, dns: tryName } as const;
+
+async function main(): Promise<void> {
+  const input = JSON.parse(readFileSync("/run/job/input.json", "utf8")) as { readonly targets: readonly ProbeTarget[] };
+  const queue = [...input.targets];
+  const results: Array<ProbeTarget & { readonly outcome: Outcome }> = [];
+  const worker = async (): Promise<void> => {
+    for (let target = queue.shift(); target !== undefined; target = queue.shift()) {
+      results.push({ ...target, outcome: await TRY[target.protocol](target) });
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  process.stdout.write(JSON.stringify({ tried: results.length, holes: results.filter((result) => result.outcome !== "blocked") }));
+}
+
+await main();
+process.exit(0);

@@ -1,0 +1,84 @@
+import { networkInterfaces } from "node:os";
+import { readFileSync } from "node:fs";
+import type { Engine } from "../engine/engine.ts";
+
+/** Something a school must not reach. */
+export interface ProbeTarget {
+  readonly kind: "neighbour" | "host-port" | "control-plane" | "metadata" | "internet" | "outside-name";
+  readonly label: string;
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: "tcp" | "udp" | "dns";
+}
+
+const LISTEN = "0A";
+
+interface SocketRow {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Listening sockets of a /proc/net/{tcp,tcp6,udp,udp6} table: address in hex as the kernel prints it, and port. Pure. */
+export function listeningSockets(table: string, protocol: "tcp" | "udp"): readonly SocketRow[] {
+  const rows = table.split("\n").slice(1).flatMap((line): SocketRow[] => {
+    const fields = line.trim().split(/\s+/);
+    const [address, port] = (fields[1] ?? "").split(":");
+    if (address === undefined || port === undefined) return [];
+    if (protocol === "tcp" && fields[3] !== LISTEN) return [];
+    return [{ address, port: Number.parseInt(port, 16) }];
+  });
+  return rows;
+}
+
+function readTable(name: string): string {
+  try {
+    return readFileSync(`/proc/net/${name}`, "utf8");
+  } catch {
+    // A host without IPv6 has no such table.
+    return "";
+  }
+}
+
+function hostAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).filter((entry) => entry.family === "IPv4").map((entry) => entry.address));
+}
+
+function hostPorts(protocol: "tcp" | "udp"): readonly number[] {
+  const tables = protocol === "tcp" ? ["tcp", "tcp6"] : ["udp", "udp6"];
+  return [...new Set(tables.flatMap((table) => listeningSockets(readTable(table), protocol).map((row) => row.port)))];
+}
+
+/**
+ * Everything that a school must not reach on this machine: every neighbour's services, every listening port of the host on
+ * each of its addresses, the metadata address, the Internet, and outside names by DNS.
+ * @param bridgeAddresses addresses by which the host is seen from the school's own network
+ */
+export async function isolationTargets(engine: Engine, namespace: string, neighbours: number): Promise<readonly ProbeTarget[]> {
+  const others = (await engine.list()).filter((other) => other !== namespace).slice(0, neighbours);
+  const observed = await Promise.all(others.map((other) => engine.observe(other)));
+  const neighbourTargets = observed.flatMap((neighbour) =>
+    neighbour.endpoints.map(
+      (endpoint): ProbeTarget => ({
+        kind: "neighbour",
+        label: `${endpoint.service} of another school`,
+        host: endpoint.address,
+        port: endpoint.port,
+        protocol: "tcp",
+      }),
+    ),
+  );
+  const addresses = hostAddresses();
+  const hostTargets = (["tcp", "udp"] as const).flatMap((protocol) =>
+    hostPorts(protocol).flatMap((port) =>
+      addresses.map((host): ProbeTarget => ({ kind: "host-port", label: `port ${port} of this host`, host, port, protocol })),
+    ),
+  );
+  const outside: ProbeTarget[] = [
+    { kind: "metadata", label: "metadata address", host: "169.254.169.254", port: 80, protocol: "tcp" },
+    // A root name server: an address of the open Internet that never changes.
+    { kind: "internet", label: "the Internet", host: "198.41.0.4", port: 53, protocol: "tcp" },
+    { kind: "internet", label: "the Internet, by UDP", host: "198.41.0.4", port: 53, protocol: "udp" },
+    { kind: "outside-name", label: "an outside name", host: "example.org", port: 443, protocol: "dns" },
+  ];
+  return [...neighbourTargets, ...hostTargets, ...outside];
+}
