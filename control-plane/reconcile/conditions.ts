@@ -12,7 +12,11 @@ export interface Evidence {
   readonly observed: Observation;
   readonly gateway: GatewayObservation | undefined;
   readonly certificate: { readonly reason: Reason; readonly ok: boolean; readonly message: string };
-  readonly backup: { readonly enabled: boolean; readonly newest: Backup | undefined; readonly lastFailure: Backup | undefined };
+  readonly backup: {
+    readonly enabled: boolean;
+    readonly newest: Backup | undefined;
+    readonly lastFailure: Backup | undefined;
+  };
   readonly clockTrusted: boolean;
   readonly failure: { readonly step: string; readonly reason: Reason; readonly message: string } | undefined;
   readonly now: Date;
@@ -35,20 +39,30 @@ function knownReason(reason: string): Reason {
 
 function judgeWorkload(evidence: Evidence, name: string, title: string): Judgement {
   if (evidence.goal !== "run") return { status: "False", reason: evidence.stopReason, message: `${title} is stopped.` };
-  const workload: WorkloadObservation | undefined = evidence.observed.workloads.find((candidate) => candidate.ref.name === name);
-  if (workload === undefined) return { status: "False", reason: REASONS.ContainerMissing, message: `${title} does not exist.` };
+  const workload: WorkloadObservation | undefined = evidence.observed.workloads.find(
+    (candidate) => candidate.ref.name === name,
+  );
+  if (workload === undefined)
+    return { status: "False", reason: REASONS.ContainerMissing, message: `${title} does not exist.` };
   if (workload.state === "Ready") return good(`${title} is ready.`);
   return { status: "False", reason: knownReason(workload.reason), message: workload.message };
 }
 
 function judgeVolume(evidence: Evidence): Judgement {
   const volume = evidence.observed.volumes.find((candidate) => candidate.name === "data");
-  if (volume === undefined) return { status: "False", reason: REASONS.VolumeMissing, message: "The encrypted volume does not exist." };
-  if (volume.locked && evidence.goal === "run") return { status: "False", reason: REASONS.VolumeLocked, message: "The volume is locked." };
-  if (volume.locked) return { status: "True", reason: REASONS.VolumeLocked, message: "The volume is locked: nobody can read it." };
+  if (volume === undefined)
+    return { status: "False", reason: REASONS.VolumeMissing, message: "The encrypted volume does not exist." };
+  if (volume.locked && evidence.goal === "run")
+    return { status: "False", reason: REASONS.VolumeLocked, message: "The volume is locked." };
+  if (volume.locked)
+    return { status: "True", reason: REASONS.VolumeLocked, message: "The volume is locked: nobody can read it." };
   const share = (volume.usedBytes ?? 0) / volume.capacityBytes;
   if (share >= VOLUME_FULL) {
-    return { status: "False", reason: REASONS.VolumeFull, message: `The volume is ${Math.floor(share * 100)} % full. Give it more: classmind tenant update --storage` };
+    return {
+      status: "False",
+      reason: REASONS.VolumeFull,
+      message: `The volume is ${Math.floor(share * 100)} % full. Give it more: classmind tenant update --storage`,
+    };
   }
   return good(`The volume is ${Math.floor(share * 100)} % full.`);
 }
@@ -56,36 +70,65 @@ function judgeVolume(evidence: Evidence): Judgement {
 function judgeRoute(evidence: Evidence): Judgement {
   const { gateway } = evidence;
   if (gateway === undefined) return good("The cluster's ingress leads to the school.");
-  if (gateway.certificateFingerprint === undefined) return { status: "False", reason: REASONS.NotRouted, message: "The gateway has no certificate of this school." };
-  if (evidence.goal !== "run") return { status: "False", reason: evidence.stopReason, message: "The gateway shows that the school is closed." };
+  if (gateway.certificateFingerprint === undefined)
+    return { status: "False", reason: REASONS.NotRouted, message: "The gateway has no certificate of this school." };
+  if (evidence.goal !== "run")
+    return { status: "False", reason: evidence.stopReason, message: "The gateway shows that the school is closed." };
   const endpoint = appEndpoint(evidence.observed);
   const { route } = gateway;
-  const open = route?.state === "open" && endpoint?.state === "open" && route.address === endpoint.address && route.port === endpoint.port;
-  return open ? good("The gateway leads to the school.") : { status: "False", reason: REASONS.NotRouted, message: "The gateway does not lead to the school yet." };
+  const open =
+    route?.state === "open" &&
+    endpoint?.state === "open" &&
+    route.address === endpoint.address &&
+    route.port === endpoint.port;
+  return open
+    ? good("The gateway leads to the school.")
+    : { status: "False", reason: REASONS.NotRouted, message: "The gateway does not lead to the school yet." };
 }
 
 function judgeBackupAge(evidence: Evidence): Judgement {
   const { backup, now } = evidence;
-  if (!evidence.clockTrusted) return { status: "Unknown", reason: REASONS.ClockJumped, message: "The clock jumped by more than two days; retention waits for your confirmation." };
-  if (!backup.enabled) return { status: "False", reason: REASONS.BackupDisabled, message: "Backups are switched off for this school." };
-  if (evidence.goal !== "run") return { status: "True", reason: evidence.stopReason, message: "Nothing changes while the school is stopped." };
+  if (!evidence.clockTrusted)
+    return {
+      status: "Unknown",
+      reason: REASONS.ClockJumped,
+      message: "The clock jumped by more than two days; retention waits for your confirmation.",
+    };
+  if (!backup.enabled)
+    return { status: "False", reason: REASONS.BackupDisabled, message: "Backups are switched off for this school." };
+  if (evidence.goal !== "run")
+    return { status: "True", reason: evidence.stopReason, message: "Nothing changes while the school is stopped." };
   const { newest, lastFailure } = backup;
   if (newest === undefined) {
-    if (lastFailure === undefined) return { status: "Unknown", reason: REASONS.NoBackupYet, message: "The first backup has not been made yet." };
+    if (lastFailure === undefined)
+      return { status: "Unknown", reason: REASONS.NoBackupYet, message: "The first backup has not been made yet." };
     return { status: "False", reason: REASONS.BackupFailed, message: lastFailure.error ?? "The backup failed." };
   }
   const hours = Math.floor((now.getTime() - Date.parse(newest.startedAt)) / 3_600_000);
   if (now.getTime() - Date.parse(newest.startedAt) > BACKUP_LATE_MS) {
-    const cause = lastFailure !== undefined && lastFailure.startedAt > newest.startedAt ? ` Last failure: ${lastFailure.error ?? "unknown"}` : "";
-    return { status: "False", reason: REASONS.BackupTooOld, message: `The newest backup is ${hours} hours old.${cause}` };
+    const cause =
+      lastFailure !== undefined && lastFailure.startedAt > newest.startedAt
+        ? ` Last failure: ${lastFailure.error ?? "unknown"}`
+        : "";
+    return {
+      status: "False",
+      reason: REASONS.BackupTooOld,
+      message: `The newest backup is ${hours} hours old.${cause}`,
+    };
   }
   return good(`The newest backup is ${hours} hours old.`);
 }
 
 function judgeBackupCheck(evidence: Evidence): Judgement {
   const { newest } = evidence.backup;
-  if (newest?.verifyError !== undefined) return { status: "False", reason: REASONS.VerificationFailed, message: newest.verifyError };
-  if (newest?.verifiedAt === undefined) return { status: "Unknown", reason: REASONS.NotVerifiedYet, message: "The newest backup has not been read back yet." };
+  if (newest?.verifyError !== undefined)
+    return { status: "False", reason: REASONS.VerificationFailed, message: newest.verifyError };
+  if (newest?.verifiedAt === undefined)
+    return {
+      status: "Unknown",
+      reason: REASONS.NotVerifiedYet,
+      message: "The newest backup has not been read back yet.",
+    };
   return good(`The newest backup was read back at ${newest.verifiedAt}.`);
 }
 
@@ -93,11 +136,17 @@ function judgeBackupCheck(evidence: Evidence): Judgement {
 const VITAL: readonly ConditionType[] = ["VolumeReady", "DatabaseReady", "AppReady", "CertificateReady", "RouteReady"];
 
 function judgeReady(evidence: Evidence, others: ReadonlyMap<ConditionType, Judgement>): Judgement {
-  if (evidence.goal === "purge") return { status: "False", reason: REASONS.Purging, message: "The school is being destroyed for good." };
+  if (evidence.goal === "purge")
+    return { status: "False", reason: REASONS.Purging, message: "The school is being destroyed for good." };
   if (evidence.failure !== undefined) {
-    return { status: "False", reason: evidence.failure.reason, message: `${evidence.failure.step}: ${evidence.failure.message}` };
+    return {
+      status: "False",
+      reason: evidence.failure.reason,
+      message: `${evidence.failure.step}: ${evidence.failure.message}`,
+    };
   }
-  if (evidence.goal === "stop") return { status: "False", reason: evidence.stopReason, message: "The school is stopped and its volume locked." };
+  if (evidence.goal === "stop")
+    return { status: "False", reason: evidence.stopReason, message: "The school is stopped and its volume locked." };
   for (const type of VITAL) {
     const judgement = others.get(type);
     if (judgement !== undefined && judgement.status !== "True") return judgement;
@@ -112,7 +161,10 @@ export function judge(evidence: Evidence, previous: readonly Condition[]): reado
     ["VolumeReady", judgeVolume(evidence)],
     ["DatabaseReady", judgeWorkload(evidence, "db", "The database")],
     ["AppReady", judgeWorkload(evidence, "app", "The platform")],
-    ["CertificateReady", { status: certificate.ok ? "True" : "False", reason: certificate.reason, message: certificate.message }],
+    [
+      "CertificateReady",
+      { status: certificate.ok ? "True" : "False", reason: certificate.reason, message: certificate.message },
+    ],
     ["RouteReady", judgeRoute(evidence)],
     ["BackupRecent", judgeBackupAge(evidence)],
     ["BackupVerified", judgeBackupCheck(evidence)],
@@ -121,12 +173,21 @@ export function judge(evidence: Evidence, previous: readonly Condition[]): reado
   return [...all].map(([type, judgement]) => {
     const before = previous.find((condition) => condition.type === type);
     const unchanged = before !== undefined && before.status === judgement.status;
-    return { type, ...judgement, lastTransitionTime: unchanged ? before.lastTransitionTime : evidence.now.toISOString() };
+    return {
+      type,
+      ...judgement,
+      lastTransitionTime: unchanged ? before.lastTransitionTime : evidence.now.toISOString(),
+    };
   });
 }
 
 /** The phase that sums the conditions up. */
-export function phaseOf(evidence: Evidence, conditions: readonly Condition[], initialised: boolean, deleted: boolean): Phase {
+export function phaseOf(
+  evidence: Evidence,
+  conditions: readonly Condition[],
+  initialised: boolean,
+  deleted: boolean,
+): Phase {
   if (evidence.goal === "purge") return "Purging";
   if (evidence.goal === "stop" && evidence.failure === undefined) return deleted ? "Deleted" : "Suspended";
   const ready = conditions.find((condition) => condition.type === "Ready")?.status === "True";

@@ -8,11 +8,13 @@ import type { Log } from "../log.ts";
 import type { Chart } from "../render/render.ts";
 
 /** Where a school's host names lead: to its app, to the page that says it is closed, or nowhere. */
-export type GatewayRoute = { readonly state: "open"; readonly address: string; readonly port: number } | { readonly state: "closed" };
+export type GatewayRoute =
+  | { readonly state: "open"; readonly address: string; readonly port: number }
+  | { readonly state: "closed" };
 
 export interface GatewayObservation {
   readonly route: GatewayRoute | undefined;
-  /** SHA-256 fingerprint of the certificate served (node's X509Certificate.fingerprint256), undefined when none is. */
+  /** SHA-256 fingerprint of the certificate served (over the DER, lower-case hexadecimal), undefined when none is. */
   readonly certificateFingerprint: string | undefined;
 }
 
@@ -20,7 +22,11 @@ export interface GatewayObservation {
 export interface GatewayPort {
   observe(slug: string): Promise<GatewayObservation>;
   setRoute(slug: string, hosts: readonly string[], route: GatewayRoute): Promise<void>;
-  setCertificate(slug: string, hosts: readonly string[], pem: { readonly chain: string; readonly key: string }): Promise<void>;
+  setCertificate(
+    slug: string,
+    hosts: readonly string[],
+    pem: { readonly chain: string; readonly key: string },
+  ): Promise<void>;
   remove(slug: string): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { nextBackup } from "../backup/schedule.ts";
 import type { Manifest, Observation } from "../engine/engine.ts";
 import { type CertificateVerdict, judgeCertificate } from "../issuer/certificate.ts";
@@ -82,42 +82,72 @@ export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys):
 }
 
 /** The values a school is rendered from in this attempt. */
-export function valuesOf(deps: Dependencies, gathered: Gathered, certificate: CertificatePair | undefined = gathered.certificate): TenantValues {
+export function valuesOf(
+  deps: Dependencies,
+  gathered: Gathered,
+  certificate: CertificatePair | undefined = gathered.certificate,
+): TenantValues {
   const running = gathered.goal === "run" && gathered.keys !== undefined;
-  const pem = running && certificate !== undefined ? { chain: base64(Buffer.from(certificate.chain)), key: base64(Buffer.from(certificate.key)) } : undefined;
+  const pem =
+    running && certificate !== undefined
+      ? { chain: base64(Buffer.from(certificate.chain)), key: base64(Buffer.from(certificate.key)) }
+      : undefined;
   return tenantValues({
     tenant: gathered.tenant,
     platform: deps.platform,
-    secrets: running && gathered.keys !== undefined ? secretValues(deps, gathered.tenant.uid, gathered.keys) : undefined,
+    secrets:
+      running && gathered.keys !== undefined ? secretValues(deps, gathered.tenant.uid, gathered.keys) : undefined,
     certificate: pem,
   });
 }
 
-export function desiredManifests(deps: Dependencies, gathered: Gathered, certificate?: CertificatePair): readonly Manifest[] {
+export function desiredManifests(
+  deps: Dependencies,
+  gathered: Gathered,
+  certificate?: CertificatePair,
+): readonly Manifest[] {
   return deps.chart.renderTenant(valuesOf(deps, gathered, certificate));
 }
 
 export function desiredObjects(manifests: readonly Manifest[]): readonly DesiredObject[] {
-  return manifests.map((manifest) => ({ kind: manifest.kind, name: manifest.metadata.name, hash: hashManifest(manifest) }));
+  return manifests.map((manifest) => ({
+    kind: manifest.kind,
+    name: manifest.metadata.name,
+    hash: hashManifest(manifest),
+  }));
 }
 
+/** SHA-256 over the leaf's DER, lower-case hexadecimal. */
 export function fingerprintOf(certificate: CertificatePair | undefined): string | undefined {
-  return certificate === undefined ? undefined : new X509Certificate(certificate.chain).fingerprint256;
+  return certificate === undefined
+    ? undefined
+    : createHash("sha256").update(new X509Certificate(certificate.chain).raw).digest("hex");
 }
 
 /** A school restored from another one's backup reads that one's fields: it takes over that key before it first starts. */
 async function keysOf(deps: Dependencies, tenant: StoredTenant, operations: readonly Operation[]): Promise<SchoolKeys> {
   const keys = await deps.keyring.ensureSchoolKeys(tenant.uid);
-  const foreign = operations.find((operation) => operation.kind === "restore" && operation.params.sourceUid !== tenant.uid);
+  const foreign = operations.find(
+    (operation) => operation.kind === "restore" && operation.params.sourceUid !== tenant.uid,
+  );
   if (foreign === undefined) return keys;
   await deps.keyring.adoptKey(String(foreign.params.sourceUid), tenant.uid, "app-field");
   return deps.keyring.ensureSchoolKeys(tenant.uid);
 }
 
 /** Makes a due scheduled backup an operation, so that it is resumed like any other. */
-async function scheduleBackup(deps: Dependencies, tenant: StoredTenant, operations: readonly Operation[]): Promise<readonly Operation[]> {
+async function scheduleBackup(
+  deps: Dependencies,
+  tenant: StoredTenant,
+  operations: readonly Operation[],
+): Promise<readonly Operation[]> {
   if (operations.some((operation) => operation.kind === "backup" || operation.kind === "restore")) return operations;
-  const operation = await requestOperation(deps.pool, { tenantUid: tenant.uid, kind: "backup", params: { trigger: "schedule" }, requestedBy: "schedule" });
+  const operation = await requestOperation(deps.pool, {
+    tenantUid: tenant.uid,
+    kind: "backup",
+    params: { trigger: "schedule" },
+    requestedBy: "schedule",
+  });
   return [...operations, operation];
 }
 
@@ -147,7 +177,13 @@ export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<
   const operations = due !== undefined && due <= now ? await scheduleBackup(deps, tenant, open) : open;
   const keys = goal === "purge" ? undefined : await keysOf(deps, tenant, operations);
   const certificate = goal === "purge" ? undefined : await readCertificate(deps, tenant.uid);
-  const verdict = judgeCertificate({ certificate: certificate?.chain, key: certificate?.key, hosts, now, seed: tenant.uid });
+  const verdict = judgeCertificate({
+    certificate: certificate?.chain,
+    key: certificate?.key,
+    hosts,
+    now,
+    seed: tenant.uid,
+  });
   return {
     tenant,
     now,

@@ -1,4 +1,4 @@
-import type { ManifestHash, Observation, ObjectRef } from "../engine/engine.ts";
+import type { ManifestHash, ObjectRef, Observation } from "../engine/engine.ts";
 import type { Operation } from "../store/operations.ts";
 import type { GatewayObservation, GatewayRoute } from "./dependencies.ts";
 
@@ -50,7 +50,9 @@ function refOf(object: ObjectRef): ObjectRef {
 /** Objects that are not as desired, and objects that should not be. */
 function difference(input: PlanInput): { readonly apply: readonly ObjectRef[]; readonly remove: readonly ObjectRef[] } {
   const { desired, observed } = input;
-  const apply = desired.filter((object) => !observed.objects.some((present) => same(present, object) && present.hash === object.hash));
+  const apply = desired.filter(
+    (object) => !observed.objects.some((present) => same(present, object) && present.hash === object.hash),
+  );
   const remove = observed.objects.filter((present) => !desired.some((object) => same(present, object)));
   return { apply: apply.map(refOf), remove: remove.map(refOf) };
 }
@@ -86,20 +88,32 @@ function planRun(input: PlanInput): readonly Step[] {
   const early = apply.filter((object) => !(object.kind === "Secret" && object.name === "tls"));
   const restoring = input.operations.some((operation) => operation.kind === "restore");
   if (early.length > 0) steps.push({ id: "apply", kind: "apply", objects: early, after: [] });
-  if (remove.length > 0) steps.push({ id: "remove", kind: "remove", objects: remove, after: early.length > 0 ? ["apply"] : [] });
+  if (remove.length > 0)
+    steps.push({ id: "remove", kind: "remove", objects: remove, after: early.length > 0 ? ["apply"] : [] });
   const workloadsChange = early.some((object) => same(object, APP) || same(object, DB));
   const applied = early.length > 0 ? ["apply"] : [];
-  if (workloadsChange || !isReady(input.observed, DB)) steps.push({ id: "await-db", kind: "await-ready", workload: DB, after: applied });
+  if (workloadsChange || !isReady(input.observed, DB))
+    steps.push({ id: "await-db", kind: "await-ready", workload: DB, after: applied });
   const starting = workloadsChange || !isReady(input.observed, APP);
   if (starting) steps.push({ id: "await-app", kind: "await-ready", workload: APP, after: applied });
   const awaited = starting ? ["await-app"] : [];
   // The job waits for the migrations by itself, so it may start beside the app.
-  if (!input.initialised && !restoring) steps.push({ id: "create-administrator", kind: "create-administrator", after: applied });
+  if (!input.initialised && !restoring)
+    steps.push({ id: "create-administrator", kind: "create-administrator", after: applied });
   const issued = input.certificate === "issue";
-  const gatewayLacks = input.gateway !== undefined && (issued || input.gateway.certificateFingerprint !== input.gateway.wantedFingerprint);
-  if (issued) steps.push({ id: "apply-tls", kind: "apply", objects: [{ kind: "Secret", name: "tls" }], after: [...applied, "issue-certificate"] });
-  else if (early.length < apply.length) steps.push({ id: "apply-tls", kind: "apply", objects: [{ kind: "Secret", name: "tls" }], after: applied });
-  if (gatewayLacks) steps.push({ id: "publish-certificate", kind: "publish-certificate", after: issued ? ["issue-certificate"] : [] });
+  const gatewayLacks =
+    input.gateway !== undefined && (issued || input.gateway.certificateFingerprint !== input.gateway.wantedFingerprint);
+  if (issued)
+    steps.push({
+      id: "apply-tls",
+      kind: "apply",
+      objects: [{ kind: "Secret", name: "tls" }],
+      after: [...applied, "issue-certificate"],
+    });
+  else if (early.length < apply.length)
+    steps.push({ id: "apply-tls", kind: "apply", objects: [{ kind: "Secret", name: "tls" }], after: applied });
+  if (gatewayLacks)
+    steps.push({ id: "publish-certificate", kind: "publish-certificate", after: issued ? ["issue-certificate"] : [] });
   steps.push(...routeStep(input, starting, awaited));
   const before = steps.map((step) => step.id);
   let previous = before;
@@ -115,15 +129,24 @@ function planStop(input: PlanInput): readonly Step[] {
   const { apply, remove } = difference(input);
   const steps: Step[] = [];
   const { gateway } = input;
-  if (gateway !== undefined && !sameRoute(gateway.route, { state: "closed" })) steps.push({ id: "close-route", kind: "close-route", after: [] });
+  if (gateway !== undefined && !sameRoute(gateway.route, { state: "closed" }))
+    steps.push({ id: "close-route", kind: "close-route", after: [] });
   const closed = steps.map((step) => step.id);
   if (input.certificate === "issue") steps.push({ id: "issue-certificate", kind: "issue-certificate", after: [] });
-  if (gateway !== undefined && (input.certificate === "issue" || gateway.certificateFingerprint !== gateway.wantedFingerprint)) {
-    steps.push({ id: "publish-certificate", kind: "publish-certificate", after: input.certificate === "issue" ? ["issue-certificate"] : [] });
+  if (
+    gateway !== undefined &&
+    (input.certificate === "issue" || gateway.certificateFingerprint !== gateway.wantedFingerprint)
+  ) {
+    steps.push({
+      id: "publish-certificate",
+      kind: "publish-certificate",
+      after: input.certificate === "issue" ? ["issue-certificate"] : [],
+    });
   }
   // Workloads stop first; then what they used (their secrets) can go.
   if (apply.length > 0) steps.push({ id: "apply", kind: "apply", objects: apply, after: closed });
-  if (remove.length > 0) steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : closed });
+  if (remove.length > 0)
+    steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : closed });
   return steps;
 }
 

@@ -1,0 +1,233 @@
+import { isDeepStrictEqual } from "node:util";
+import { messageOf } from "../errors.ts";
+import { judgeCertificate } from "../issuer/certificate.ts";
+import { listBackups } from "../store/backups.ts";
+import { buryTenant, finishAttempt, renewLease, writeProgress, writeStatus } from "../store/leases.ts";
+import type { StoredTenant } from "../store/tenants.ts";
+import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
+import { type Evidence, judge, phaseOf } from "./conditions.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { type Execution, execute } from "./execute.ts";
+import { desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
+import { plan, type Step } from "./plan.ts";
+import type { Attempt } from "./steps.ts";
+
+/** A school that needs nothing is looked at again after this time even if no event came. */
+const RESYNC_SECONDS = 3600;
+const HEARTBEAT_MS = 4000;
+const MAX_BACKOFF_SECONDS = 600;
+const WAITING_SECONDS = 15;
+
+/** Seconds to wait after the n-th failure in a row: exponential with jitter, at most ten minutes. */
+export function backoffSeconds(attempts: number, random: () => number): number {
+  return Math.min(MAX_BACKOFF_SECONDS, 2 ** Math.min(attempts, 10)) * (0.5 + random() / 2);
+}
+
+function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
+  const manifests = gathered.goal === "purge" ? [] : desiredManifests(deps, gathered);
+  const { action } = gathered.verdict;
+  return plan({
+    goal: gathered.goal,
+    desired: desiredObjects(manifests),
+    observed: gathered.observed,
+    initialised: gathered.tenant.status.initialisedAt !== undefined,
+    certificate: action === "renew" || action === "replace" ? "issue" : "keep",
+    gateway:
+      gathered.gateway === undefined
+        ? undefined
+        : { ...gathered.gateway, wantedFingerprint: fingerprintOf(gathered.certificate) },
+    operations:
+      gathered.goal === "run"
+        ? gathered.operations
+        : gathered.operations.filter((operation) => operation.kind === "renew-certificate"),
+  });
+}
+
+/** Seconds until something is due by the clock: renewal, backup, expiry of a demo, purge, or the resync. */
+function secondsUntilNext(gathered: Gathered, status: TenantStatus, now: Date): number {
+  const { tenant } = gathered;
+  const times = [
+    status.certificate?.renewAt,
+    status.backup?.next,
+    tenant.spec.terms.kind === "demo" && gathered.goal === "run" ? tenant.spec.terms.expiresAt : undefined,
+    tenant.deletion?.purgeAfter,
+  ].filter((time) => time !== undefined);
+  const next = Math.min(
+    ...times.map((time) => (Date.parse(time) - now.getTime()) / 1000),
+    RESYNC_SECONDS * (0.75 + Math.random() / 2),
+  );
+  return Math.max(1, next);
+}
+
+async function statusAfter(
+  deps: Dependencies,
+  attempt: Attempt,
+  gathered: Gathered,
+  execution: Execution,
+): Promise<TenantStatus> {
+  const { tenant } = gathered;
+  const now = deps.clock.now();
+  const [observed, gateway, backups] = await Promise.all([
+    deps.engine.observe(namespaceOf(tenant.slug)),
+    deps.gateway?.observe(tenant.slug),
+    listBackups(deps.pool, tenant.uid, 100),
+  ]);
+  const verdict = judgeCertificate({
+    certificate: attempt.certificate?.chain,
+    key: attempt.certificate?.key,
+    hosts: gathered.hosts,
+    now,
+    seed: tenant.uid,
+  });
+  const newest = backups.find((backup) => backup.state === "Complete");
+  const evidence: Evidence = {
+    goal: gathered.goal,
+    stopReason: gathered.stopReason,
+    observed,
+    gateway,
+    certificate: { reason: verdict.reason, ok: verdict.serves, message: verdict.message },
+    backup: {
+      enabled: tenant.spec.backup.enabled,
+      newest,
+      lastFailure: backups.find((backup) => backup.state === "Failed"),
+    },
+    clockTrusted: true,
+    failure: execution.failure,
+    now,
+  };
+  const conditions = judge(evidence, tenant.status.conditions);
+  const initialisedAt = attempt.initialisedAt ?? tenant.status.initialisedAt;
+  const administrator = attempt.administrator ?? tenant.status.administrator;
+  const volume = observed.volumes.find((candidate) => candidate.name === "data");
+  const used = volume?.usedBytes ?? tenant.status.volume?.usedBytes;
+  const { facts } = verdict;
+  return {
+    observedGeneration: tenant.generation,
+    phase: phaseOf(evidence, conditions, initialisedAt !== undefined, tenant.deletion !== undefined),
+    conditions,
+    steps: execution.steps.length > 0 ? execution.steps : tenant.status.steps,
+    ...(initialisedAt === undefined ? {} : { initialisedAt }),
+    ...(administrator === undefined ? {} : { administrator }),
+    ...(volume === undefined || used === undefined
+      ? {}
+      : { volume: { usedBytes: used, capacityBytes: volume.capacityBytes } }),
+    ...(facts === undefined
+      ? {}
+      : {
+          certificate: {
+            notBefore: facts.notBefore.toISOString(),
+            notAfter: facts.notAfter.toISOString(),
+            renewAt: facts.renewAt.toISOString(),
+            issuer: attempt.certificate?.issuer ?? "",
+            serial: facts.serial,
+          },
+        }),
+    backup: {
+      ...(newest === undefined ? {} : { newest: newest.startedAt }),
+      ...(newest?.verifiedAt === undefined ? {} : { verifiedAt: newest.verifiedAt }),
+      ...(gathered.nextBackup === undefined ? {} : { next: gathered.nextBackup.toISOString() }),
+    },
+  };
+}
+
+/** Volume use moves all the time; small moves alone are not worth a write. */
+function worthWriting(before: TenantStatus, after: TenantStatus): boolean {
+  const { volume: usedBefore, ...restBefore } = before;
+  const { volume: usedAfter, ...restAfter } = after;
+  if (!isDeepStrictEqual(JSON.parse(JSON.stringify(restBefore)), JSON.parse(JSON.stringify(restAfter)))) return true;
+  const moved = Math.abs((usedAfter?.usedBytes ?? 0) - (usedBefore?.usedBytes ?? 0));
+  return moved > (usedAfter?.capacityBytes ?? 0) / 100;
+}
+
+async function finishPurge(deps: Dependencies, attempt: Attempt, holder: string): Promise<boolean> {
+  const client = await deps.pool.connect();
+  try {
+    await client.query("begin");
+    const gone = await buryTenant(client, attempt.gathered.tenant, holder, attempt.keysDestroyed ?? 0);
+    await client.query(gone ? "commit" : "rollback");
+    return gone;
+  } finally {
+    client.release();
+  }
+}
+
+interface Outcome {
+  readonly wakeInSeconds: number;
+  readonly attempts: number;
+}
+
+async function settle(deps: Dependencies, attempt: Attempt, execution: Execution, holder: string): Promise<Outcome> {
+  const { gathered } = attempt;
+  const { tenant } = gathered;
+  const status = await statusAfter(deps, attempt, gathered, execution);
+  if (worthWriting(tenant.status, status)) await writeStatus(deps.pool, tenant, holder, status);
+  if (tenant.progress.length > 0 || execution.steps.length > 0 || execution.failure !== undefined)
+    await writeProgress(deps.pool, tenant.uid, holder, []);
+  if (execution.failure !== undefined) {
+    const attempts = tenant.attempts + 1;
+    return { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
+  }
+  if (execution.waiting) return { attempts: 0, wakeInSeconds: WAITING_SECONDS };
+  // Something was done: look once more soon, so that what a step brought about (a due first backup) is seen.
+  const next = execution.steps.length > 0 ? 1 : secondsUntilNext(gathered, status, deps.clock.now());
+  return { attempts: 0, wakeInSeconds: next };
+}
+
+async function attemptHeld(
+  deps: Dependencies,
+  tenant: StoredTenant,
+  holder: string,
+  signal: AbortSignal,
+): Promise<Outcome | "gone"> {
+  const gathered = await gather(deps, tenant);
+  const steps = planOf(deps, gathered);
+  const attempt: Attempt = {
+    deps,
+    gathered,
+    signal,
+    certificate: gathered.certificate,
+    administrator: undefined,
+    initialisedAt: undefined,
+    keysDestroyed: undefined,
+  };
+  const execution = await execute(attempt, steps, holder);
+  if (signal.aborted) return { attempts: tenant.attempts, wakeInSeconds: 0 };
+  if (gathered.goal === "purge" && execution.failure === undefined && (await finishPurge(deps, attempt, holder)))
+    return "gone";
+  return settle(deps, attempt, execution, holder);
+}
+
+/**
+ * One attempt at one school whose lease the caller has just taken: gather, plan, execute, judge, write. Prolongs the lease
+ * while it works and stops as soon as that fails. Never throws: a failure is this school's alone.
+ */
+export async function attemptTenant(
+  deps: Dependencies,
+  tenant: StoredTenant,
+  holder: string,
+  stop: AbortSignal,
+): Promise<void> {
+  const lost = new AbortController();
+  const signal = AbortSignal.any([stop, lost.signal]);
+  const heartbeat = setInterval(() => {
+    renewLease(deps.pool, tenant.uid, holder).then(
+      (held) => held || lost.abort(new Error("the lease is lost")),
+      () => undefined,
+    );
+  }, HEARTBEAT_MS);
+  try {
+    const outcome = await attemptHeld(deps, tenant, holder, signal);
+    if (outcome !== "gone") await finishAttempt(deps.pool, tenant, holder, { status: undefined, ...outcome });
+  } catch (error) {
+    const attempts = tenant.attempts + 1;
+    deps.log.error(
+      { slug: tenant.slug, error: messageOf(error), attempts, reason: REASONS.EngineUnavailable },
+      "attempt failed",
+    );
+    const end = { status: undefined, attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
+    // If the store is gone too, the lease runs out by itself and the school is due again.
+    await finishAttempt(deps.pool, tenant, holder, end).catch(() => undefined);
+  } finally {
+    clearInterval(heartbeat);
+  }
+}

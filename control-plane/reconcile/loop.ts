@@ -1,0 +1,103 @@
+import { randomUUID } from "node:crypto";
+import { connectionOf, type DatabaseConfig } from "../config.ts";
+import { messageOf } from "../errors.ts";
+import { claimTenant, secondsUntilDue } from "../store/leases.ts";
+import { listen } from "../store/listen.ts";
+import { wakeTenant } from "../store/tenants.ts";
+import { attemptTenant } from "./attempt.ts";
+import type { Dependencies } from "./dependencies.ts";
+
+/** If every wake-up were lost, a due school still waits no longer than this. */
+const MAX_SLEEP_MS = 30_000;
+
+export interface Loop {
+  /** Stops taking schools, lets attempts end, and waits for them. */
+  stop(): Promise<void>;
+}
+
+/**
+ * The reconcile loop: workers that take due schools one at a time. Notifications, the engine's events and a timer all do the
+ * same: wake the workers, which look into the store themselves.
+ */
+export function startLoop(
+  deps: Dependencies,
+  options: { readonly workers: number; readonly database: DatabaseConfig },
+): Loop {
+  const stopping = new AbortController();
+  const holder = randomUUID();
+  let wake: () => void = () => undefined;
+  let woken = false;
+
+  function wakeUp(): void {
+    woken = true;
+    wake();
+  }
+
+  function sleep(milliseconds: number): Promise<void> {
+    if (woken || stopping.signal.aborted) {
+      woken = false;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const timer = setTimeout(done, milliseconds);
+      function done(): void {
+        clearTimeout(timer);
+        woken = false;
+        wake = () => undefined;
+        resolve();
+      }
+      wake = done;
+    });
+  }
+
+  const active = new Set<Promise<void>>();
+
+  async function takeDue(): Promise<void> {
+    while (!stopping.signal.aborted && active.size < options.workers) {
+      const tenant = await claimTenant(deps.pool, holder);
+      if (tenant === undefined) return;
+      const work = attemptTenant(deps, tenant, holder, stopping.signal).finally(() => {
+        active.delete(work);
+        wakeUp();
+      });
+      active.add(work);
+    }
+  }
+
+  const main = (async () => {
+    while (!stopping.signal.aborted) {
+      try {
+        await takeDue();
+        const seconds = active.size >= options.workers ? undefined : await secondsUntilDue(deps.pool);
+        await sleep(seconds === undefined ? MAX_SLEEP_MS : Math.min(Math.max(seconds * 1000, 10), MAX_SLEEP_MS));
+      } catch (error) {
+        deps.log.error({ error: messageOf(error) }, "the store cannot be reached; nothing is done until it can");
+        await deps.clock.sleep(1000, stopping.signal);
+      }
+    }
+  })();
+
+  const events = (async () => {
+    for await (const wakeup of deps.engine.watch(stopping.signal)) {
+      const slug = wakeup.namespace.replace(/^school-/, "");
+      await wakeTenant(deps.pool, slug).catch(() => undefined);
+    }
+  })().catch((error: unknown) =>
+    deps.log.error({ error: messageOf(error) }, "the engine's events ended; the resync goes on"),
+  );
+
+  const stopListening = listen(
+    connectionOf(options.database),
+    "classmind_work",
+    { onWake: wakeUp, onGap: wakeUp },
+    deps.clock,
+  );
+
+  return {
+    async stop() {
+      stopping.abort();
+      wakeUp();
+      await Promise.all([main, events, stopListening(), ...active]);
+    },
+  };
+}

@@ -1,0 +1,251 @@
+import { z } from "zod";
+import { createResult, restoreResult, verifyResult } from "../backup/results.ts";
+import { toForget } from "../backup/retention.ts";
+import { EngineError, type Manifest } from "../engine/engine.ts";
+import { messageOf } from "../errors.ts";
+import * as backups from "../store/backups.ts";
+import { finishOperation, type Operation, progressOperation, startOperation } from "../store/operations.ts";
+import { namespaceOf } from "../tenant.ts";
+import { isolationTargets } from "../verify/targets.ts";
+import { repositoryUrl, valuesOf } from "./gather.ts";
+import { APP } from "./plan.ts";
+import { type Attempt, closeRoute, executeStep, openRoute, runJob } from "./steps.ts";
+
+/** Long work, one function a kind. Each can be cut off anywhere and run again. */
+
+const HOUR = 3_600_000;
+const any = z.unknown();
+
+type Params = Operation["params"];
+
+async function unlockStale(attempt: Attempt, operation: Operation): Promise<void> {
+  // Only an operation that an earlier holder began can have left a lock; the lease proves that holder dead.
+  if (operation.state === "Running") await runJob(attempt, "backup", { command: "unlock", input: {}, schema: any });
+}
+
+/** Backups whose snapshots are past their time are forgotten, oldest promise first: nothing older than a year (R61). */
+async function forgetOld(attempt: Attempt): Promise<void> {
+  const { deps, gathered } = attempt;
+  const all = await backups.listBackups(deps.pool, gathered.tenant.uid, 1000);
+  const complete = all.filter((backup) => backup.state === "Complete");
+  const doomed = new Set(toForget(complete, deps.clock.now()));
+  if (doomed.size === 0) return;
+  const snapshots = complete
+    .filter((backup) => doomed.has(backup.runId))
+    .flatMap((backup) => [backup.databaseSnapshot, backup.filesSnapshot])
+    .filter((snapshot) => snapshot !== undefined);
+  await runJob(attempt, "backup", { command: "forget", input: { snapshots }, schema: any, deadline: HOUR });
+  await backups.markForgotten(deps.pool, [...doomed]);
+}
+
+async function backup(attempt: Attempt, operation: Operation): Promise<unknown> {
+  const { deps, gathered } = attempt;
+  const runId = operation.id;
+  const trigger = operation.params.trigger === "manual" ? "manual" : "schedule";
+  await unlockStale(attempt, operation);
+  await backups.startBackup(deps.pool, { runId, tenantUid: gathered.tenant.uid, trigger });
+  try {
+    // A repository is made only for a school that never had a backup: a lost one must not be replaced in silence.
+    const allowInit = !gathered.backups.some((earlier) => earlier.state === "Complete");
+    const outcome = await runJob(attempt, "backup", {
+      command: "create",
+      input: { runId, host: gathered.tenant.uid, allowInit },
+      schema: createResult,
+      deadline: 4 * HOUR,
+    });
+    await backups.completeBackup(deps.pool, runId, outcome);
+    await forgetOld(attempt);
+    return {
+      runId,
+      databaseSnapshot: outcome.databaseSnapshot,
+      filesSnapshot: outcome.filesSnapshot,
+      bytesAdded: outcome.bytesAdded,
+    };
+  } catch (error) {
+    if (!attempt.signal.aborted) await backups.failBackup(deps.pool, runId, messageOf(error));
+    throw error;
+  }
+}
+
+async function backupOf(attempt: Attempt, params: Params): Promise<backups.Backup> {
+  const found = await backups.findBackup(attempt.deps.pool, String(params.runId));
+  if (found === undefined || found.databaseSnapshot === undefined)
+    throw new EngineError("BackupFailed", "The backup is gone.", { retryable: false });
+  return found;
+}
+
+async function verifyBackup(attempt: Attempt, operation: Operation): Promise<unknown> {
+  const found = await backupOf(attempt, operation.params);
+  const { databaseSnapshot, filesSnapshot } = found;
+  try {
+    const result = await runJob(attempt, "backup", {
+      command: "verify",
+      input: { databaseSnapshot, filesSnapshot },
+      schema: verifyResult,
+      deadline: 4 * HOUR,
+    });
+    await backups.recordVerification(attempt.deps.pool, found.runId, undefined);
+    return result;
+  } catch (error) {
+    if (!attempt.signal.aborted) await backups.recordVerification(attempt.deps.pool, found.runId, messageOf(error));
+    throw error;
+  }
+}
+
+/** The input that opens another school's repository to a restore: its address and password. */
+async function foreignSource(
+  attempt: Attempt,
+  sourceUid: string,
+  sourceSlug: string,
+): Promise<{ readonly source?: unknown; readonly edit?: (manifest: Manifest) => Manifest }> {
+  const { deps, gathered } = attempt;
+  if (sourceUid === gathered.tenant.uid) return {};
+  const keys = await deps.keyring.readSchoolKeys(sourceUid);
+  if (keys === undefined)
+    throw new EngineError(
+      "KeysDestroyed",
+      "The source school's keys are destroyed; its backups cannot be read any more.",
+      { retryable: false },
+    );
+  const source = { url: repositoryUrl(deps, sourceUid), password: keys.repository.toString("utf8") };
+  if (deps.platform.backup.repository !== "local") return { source };
+  const annotations = { "classmind.de/repository-of": namespaceOf(sourceSlug) };
+  return { source, edit: (manifest) => ({ ...manifest, metadata: { ...manifest.metadata, annotations } }) };
+}
+
+async function restore(attempt: Attempt, operation: Operation): Promise<unknown> {
+  const { deps, gathered } = attempt;
+  const namespace = namespaceOf(gathered.tenant.slug);
+  const found = await backupOf(attempt, operation.params);
+  const { edit, source } = await foreignSource(
+    attempt,
+    String(operation.params.sourceUid),
+    String(operation.params.sourceSlug),
+  );
+  const input = {
+    runId: operation.id,
+    databaseSnapshot: found.databaseSnapshot,
+    filesSnapshot: found.filesSnapshot,
+    fingerprint: found.fingerprint,
+    ...(source === undefined ? {} : { source }),
+  };
+  const job = { superuser: true, deadline: 4 * HOUR };
+  await closeRoute(attempt);
+  const manifests = deps.chart.renderTenant({ ...valuesOf(deps, gathered, attempt.certificate), replicas: 0 });
+  const stopped = manifests.filter((manifest) => manifest.kind === APP.kind);
+  await deps.engine.apply(namespace, stopped, { signal: attempt.signal });
+  let restored: z.infer<typeof restoreResult>;
+  try {
+    restored = await runJob(attempt, "backup", {
+      ...job,
+      command: "restore",
+      input,
+      schema: restoreResult,
+      ...(edit === undefined ? {} : { edit }),
+    });
+    await startApp(attempt);
+  } catch (error) {
+    if (attempt.signal.aborted) throw error;
+    // Back to what was there: the swap is undone if it had happened, and the school opens again.
+    await runJob(attempt, "backup", { ...job, command: "rollback", input: { runId: operation.id }, schema: any });
+    await startApp(attempt).catch((failure: unknown) =>
+      deps.log.error(
+        { slug: gathered.tenant.slug, error: messageOf(failure) },
+        "the school does not start after the restore was rolled back",
+      ),
+    );
+    throw error;
+  }
+  await runJob(attempt, "backup", { ...job, command: "settle", input: { runId: operation.id }, schema: any });
+  attempt.initialisedAt = attempt.gathered.tenant.status.initialisedAt ?? deps.clock.now().toISOString();
+  return {
+    runId: found.runId,
+    rows: restored.rows,
+    tables: Object.keys(z.record(z.string(), z.json()).catch({}).parse(restored.fingerprint)).length,
+  };
+}
+
+async function startApp(attempt: Attempt): Promise<void> {
+  await executeStep(attempt, { id: "apply-app", kind: "apply", objects: [APP], after: [] });
+  await executeStep(attempt, { id: "await-app", kind: "await-ready", workload: APP, after: [] });
+  await openRoute(attempt);
+}
+
+const probeResult = z.object({
+  tried: z.number(),
+  holes: z.array(
+    z.looseObject({ kind: z.string(), label: z.string(), host: z.string(), port: z.number(), outcome: z.string() }),
+  ),
+});
+
+async function verifyIsolation(attempt: Attempt): Promise<unknown> {
+  const { deps, gathered } = attempt;
+  const targets = await isolationTargets(deps.engine, namespaceOf(gathered.tenant.slug), 20);
+  const result = await runJob(attempt, "probe", { command: "isolation", input: { targets }, schema: probeResult });
+  const byKind = Object.fromEntries(
+    [...new Set(targets.map((target) => target.kind))].map((kind) => [
+      kind,
+      targets.filter((target) => target.kind === kind).length,
+    ]),
+  );
+  return { tried: result.tried, byKind, holes: result.holes };
+}
+
+async function renewCertificate(attempt: Attempt): Promise<unknown> {
+  await executeStep(attempt, { id: "issue-certificate", kind: "issue-certificate", after: [] });
+  if (attempt.gathered.goal === "run")
+    await executeStep(attempt, {
+      id: "apply-tls",
+      kind: "apply",
+      objects: [{ kind: "Secret", name: "tls" }],
+      after: [],
+    });
+  await executeStep(attempt, { id: "publish-certificate", kind: "publish-certificate", after: [] });
+  return { renewed: true };
+}
+
+const resetResult = z.looseObject({ username: z.string(), sealedPassword: z.string() });
+
+async function resetPassword(attempt: Attempt, operation: Operation): Promise<unknown> {
+  return runJob(attempt, "admin", { command: "reset-password", input: operation.params, schema: resetResult });
+}
+
+const WORK: Readonly<Record<Operation["kind"], (attempt: Attempt, operation: Operation) => Promise<unknown>>> = {
+  backup,
+  "verify-backup": verifyBackup,
+  restore,
+  "verify-isolation": verifyIsolation,
+  "renew-certificate": renewCertificate,
+  "reset-password": resetPassword,
+};
+
+/** Kinds that move much data; only so many run at once on this platform. */
+const HEAVY = new Set<Operation["kind"]>(["backup", "verify-backup", "restore"]);
+
+/**
+ * Does one operation. Its failure is the operation's, not the attempt's: it is recorded, and the school goes on.
+ * @returns `waiting` when the platform has no room for heavy work now
+ */
+export async function operate(attempt: Attempt, operation: Operation): Promise<"done" | "failed" | "waiting"> {
+  const { deps, gathered, signal } = attempt;
+  const release = HEAVY.has(operation.kind) ? deps.backups.tryAcquire() : () => undefined;
+  if (release === undefined) return "waiting";
+  try {
+    await startOperation(deps.pool, operation.id);
+    await progressOperation(deps.pool, operation.id, { step: operation.kind });
+    const result = await WORK[operation.kind](attempt, operation);
+    await finishOperation(deps.pool, operation.id, { result });
+    return "done";
+  } catch (error) {
+    // An abort means the lease is lost or the process ends: the next holder resumes what is still recorded as running.
+    if (signal.aborted) throw error;
+    deps.log.warn(
+      { slug: gathered.tenant.slug, operation: operation.kind, error: messageOf(error) },
+      "operation failed",
+    );
+    await finishOperation(deps.pool, operation.id, { error: messageOf(error) });
+    return "failed";
+  } finally {
+    release();
+  }
+}

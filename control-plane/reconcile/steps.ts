@@ -1,0 +1,159 @@
+import { z } from "zod";
+import type { Manifest, ObjectRef } from "../engine/engine.ts";
+import { EngineError } from "../engine/engine.ts";
+import type { JobTemplate } from "../render/render.ts";
+import { namespaceOf } from "../tenant.ts";
+import type { Dependencies } from "./dependencies.ts";
+import { type CertificatePair, desiredManifests, type Gathered, readCertificate, valuesOf } from "./gather.ts";
+import { appEndpoint, type Step } from "./plan.ts";
+
+/** Executing steps: no choices here. Each can be repeated after a crash at any point. */
+
+const READY_DEADLINE_MS = 180_000;
+const JOB_DEADLINE_MS = 120_000;
+
+/** What the steps of one attempt hand to each other. */
+export interface Attempt {
+  readonly deps: Dependencies;
+  readonly gathered: Gathered;
+  readonly signal: AbortSignal;
+  certificate: CertificatePair | undefined;
+  administrator: { readonly username: string; readonly sealedPassword?: string } | undefined;
+  initialisedAt: string | undefined;
+  keysDestroyed: number | undefined;
+}
+
+const createAdministratorResult = z.looseObject({ username: z.string(), sealedPassword: z.string().optional() });
+const adminError = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
+
+/** Runs a one-off job of the school's own images and parses its output. */
+export async function runJob<T>(
+  attempt: Attempt,
+  template: JobTemplate,
+  job: {
+    readonly command: string;
+    readonly input: unknown;
+    readonly schema: z.ZodType<T>;
+    readonly deadline?: number;
+    readonly superuser?: boolean;
+    readonly edit?: (manifest: Manifest) => Manifest;
+  },
+): Promise<T> {
+  const { deps, gathered } = attempt;
+  const deadline = job.deadline ?? JOB_DEADLINE_MS;
+  const rendered = deps.chart.renderJob(template, valuesOf(deps, gathered, attempt.certificate), {
+    name: `${template}-${job.command}`,
+    command: job.command,
+    deadlineSeconds: Math.ceil(deadline / 1000),
+    superuser: job.superuser ?? false,
+  });
+  const manifest = job.edit === undefined ? rendered : job.edit(rendered);
+  const result = await deps.engine.run(namespaceOf(gathered.tenant.slug), {
+    manifest,
+    input: job.input,
+    deadline,
+    signal: attempt.signal,
+    onLog: (line) => deps.log.debug({ slug: gathered.tenant.slug, job: manifest.metadata.name, line }, "job"),
+  });
+  const failed = adminError.safeParse(result.output);
+  if (failed.success) throw new EngineError(failed.data.error.code, failed.data.error.message);
+  if (result.exitCode !== 0) {
+    throw new EngineError(
+      "StepFailed",
+      `${template} ${job.command} ended with code ${result.exitCode}: ${result.logTail.slice(-3).join(" | ")}`,
+    );
+  }
+  const parsed = job.schema.safeParse(result.output);
+  if (!parsed.success)
+    throw new EngineError("StepFailed", `${template} ${job.command} answered what nobody understands`);
+  return parsed.data;
+}
+
+async function issueCertificate(attempt: Attempt): Promise<void> {
+  const { deps, gathered } = attempt;
+  const issued = await deps.issuer.issue({ hosts: gathered.hosts, now: gathered.now });
+  const pair: CertificatePair = {
+    chain: issued.certificatePem + issued.chainPem,
+    key: issued.privateKeyPem,
+    issuer: issued.issuer,
+  };
+  await deps.keyring.storeMaterial(gathered.tenant.uid, "tls", Buffer.from(JSON.stringify(pair), "utf8"));
+  attempt.certificate = pair;
+}
+
+function select(manifests: readonly Manifest[], refs: readonly ObjectRef[]): readonly Manifest[] {
+  return manifests.filter((manifest) =>
+    refs.some((ref) => ref.kind === manifest.kind && ref.name === manifest.metadata.name),
+  );
+}
+
+async function apply(attempt: Attempt, refs: readonly ObjectRef[]): Promise<void> {
+  const { deps, gathered } = attempt;
+  const manifests = desiredManifests(deps, gathered, attempt.certificate);
+  await deps.engine.apply(namespaceOf(gathered.tenant.slug), select(manifests, refs), { signal: attempt.signal });
+}
+
+async function createAdministrator(attempt: Attempt): Promise<void> {
+  const { spec } = attempt.gathered.tenant;
+  const result = await runJob(attempt, "admin", {
+    command: "create-administrator",
+    input: spec.administrator,
+    schema: createAdministratorResult,
+  });
+  attempt.administrator = {
+    username: result.username,
+    ...(result.sealedPassword === undefined ? {} : { sealedPassword: result.sealedPassword }),
+  };
+  attempt.initialisedAt = attempt.deps.clock.now().toISOString();
+}
+
+async function publishCertificate(attempt: Attempt): Promise<void> {
+  const { deps, gathered } = attempt;
+  const pair = attempt.certificate ?? (await readCertificate(deps, gathered.tenant.uid));
+  if (pair === undefined) throw new EngineError("CertificateMissing", "There is no certificate to publish.");
+  await deps.gateway?.setCertificate(gathered.tenant.slug, gathered.hosts, pair);
+}
+
+export async function openRoute(attempt: Attempt): Promise<void> {
+  const { deps, gathered } = attempt;
+  const observed = await deps.engine.observe(namespaceOf(gathered.tenant.slug));
+  const endpoint = appEndpoint(observed);
+  if (endpoint === undefined) throw new EngineError("NotRouted", "The app has no ready endpoint.");
+  await deps.gateway?.setRoute(gathered.tenant.slug, gathered.hosts, endpoint);
+}
+
+export async function closeRoute(attempt: Attempt): Promise<void> {
+  await attempt.deps.gateway?.setRoute(attempt.gathered.tenant.slug, attempt.gathered.hosts, { state: "closed" });
+}
+
+/** Executes one step that is not an operation. */
+export async function executeStep(attempt: Attempt, step: Exclude<Step, { readonly kind: "operate" }>): Promise<void> {
+  const { deps, gathered, signal } = attempt;
+  const namespace = namespaceOf(gathered.tenant.slug);
+  switch (step.kind) {
+    case "issue-certificate":
+      return issueCertificate(attempt);
+    case "apply":
+      return apply(attempt, step.objects);
+    case "remove":
+      return deps.engine.remove(namespace, step.objects, { signal });
+    case "await-ready":
+      return deps.engine.awaitReady(namespace, step.workload, READY_DEADLINE_MS, signal);
+    case "create-administrator":
+      return createAdministrator(attempt);
+    case "publish-certificate":
+      return publishCertificate(attempt);
+    case "open-route":
+      return openRoute(attempt);
+    case "close-route":
+      return closeRoute(attempt);
+    case "withdraw-route":
+      return deps.gateway?.remove(gathered.tenant.slug);
+    case "remove-namespace":
+      return deps.engine.remove(namespace, [{ kind: "Namespace", name: namespace }], { signal });
+    case "destroy-keys": {
+      attempt.keysDestroyed = await deps.keyring.destroy(gathered.tenant.uid);
+      return;
+    }
+  }
+}
