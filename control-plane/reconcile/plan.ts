@@ -80,6 +80,26 @@ function routeStep(input: PlanInput, changing: boolean, after: readonly string[]
   return [{ id: "open-route", kind: "open-route", after }];
 }
 
+/** Brings a new or changed certificate to the namespace and to the gateway. */
+function certificateSteps(input: PlanInput, tlsChanges: boolean, applied: readonly string[]): Step[] {
+  const issued = input.certificate === "issue";
+  const after = issued ? ["issue-certificate"] : [];
+  const steps: Step[] = [];
+  if (issued || tlsChanges) {
+    steps.push({
+      id: "apply-tls",
+      kind: "apply",
+      objects: [{ kind: "Secret", name: "tls" }],
+      after: [...applied, ...after],
+    });
+  }
+  const { gateway } = input;
+  if (gateway !== undefined && (issued || gateway.certificateFingerprint !== gateway.wantedFingerprint)) {
+    steps.push({ id: "publish-certificate", kind: "publish-certificate", after });
+  }
+  return steps;
+}
+
 function planRun(input: PlanInput): readonly Step[] {
   const { apply, remove } = difference(input);
   const steps: Step[] = [];
@@ -100,20 +120,8 @@ function planRun(input: PlanInput): readonly Step[] {
   // The job waits for the migrations by itself, so it may start beside the app.
   if (!input.initialised && !restoring)
     steps.push({ id: "create-administrator", kind: "create-administrator", after: applied });
-  const issued = input.certificate === "issue";
-  const gatewayLacks =
-    input.gateway !== undefined && (issued || input.gateway.certificateFingerprint !== input.gateway.wantedFingerprint);
-  if (issued)
-    steps.push({
-      id: "apply-tls",
-      kind: "apply",
-      objects: [{ kind: "Secret", name: "tls" }],
-      after: [...applied, "issue-certificate"],
-    });
-  else if (early.length < apply.length)
-    steps.push({ id: "apply-tls", kind: "apply", objects: [{ kind: "Secret", name: "tls" }], after: applied });
-  if (gatewayLacks)
-    steps.push({ id: "publish-certificate", kind: "publish-certificate", after: issued ? ["issue-certificate"] : [] });
+  const tlsChanges = early.length < apply.length;
+  steps.push(...certificateSteps(input, tlsChanges, applied));
   steps.push(...routeStep(input, starting, awaited));
   const before = steps.map((step) => step.id);
   let previous = before;
