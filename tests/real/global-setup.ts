@@ -1,84 +1,142 @@
-import { execFile, spawn } from "node:child_process";
-import { chown, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { promisify } from "node:util";
+import { randomBytes } from "node:crypto";
+import { chown, mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import Dockerode from "dockerode";
+import type { TestProject } from "vitest/node";
+import { messageOf } from "../../control-plane/errors.ts";
+import type { Instance } from "../../control-plane/host/instance.ts";
+import { installPackages, missingPackages } from "../../control-plane/host/packages.ts";
+import { startEngineService } from "../../control-plane/host/podman.ts";
+import { buildImages, type ImageReferences, pruneImages } from "../../control-plane/images/build.ts";
+import { removeInstanceRemains } from "./remains.ts";
+import { testInstance } from "./test-host.ts";
 
-const run = promisify(execFile);
-
-/** The least privileged of Debian's accounts: PostgreSQL refuses to run as root. */
-const NOBODY = 65534;
-const SERVERS = "/usr/lib/postgresql";
-
-async function serverDirectory(): Promise<string> {
-  const versions = (await readdir(SERVERS).catch(() => []))
-    .filter((name) => /^\d+$/.test(name))
-    .sort((a, b) => Number(b) - Number(a));
-  for (const version of versions) {
-    const bin = path.join(SERVERS, version, "bin");
-    if ((await readdir(bin)).includes("initdb")) return bin;
+declare module "vitest" {
+  interface ProvidedContext {
+    postgresHost: string;
+    postgresPort: number;
+    postgresPasswordFile: string;
+    engineSocket: string;
+    images: ImageReferences;
   }
-  process.stdout.write("Installing Debian's PostgreSQL, which the tests run on\n");
-  await run("apt-get", ["update", "-q"]);
-  await run("apt-get", ["install", "-q", "-y", "--no-install-recommends", "postgresql"], {
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-  });
-  return serverDirectory();
 }
 
+const UID = 10001;
+const POSTGRES = "cmtest-postgres";
+
 /**
- * Starts one real PostgreSQL for all tests of this run, in a directory of its own, reached by a Unix socket; it ends with the
- * run. Needs root on Debian (installs the server when it is missing).
+ * Prepares the host once for all tests of the project `real`: Debian packages, the test instance's container engine, images,
+ * and one PostgreSQL 17 reached over a socket directory. Images are kept from run to run; everything else of an earlier run is
+ * removed first, and of this run in the end.
  */
-export default async function setup(): Promise<() => Promise<void>> {
-  const bin = await serverDirectory();
-  const directory = await mkdtemp(path.join(tmpdir(), "classmind-test-"));
-  const passwordFile = path.join(directory, "password");
-  await writeFile(passwordFile, "test\n", { mode: 0o644 });
-  await chown(directory, NOBODY, NOBODY);
-  const data = path.join(directory, "data");
-  const as = { uid: NOBODY, gid: NOBODY, cwd: directory };
-  await run(
-    path.join(bin, "initdb"),
-    [
-      "-D",
-      data,
-      "-U",
-      "postgres",
-      "--pwfile",
-      passwordFile,
-      "-A",
-      "scram-sha-256",
-      "-E",
-      "UTF8",
-      "--locale=C.UTF-8",
-      "--no-sync",
-    ],
-    as,
-  );
-  const server = spawn(
-    path.join(bin, "postgres"),
-    ["-D", data, "-k", directory, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300"],
-    {
-      ...as,
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
-  const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()));
-  await new Promise<void>((resolve, reject) => {
-    let output = "";
-    server.stderr.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-      if (output.includes("ready to accept connections")) resolve();
-    });
-    server.once("exit", () => reject(new Error(`PostgreSQL did not start: ${output}`)));
-  });
-  process.env.CLASSMIND_TEST_POSTGRES_HOST = directory;
-  process.env.CLASSMIND_TEST_POSTGRES_PORT = "5432";
-  process.env.CLASSMIND_TEST_POSTGRES_PASSWORD_FILE = passwordFile;
-  return async () => {
-    server.kill("SIGINT");
-    await ended;
-    await rm(directory, { recursive: true, force: true });
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  if (process.getuid?.() !== 0) {
+    throw new Error("tests/real starts containers, mounts volumes and loads firewall rules: run it as root on Linux");
+  }
+  const say = (message: string) => process.stderr.write(`real: ${message}\n`);
+  await installPackages(await missingPackages(), { onProgress: say });
+
+  const instance = testInstance();
+  await mkdir(instance.stateDir, { recursive: true, mode: 0o700 });
+  const service = await startEngineService(instance);
+  const docker = new Dockerode({ socketPath: service.socket });
+  const end = async () => {
+    await removeInstanceRemains(docker, instance);
+    await service.stop();
   };
+  try {
+    await removeInstanceRemains(docker, instance);
+    const images = await buildImages(docker, instance, { onProgress: say });
+    await pruneImages(docker, instance, images);
+    const postgres = await startPostgres(docker, instance, images.postgres);
+    process.env["CLASSMIND_TEST_POSTGRES_HOST"] = postgres.host;
+    process.env["CLASSMIND_TEST_POSTGRES_PORT"] = "5432";
+    process.env["CLASSMIND_TEST_POSTGRES_PASSWORD_FILE"] = postgres.passwordFile;
+    process.env["CLASSMIND_TEST_ENGINE_SOCKET"] = service.socket;
+    process.env["CLASSMIND_TEST_IMAGES"] = JSON.stringify(images);
+    project.provide("postgresHost", postgres.host);
+    project.provide("postgresPort", 5432);
+    project.provide("postgresPasswordFile", postgres.passwordFile);
+    project.provide("engineSocket", service.socket);
+    project.provide("images", images);
+    return end;
+  } catch (error) {
+    await end().catch((second: unknown) => say(`cleaning up failed as well: ${messageOf(second)}`));
+    throw error;
+  }
+}
+
+/** One server for all test files, without durability; its superuser is `postgres`. Connect with `host` as socket directory. */
+async function startPostgres(
+  docker: Dockerode,
+  instance: Instance,
+  image: string,
+): Promise<{ host: string; passwordFile: string }> {
+  const base = join(instance.runDir, "test-postgres");
+  await rm(base, { recursive: true, force: true });
+  const host = join(base, "socket");
+  const secrets = join(base, "secrets");
+  for (const directory of [base, host, secrets]) {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await chown(directory, UID, UID);
+  }
+  for (const role of ["postgres", "controlplane_api", "controlplane_reconciler", "keyring"]) {
+    const file = join(secrets, role);
+    await writeFile(file, randomBytes(24).toString("base64url"), { mode: 0o400 });
+    await chown(file, UID, UID);
+  }
+  const container = await docker.createContainer({
+    name: POSTGRES,
+    Image: image,
+    User: `${UID}:${UID}`,
+    Cmd: [
+      "/usr/local/lib/classmind/postgres-start",
+      ...[
+        "fsync=off",
+        "synchronous_commit=off",
+        "full_page_writes=off",
+        "max_connections=200",
+        "shared_buffers=64MB",
+      ].flatMap((setting) => ["-c", setting]),
+    ],
+    Env: ["PGDATA=/var/lib/classmind/db/pgdata", "CLASSMIND_ROLE=platform"],
+    Labels: { "classmind.instance": instance.name },
+    HostConfig: {
+      NetworkMode: "none",
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges"],
+      Binds: [`${host}:/run/postgresql`, `${secrets}:/run/secrets/platform:ro`],
+      Tmpfs: { "/var/lib/classmind/db": "size=4g,mode=1777", "/tmp": "size=64m,mode=1777" },
+      ShmSize: 256 * 1024 * 1024,
+      Ulimits: [
+        { Name: "nofile", Soft: 4096, Hard: 4096 },
+        { Name: "nproc", Soft: 1024, Hard: 1024 },
+      ],
+    },
+  });
+  await container.start();
+  await untilAccepting(docker, host);
+  return { host, passwordFile: join(secrets, "postgres") };
+}
+
+async function untilAccepting(docker: Dockerode, host: string): Promise<void> {
+  const { connect } = await import("node:net");
+  const until = Date.now() + 60_000;
+  for (;;) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect(join(host, ".s.PGSQL.5432"), () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.on("error", () => resolve(false));
+    });
+    if (open) return;
+    const state = await docker.getContainer(POSTGRES).inspect();
+    if (!state.State.Running || Date.now() > until) {
+      const words = await docker.getContainer(POSTGRES).logs({ stdout: true, stderr: true, tail: 20 });
+      throw new Error(`PostgreSQL for the tests did not start: ${words.toString("utf8")}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
 }

@@ -90,7 +90,7 @@ async function killAndResume(
 function substance(world: SimulatedWorld, slug: string): unknown {
   const state = world.namespaces[`school-${slug}`];
   return {
-    objects: state?.objects.map((object) => `${object.kind}/${object.name}`).sort(),
+    objects: state?.objects.map((object) => `${object.kind}/${object.name.replace(slug, "")}`).sort(),
     workloads: state?.workloads
       .map((workload) => ({ name: workload.name, restarts: workload.restarts }))
       .sort((a, b) => (a.name < b.name ? -1 : 1)),

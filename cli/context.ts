@@ -1,0 +1,60 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { z } from "zod";
+import { CliError, EXIT } from "./errors.ts";
+
+/** Where a control plane is and who we are there. Kept in a file that only its owner can read. */
+const context = z.strictObject({
+  /** `unix:///path` of a socket on this machine, or an https:// address. */
+  server: z.string().regex(/^(unix:\/\/\/|https:\/\/)/),
+  token: z.string(),
+  /** PEM of the certificate authority for an https address with an own one. */
+  certificateAuthority: z.string().optional(),
+});
+export type Context = z.infer<typeof context>;
+
+const contexts = z.strictObject({ current: z.string(), contexts: z.record(z.string(), context) });
+export type Contexts = z.infer<typeof contexts>;
+
+/** Path of the contexts' file: CLASSMIND_CONTEXTS, or beside the user's other settings. */
+export function contextsFile(environment: NodeJS.ProcessEnv): string {
+  if (environment.CLASSMIND_CONTEXTS !== undefined) return environment.CLASSMIND_CONTEXTS;
+  const home = environment.XDG_CONFIG_HOME ?? path.join(environment.HOME ?? "/root", ".config");
+  return path.join(home, "classmind", "contexts.json");
+}
+
+/** @throws CliError when the file is malformed or can be read by others */
+export function readContexts(file: string): Contexts {
+  if (!existsSync(file)) return { current: "", contexts: {} };
+  const parsed = contexts.safeParse(JSON.parse(readFileSync(file, "utf8")));
+  if (parsed.success) return parsed.data;
+  throw new CliError(EXIT.usage, `The contexts' file ${file} is malformed: ${parsed.error.issues[0]?.message ?? ""}`, {
+    remedy: "Correct or remove it; `classmind up` writes the local one anew.",
+  });
+}
+
+export function writeContexts(file: string, value: Contexts): void {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(`${file}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+  chmodSync(`${file}.new`, 0o600);
+  renameSync(`${file}.new`, file);
+}
+
+/** The context to use: the one asked for, or the current one. */
+export function chooseContext(file: string, name: string | undefined): Context {
+  const known = readContexts(file);
+  const wanted = name ?? known.current;
+  const found = known.contexts[wanted];
+  if (found !== undefined) return found;
+  const names = Object.keys(known.contexts);
+  throw new CliError(
+    EXIT.unavailable,
+    wanted === "" ? "No control plane is known on this machine." : `There is no context ${wanted}.`,
+    {
+      remedy:
+        names.length > 0
+          ? `Known: ${names.join(", ")}`
+          : "Start one here with: ./classmind quickstart — or name one with: classmind context add",
+    },
+  );
+}

@@ -1,0 +1,275 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createEventHub, type EventHub } from "../../../control-plane/api/events.ts";
+import { createApiMetrics } from "../../../control-plane/api/metrics.ts";
+import { openApiDocument } from "../../../control-plane/api/openapi.ts";
+import { createApi, ROUTES } from "../../../control-plane/api/server.ts";
+import { systemClock } from "../../../control-plane/clock.ts";
+import { silentLog } from "../../../control-plane/log.ts";
+import { loadChart } from "../../../control-plane/render/render.ts";
+import { createToken, disableOperator, putOperator } from "../../../control-plane/store/operators.ts";
+import { CHART, platformConfig } from "../../fixtures/platform.ts";
+import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
+
+let database: PlatformDatabase;
+let server: Server;
+let hub: EventHub;
+let base: string;
+let token: string;
+
+beforeAll(async () => {
+  database = await platformDatabase();
+  const platform = platformConfig();
+  hub = createEventHub({ database: database.database, db: database.pool, platform, clock: systemClock });
+  const context = { pool: database.pool, platform, chart: loadChart(CHART), clock: systemClock };
+  server = createServer(createApi(context, hub, createApiMetrics(database.pool), silentLog));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await putOperator(database.pool, "anna", undefined);
+  token = (await createToken(database.pool, "anna", "test", new Date(Date.now() + 3_600_000))).token;
+});
+afterAll(async () => {
+  server.closeAllConnections();
+  server.close();
+  await hub.close();
+  await database.drop();
+});
+
+interface Answer {
+  readonly status: number;
+  // The tests look into answers of many shapes.
+  readonly body: Record<string, unknown>;
+}
+
+async function call(
+  method: string,
+  target: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await fetch(base + target, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+const school = (slug: string): Record<string, unknown> => ({
+  slug,
+  displayName: "Goethe-Gymnasium",
+  terms: { kind: "contract", reference: "V-1" },
+});
+const errorOf = (answer: Answer): Record<string, unknown> => answer.body.error as Record<string, unknown>;
+
+describe("the API", () => {
+  it("answers nobody without an operator's valid token, and tells nothing", async () => {
+    for (const authorization of ["", "Bearer x", "Bearer cmo_unknown", `Basic ${token}`]) {
+      const answer = await call("GET", "/v1/tenants", undefined, { authorization });
+      expect(answer.status).toBe(401);
+      expect(errorOf(answer).code).toBe("Unauthorized");
+    }
+  });
+
+  it("stops knowing an operator the moment they are disabled", async () => {
+    await putOperator(database.pool, "bert", undefined);
+    const made = await createToken(database.pool, "bert", "test", new Date(Date.now() + 3_600_000));
+    const headers = { authorization: `Bearer ${made.token}` };
+    expect((await call("GET", "/v1/platform", undefined, headers)).body.operator).toBe("bert");
+    await disableOperator(database.pool, "bert");
+    expect((await call("GET", "/v1/platform", undefined, headers)).status).toBe(401);
+  });
+
+  it("refuses web pages", async () => {
+    expect((await call("GET", "/v1/tenants", undefined, { origin: "https://evil.example" })).status).toBe(403);
+  });
+
+  it("R8 wants a contract's reference or a demo for every school", async () => {
+    const { terms: _terms, ...without } = school("ohne-vertrag");
+    const answer = await call("POST", "/v1/tenants", without);
+    expect(answer.status).toBe(422);
+    expect(errorOf(answer).field).toBe("terms");
+    const demo = await call("POST", "/v1/tenants", { ...without, terms: { kind: "demo" } });
+    expect(demo.status).toBe(201);
+    expect((demo.body.terms as { expiresAt: string }).expiresAt > new Date().toISOString()).toBe(true);
+  });
+
+  it("R9 keeps the signed agreement's version and its clauses", async () => {
+    const agreement = { version: "AVV 2026-03", clauses: ["Löschung nach 14 Tagen"] };
+    expect((await call("POST", "/v1/tenants", { ...school("mit-avv"), agreement })).status).toBe(201);
+    expect((await call("GET", "/v1/tenants/mit-avv")).body.agreement).toEqual(agreement);
+  });
+
+  it.each(["..", "-a", "a".repeat(64), "xn--a", "go\u0435the", "www", "a\n", "$(x)", "Goethe"])(
+    "R11 refuses the name %j before any effect, naming the field and the remedy",
+    async (slug) => {
+      const before = await database.pool.query("select count(*) from audit");
+      const answer = await call("POST", "/v1/tenants", school(slug));
+      expect(answer.status).toBe(422);
+      expect(errorOf(answer)).toMatchObject({
+        code: "Invalid",
+        field: "slug",
+        remedy: expect.stringContaining("lower-case"),
+      });
+      expect((await database.pool.query("select count(*) from audit")).rows).toEqual(before.rows);
+    },
+  );
+
+  it("R11 gives a name to one of two simultaneous creates and a clear conflict to the other", async () => {
+    const answers = await Promise.all([
+      call("POST", "/v1/tenants", school("zwilling")),
+      call("POST", "/v1/tenants", school("zwilling")),
+    ]);
+    expect(answers.map((answer) => answer.status).sort()).toEqual([201, 409]);
+    const conflict = answers.find((answer) => answer.status === 409);
+    expect(conflict === undefined ? {} : errorOf(conflict)).toMatchObject({ code: "Conflict", field: "slug" });
+  });
+
+  it("returns the same school when a create is repeated with its idempotency key", async () => {
+    const headers = { "idempotency-key": "k-1" };
+    const first = await call("POST", "/v1/tenants", school("nochmal"), headers);
+    const second = await call("POST", "/v1/tenants", school("nochmal"), headers);
+    expect([first.status, second.status]).toEqual([201, 201]);
+    expect(second.body.uid).toBe(first.body.uid);
+  });
+
+  it("names an unknown field, a wrong value and a body that is not JSON", async () => {
+    expect(errorOf(await call("POST", "/v1/tenants", { ...school("a1"), kosten: 1 })).field).toBe("kosten");
+    expect(errorOf(await call("POST", "/v1/tenants", { ...school("a1"), plan: "riesig" })).field).toBe("plan");
+    expect(errorOf(await call("POST", "/v1/tenants", { ...school("a1"), storage: "1Mi" })).field).toBe("storage");
+    const response = await fetch(`${base}/v1/tenants`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: "{",
+    });
+    expect(response.status).toBe(422);
+    const polluted = await fetch(`${base}/v1/tenants`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: `{"slug":"a1","displayName":"A","terms":{"kind":"demo"},"__proto__":{"admin":true}}`,
+    });
+    expect(polluted.status).toBe(422);
+  });
+
+  it("grows a school's storage and refuses to shrink it", async () => {
+    await call("POST", "/v1/tenants", { ...school("waechst"), storage: "10Gi" });
+    expect((await call("PATCH", "/v1/tenants/waechst", { storage: "12Gi" })).body).toMatchObject({
+      storage: "12Gi",
+      generation: 2,
+    });
+    expect(errorOf(await call("PATCH", "/v1/tenants/waechst", { storage: "11Gi" }))).toMatchObject({
+      field: "storage",
+      code: "Invalid",
+    });
+  });
+
+  it("deletes only when the name is repeated, keeps the name taken during the grace period, and can take it back", async () => {
+    await call("POST", "/v1/tenants", school("weg"));
+    expect((await call("POST", "/v1/tenants/weg/delete", { confirm: "wog" })).status).toBe(412);
+    const deleted = await call("POST", "/v1/tenants/weg/delete", { confirm: "weg" });
+    expect(deleted.status).toBe(202);
+    expect(deleted.body.deletion).toBeDefined();
+    expect((await call("POST", "/v1/tenants", school("weg"))).status).toBe(409);
+    expect((await call("POST", "/v1/tenants/weg/suspend", {})).status).toBe(412);
+    expect((await call("POST", "/v1/tenants/weg/undelete", {})).body.deletion).toBeUndefined();
+    await call("POST", "/v1/tenants/weg/purge", { confirm: "weg" });
+    expect((await call("POST", "/v1/tenants/weg/undelete", {})).status).toBe(412);
+  });
+
+  it("pages through schools in the order of their names and finds them by a part of either name", async () => {
+    for (const slug of ["seite-a", "seite-b", "seite-c"]) await call("POST", "/v1/tenants", school(slug));
+    const slugs: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = await call("GET", `/v1/tenants?search=seite&limit=2${after === undefined ? "" : `&after=${after}`}`);
+      slugs.push(...(page.body.items as { slug: string }[]).map((item) => item.slug));
+      after = page.body.next as string | undefined;
+    } while (after !== undefined);
+    expect(slugs).toEqual(["seite-a", "seite-b", "seite-c"]);
+  });
+
+  it("shows a school's manifests with every secret redacted", async () => {
+    await call("POST", "/v1/tenants", school("manifest"));
+    const { body } = await call("GET", "/v1/tenants/manifest/manifests");
+    const items = body.items as { kind: string; data?: Record<string, string> }[];
+    const values = items.filter((item) => item.kind === "Secret").flatMap((item) => Object.values(item.data ?? {}));
+    expect(values.length).toBeGreaterThan(8);
+    expect(new Set(values)).toEqual(new Set([Buffer.from("REDACTED").toString("base64")]));
+  });
+
+  it("refuses to restore another school's backup and asks for confirmation", async () => {
+    await call("POST", "/v1/tenants", school("quelle"));
+    await call("POST", "/v1/tenants", school("ziel"));
+    const { body } = await call("GET", "/v1/tenants/quelle");
+    const runId = "0190a5c8-0000-4000-8000-00000000000a";
+    await database.pool.query(
+      "insert into backups (run_id, tenant_uid, trigger, state, started_at) values ($1, $2, 'manual', 'Complete', now())",
+      [runId, body.uid],
+    );
+    expect((await call("POST", "/v1/tenants/ziel/restore", { runId, confirm: "ziel", reason: "Test" })).status).toBe(
+      403,
+    );
+    expect((await call("POST", "/v1/tenants/quelle/restore", { runId, confirm: "ziel", reason: "Test" })).status).toBe(
+      412,
+    );
+    expect(errorOf(await call("POST", "/v1/tenants/quelle/restore", { runId, confirm: "quelle" })).field).toBe(
+      "reason",
+    );
+    expect(
+      (await call("POST", "/v1/tenants/quelle/restore", { runId, confirm: "quelle", reason: "Test" })).status,
+    ).toBe(202);
+  });
+
+  it("records every change with operator, action and school in a chain that verifies", async () => {
+    await call("POST", "/v1/tenants", school("spur"));
+    await call("POST", "/v1/tenants/spur/suspend", { reason: "Rechnung offen" });
+    const { body } = await call("GET", "/v1/audit?slug=spur");
+    expect(body.items).toMatchObject([
+      { operator: "anna", action: "tenant.suspend", reason: "Rechnung offen", source: "127.0.0.1" },
+      { operator: "anna", action: "tenant.create" },
+    ]);
+    expect((await call("GET", "/v1/audit/verify")).body.fault).toBeUndefined();
+    await expect(database.pool.query("update audit set reason = 'x'")).rejects.toThrow("append-only");
+    await expect(database.pool.query("delete from audit")).rejects.toThrow("append-only");
+  });
+
+  it("streams changes of schools as they happen", async () => {
+    const stop = new AbortController();
+    const response = await fetch(`${base}/v1/events?slug=strom`, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: stop.signal,
+    });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    if (reader === undefined) throw new Error("no body");
+    await call("POST", "/v1/tenants", school("strom"));
+    let text = "";
+    while (!text.includes("event: tenant")) text += (await reader.read()).value ?? "";
+    expect(text).toContain('"slug":"strom"');
+    stop.abort();
+  });
+
+  it("answers 503 and recovers when the database is away for a moment", async () => {
+    await database.pool
+      .query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+      )
+      .catch(() => undefined);
+    const statuses = [];
+    for (let index = 0; index < 12; index += 1) statuses.push((await call("GET", "/v1/platform")).status);
+    expect(statuses.every((status) => status === 200 || status === 503)).toBe(true);
+    expect(statuses.at(-1)).toBe(200);
+  });
+
+  it("is described by the OpenAPI document that is checked in", async () => {
+    const file = path.join(import.meta.dirname, "../../../docs/openapi.json");
+    await expect(`${JSON.stringify(openApiDocument(ROUTES), null, 2)}\n`).toMatchFileSnapshot(file);
+  });
+});

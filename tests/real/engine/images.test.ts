@@ -1,0 +1,73 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+import Dockerode from "dockerode";
+import pg from "pg";
+import { describe, expect, inject, it } from "vitest";
+import { buildImages } from "../../../control-plane/images/build.ts";
+import { testInstance } from "../test-host.ts";
+
+const run = promisify(execFile);
+const docker = new Dockerode({ socketPath: inject("engineSocket") });
+
+describe("images", () => {
+  it("nothing is made again when nothing changed, and it takes less than a second", async () => {
+    const said: string[] = [];
+    const started = performance.now();
+    const again = await buildImages(docker, testInstance(), { onProgress: (message) => said.push(message) });
+    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(again).toEqual(inject("images"));
+    expect(said).toEqual([]);
+  });
+
+  it("tags are digests of content, never latest", () => {
+    for (const reference of Object.values(inject("images")))
+      expect(reference).toMatch(/^localhost\/classmind\/[a-z-]+:[0-9a-f]{16}$/);
+  });
+
+  it("app and control plane share all layers but the last", async () => {
+    const layersOf = async (reference: string) => (await docker.getImage(reference).inspect()).RootFS.Layers ?? [];
+    const app = await layersOf(inject("images").app);
+    const controlPlane = await layersOf(inject("images").controlPlane);
+    expect(app.slice(0, 2)).toEqual(controlPlane.slice(0, 2));
+  });
+
+  it("R40 programs in an image run as user 10001", async () => {
+    for (const reference of Object.values(inject("images"))) {
+      expect((await docker.getImage(reference).inspect()).Config.User).toBe("10001:10001");
+    }
+  });
+});
+
+describe("PostgreSQL out of the image", () => {
+  it("answers over its socket with the password of a file, in UTF-8 and with checksums", async () => {
+    const client = new pg.Client({
+      host: inject("postgresHost"),
+      port: inject("postgresPort"),
+      user: "postgres",
+      password: await readFile(inject("postgresPasswordFile"), "utf8"),
+      database: "controlplane",
+    });
+    await client.connect();
+    const { rows } = await client.query(
+      `SELECT current_setting('data_checksums') AS checksums, current_setting('server_encoding') AS encoding,
+              current_setting('listen_addresses') AS listen, upper('straße ä') AS upper, array(SELECT datname::text FROM pg_database ORDER BY 1) AS databases`,
+    );
+    expect(rows[0]).toEqual({
+      checksums: "on",
+      encoding: "UTF8",
+      listen: "",
+      upper: "STRASSE Ä".replace("SS", "ß"),
+      databases: ["controlplane", "keyring", "postgres", "template0", "template1"],
+    });
+    await client.end();
+  });
+
+  it("lets no role into a database of another", async () => {
+    const { stdout } = await run("ls", [inject("postgresHost"), "-A"]);
+    expect(stdout).toContain(".s.PGSQL.5432");
+    const password = (await readFile(inject("postgresPasswordFile").replace(/postgres$/, "keyring"), "utf8")).trim();
+    const client = new pg.Client({ host: inject("postgresHost"), user: "keyring", password, database: "controlplane" });
+    await expect(client.connect()).rejects.toThrow(/permission denied/);
+  });
+});

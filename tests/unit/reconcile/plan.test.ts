@@ -1,0 +1,152 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Observation } from "../../../control-plane/engine/engine.ts";
+import { type DesiredObject, type PlanInput, plan } from "../../../control-plane/reconcile/plan.ts";
+
+const DESIRED: readonly DesiredObject[] = [
+  { kind: "Namespace", name: "school-goethe", hash: "sha256:1" },
+  { kind: "Secret", name: "tls", hash: "sha256:2" },
+  { kind: "PersistentVolumeClaim", name: "data", hash: "sha256:3" },
+  { kind: "StatefulSet", name: "db", hash: "sha256:4" },
+  { kind: "Deployment", name: "app", hash: "sha256:5" },
+];
+
+function observation(overrides: Partial<Observation> = {}): Observation {
+  const ready = (kind: string, name: string): Observation["workloads"][number] => ({
+    ref: { kind, name },
+    state: "Ready",
+    reason: "AsDesired",
+    message: "",
+    runningHash: undefined,
+    restarts: 0,
+  });
+  return {
+    namespace: "school-goethe",
+    exists: true,
+    objects: DESIRED,
+    workloads: [ready("StatefulSet", "db"), ready("Deployment", "app")],
+    volumes: [],
+    endpoints: [{ service: "app", address: "10.89.0.3", port: 8080 }],
+    ...overrides,
+  };
+}
+
+const EMPTY = observation({ exists: false, objects: [], workloads: [], endpoints: [] });
+
+function input(overrides: Partial<PlanInput> = {}): PlanInput {
+  return {
+    goal: "run",
+    desired: DESIRED,
+    observed: observation(),
+    initialised: true,
+    certificate: "keep",
+    gateway: {
+      route: { state: "open", address: "10.89.0.3", port: 8080 },
+      certificateFingerprint: "f",
+      wantedFingerprint: "f",
+    },
+    operations: [],
+    ...overrides,
+  };
+}
+
+const kinds = (wish: PlanInput): readonly string[] => plan(wish).map((step) => step.kind);
+
+describe("the planner", () => {
+  it("has nothing to do for a converged school, running, stopped or with a cluster's own ingress", () => {
+    expect(plan(input())).toEqual([]);
+    expect(plan(input({ gateway: undefined }))).toEqual([]);
+    const closed = { route: { state: "closed" as const }, certificateFingerprint: "f", wantedFingerprint: "f" };
+    expect(plan(input({ goal: "stop", gateway: closed }))).toEqual([]);
+  });
+
+  it("makes a new school in one go: certificate beside everything else, administrator beside the app's start, the route last", () => {
+    const wish = input({
+      observed: EMPTY,
+      initialised: false,
+      certificate: "issue",
+      gateway: { route: undefined, certificateFingerprint: undefined, wantedFingerprint: undefined },
+    });
+    const steps = new Map(plan(wish).map((step) => [step.id, step]));
+    expect([...steps.keys()].sort()).toEqual(
+      [
+        "apply",
+        "apply-tls",
+        "await-app",
+        "await-db",
+        "create-administrator",
+        "issue-certificate",
+        "open-route",
+        "publish-certificate",
+      ].sort(),
+    );
+    expect(steps.get("issue-certificate")?.after).toEqual([]);
+    expect(steps.get("apply")?.after).toEqual([]);
+    expect(steps.get("apply-tls")?.after).toEqual(["apply", "issue-certificate"]);
+    expect(steps.get("create-administrator")?.after).toEqual(["apply"]);
+    expect(steps.get("open-route")?.after).toEqual(["await-app"]);
+  });
+
+  it("repairs just what drifted", () => {
+    const drifted = observation({ objects: DESIRED.filter((object) => object.kind !== "PersistentVolumeClaim") });
+    expect(plan(input({ observed: drifted }))).toEqual([
+      { id: "apply", kind: "apply", objects: [{ kind: "PersistentVolumeClaim", name: "data" }], after: [] },
+    ]);
+  });
+
+  it("removes what should not be there", () => {
+    const extra = observation({ objects: [...DESIRED, { kind: "Secret", name: "old", hash: "sha256:9" }] });
+    expect(plan(input({ observed: extra }))).toEqual([
+      { id: "remove", kind: "remove", objects: [{ kind: "Secret", name: "old" }], after: [] },
+    ]);
+  });
+
+  it("follows an app that answers at another address", () => {
+    const moved = observation({ endpoints: [{ service: "app", address: "10.89.0.4", port: 8080 }] });
+    expect(kinds(input({ observed: moved }))).toEqual(["open-route"]);
+  });
+
+  it("closes the route before it stops a school, and takes secrets away only after the workloads are stopped", () => {
+    const stopped = DESIRED.filter((object) => object.kind !== "Secret").map((object) =>
+      object.kind === "Deployment" ? { ...object, hash: "sha256:0" } : object,
+    );
+    const steps = plan(input({ goal: "stop", desired: stopped }));
+    expect(steps.map((step) => [step.kind, step.after])).toEqual([
+      ["close-route", []],
+      ["apply", ["close-route"]],
+      ["remove", ["apply"]],
+    ]);
+  });
+
+  it("purges in a fixed order with the keys last, whatever is left", () => {
+    for (const observed of [EMPTY, observation()]) {
+      const steps = plan(input({ goal: "purge", observed, desired: [] }));
+      expect(steps.map((step) => step.kind)).toEqual(["withdraw-route", "remove-namespace", "destroy-keys"]);
+      expect(steps.map((step) => step.after)).toEqual([[], ["withdraw-route"], ["remove-namespace"]]);
+    }
+  });
+
+  it("always yields a graph without cycles in which each step comes after known steps", () => {
+    const someObjects = fc.subarray([...DESIRED]);
+    fc.assert(
+      fc.property(
+        someObjects,
+        someObjects,
+        fc.constantFrom("run", "stop", "purge"),
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        (desired, present, goal, initialised, issue, ready) => {
+          const observed = observation({ objects: present, ...(ready ? {} : { workloads: [], endpoints: [] }) });
+          const steps = plan(input({ goal, desired, observed, initialised, certificate: issue ? "issue" : "keep" }));
+          const done = new Set<string>();
+          for (const step of steps) {
+            for (const before of step.after) expect(done.has(before)).toBe(true);
+            expect(done.has(step.id)).toBe(false);
+            done.add(step.id);
+          }
+        },
+      ),
+    );
+  });
+});
