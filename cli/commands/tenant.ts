@@ -1,0 +1,421 @@
+import { randomUUID } from "node:crypto";
+import type { Command } from "commander";
+import type { Client } from "../client.ts";
+import { CliError, EXIT } from "../errors.ts";
+import { bytes, type Column, details, json, span, table, tint } from "../output.ts";
+import { createRecipient } from "../sealed.ts";
+import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
+import type { Operation, Tenant } from "../types.ts";
+import { waitForOperation, waitForTenant } from "../wait.ts";
+
+const MINUTES = 60_000;
+const READY_TIMEOUT = 10 * MINUTES;
+
+interface ChangeOptions extends CommonOptions {
+  readonly reason?: string;
+  readonly yes?: boolean;
+  readonly wait: boolean;
+}
+
+interface CreateOptions extends CommonOptions {
+  readonly name: string;
+  readonly contract?: string;
+  readonly demo?: boolean;
+  readonly plan: string;
+  readonly storage?: string;
+  readonly avv?: string;
+  readonly clause: readonly string[];
+  readonly adminFirstName?: string;
+  readonly adminLastName?: string;
+  readonly adminEmail?: string;
+  readonly wait: boolean;
+}
+
+export function readyCondition(tenant: Tenant): {
+  readonly reason: string;
+  readonly message: string;
+  readonly since: string;
+} {
+  const condition = tenant.conditions.find((candidate) => candidate.type === "Ready");
+  return {
+    reason: condition?.reason ?? "",
+    message: condition?.message ?? "",
+    since: condition?.lastTransitionTime ?? tenant.createdAt,
+  };
+}
+
+const age = (time: string | undefined): string => (time === undefined ? "–" : span(Date.now() - Date.parse(time)));
+
+const COLUMNS: readonly Column<Tenant>[] = [
+  { title: "SCHOOL", value: (tenant) => tenant.slug },
+  { title: "NAME", value: (tenant) => tenant.displayName, flexible: true },
+  { title: "PHASE", value: (tenant) => tenant.phase },
+  { title: "REASON", value: (tenant) => readyCondition(tenant).reason, flexible: true },
+  { title: "SINCE", value: (tenant) => age(readyCondition(tenant).since) },
+  { title: "BACKUP", value: (tenant) => age(tenant.backup?.newest) },
+  { title: "PLAN", value: (tenant) => tenant.plan },
+];
+
+function termsText(tenant: Tenant): string {
+  return tenant.terms.kind === "contract"
+    ? `contract ${tenant.terms.reference}`
+    : `demo until ${tenant.terms.expiresAt.slice(0, 10)}`;
+}
+
+export function describeTenant(tenant: Tenant): string {
+  const head = details([
+    ["School", `${tenant.slug} (${tenant.displayName})`],
+    ["Address", tenant.url],
+    ["Phase", tenant.phase],
+    ["Terms", termsText(tenant)],
+    ["Agreement", tenant.agreement?.version],
+    ["Plan", `${tenant.plan}, ${tenant.storage}`],
+    [
+      "Volume",
+      tenant.volume === undefined
+        ? undefined
+        : `${bytes(tenant.volume.usedBytes)} of ${bytes(tenant.volume.capacityBytes)}`,
+    ],
+    ["Administrator", tenant.administrator?.username],
+    [
+      "Certificate",
+      tenant.certificate === undefined
+        ? undefined
+        : `until ${tenant.certificate.notAfter.slice(0, 10)}, renewed after ${tenant.certificate.renewAt.slice(0, 10)}`,
+    ],
+    ["Newest backup", tenant.backup?.newest],
+    ["Next backup", tenant.backup?.next],
+    [
+      "Deleted",
+      tenant.deletion === undefined
+        ? undefined
+        : `${tenant.deletion.requestedAt}, purged after ${tenant.deletion.purgeAfter}`,
+    ],
+  ]);
+  const columns: readonly Column<Tenant["conditions"][number]>[] = [
+    { title: "CONDITION", value: (condition) => condition.type },
+    { title: "STATUS", value: (condition) => condition.status },
+    { title: "REASON", value: (condition) => condition.reason },
+    { title: "SINCE", value: (condition) => age(condition.lastTransitionTime) },
+    { title: "MESSAGE", value: (condition) => condition.message },
+  ];
+  return `${head}\n${table(columns, tenant.conditions, Number.POSITIVE_INFINITY, "No conditions yet.")}`;
+}
+
+function createBody(slug: string, options: CreateOptions, recipient: unknown): unknown {
+  if ((options.contract === undefined) === (options.demo !== true)) {
+    throw new CliError(EXIT.usage, "A school is either under contract or a demo.", {
+      remedy: "Give --contract REF or --demo.",
+      field: "terms",
+    });
+  }
+  const person = {
+    firstName: options.adminFirstName ?? "Schul",
+    lastName: options.adminLastName ?? "Administration",
+    email: options.adminEmail ?? `administration@${slug}.invalid`,
+    recipient,
+  };
+  return {
+    slug,
+    displayName: options.name,
+    terms: options.contract === undefined ? { kind: "demo" } : { kind: "contract", reference: options.contract },
+    plan: options.plan,
+    administrator: person,
+    ...(options.storage === undefined ? {} : { storage: options.storage }),
+    ...(options.avv === undefined ? {} : { agreement: { version: options.avv, clauses: options.clause } }),
+  };
+}
+
+/** What `tenant create -o json` prints; documented in docs/cli.md, stable. */
+export interface CreatedTenant {
+  readonly slug: string;
+  readonly url: string;
+  readonly phase: string;
+  readonly admin: { readonly username: string; readonly password: string | null };
+  readonly steps: Tenant["steps"];
+  readonly milliseconds: number;
+}
+
+/** Creates a school and waits until it is open; opens the one-time password that the school sealed for us. */
+export async function createTenant(
+  session: Session,
+  client: Client,
+  slug: string,
+  options: CreateOptions,
+): Promise<CreatedTenant> {
+  const started = performance.now();
+  const recipient = await createRecipient();
+  const body = createBody(slug, options, recipient.publicKey);
+  const created = await client.post<Tenant>("/v1/tenants", body, { "idempotency-key": randomUUID() });
+  session.terminal.err(`Creating ${created.slug} (${created.url})\n`);
+  const tenant = options.wait
+    ? await waitForTenant(client, session.terminal, slug, (latest) => latest?.phase === "Ready", READY_TIMEOUT)
+    : created;
+  if (tenant === undefined) throw new CliError(EXIT.failed, `${slug} was removed while it was being created.`);
+  const sealed = tenant.administrator?.sealedPassword;
+  return {
+    slug,
+    url: tenant.url,
+    phase: tenant.phase,
+    admin: {
+      username: tenant.administrator?.username ?? "",
+      password: sealed === undefined ? null : await recipient.open(sealed),
+    },
+    steps: tenant.steps,
+    milliseconds: Math.round(performance.now() - started),
+  };
+}
+
+function describeCreated(created: CreatedTenant): string {
+  return details([
+    ["School", created.slug],
+    ["Address", created.url],
+    ["Phase", created.phase],
+    ["User name", created.admin.username],
+    ["One-time password", created.admin.password ?? "(not ready yet: classmind tenant reset-password)"],
+    ["Time", `${(created.milliseconds / 1000).toFixed(1)} s`],
+  ]);
+}
+
+async function listAll(client: Client, query: string, limit: number): Promise<readonly Tenant[]> {
+  const items: Tenant[] = [];
+  let after = "";
+  do {
+    const page = await client.get<{ items: Tenant[]; next?: string }>(
+      `/v1/tenants?limit=${Math.min(500, limit - items.length)}${query}${after}`,
+    );
+    items.push(...page.items);
+    after = page.next === undefined ? "" : `&after=${encodeURIComponent(page.next)}`;
+  } while (after !== "" && items.length < limit);
+  return items;
+}
+
+interface Change {
+  readonly verb: string;
+  readonly summary: string;
+  readonly target: readonly string[] | "gone";
+  readonly consequence?: string;
+  readonly confirm?: boolean;
+  readonly example: string;
+}
+
+const CHANGES: readonly Change[] = [
+  {
+    verb: "suspend",
+    summary: "stop a school and lock its volume, so that nobody can read it",
+    target: ["Suspended"],
+    consequence: "Pupils and teachers are logged out and see a page that says the school is closed.",
+    example: 'classmind tenant suspend goethe --reason "Wartung" --yes',
+  },
+  {
+    verb: "resume",
+    summary: "unlock and start a suspended school",
+    target: ["Ready"],
+    example: "classmind tenant resume goethe",
+  },
+  {
+    verb: "delete",
+    summary: "delete a school; it can be undeleted until the grace period ends",
+    target: ["Deleted"],
+    consequence: "The school closes now. After the grace period its data, backups and keys are destroyed for good.",
+    confirm: true,
+    example: 'classmind tenant delete goethe --reason "Vertrag beendet"',
+  },
+  {
+    verb: "undelete",
+    summary: "take a deletion back during the grace period",
+    target: ["Ready", "Suspended"],
+    example: "classmind tenant undelete goethe",
+  },
+  {
+    verb: "purge",
+    summary: "destroy a school for good: data, backups and keys",
+    target: "gone",
+    consequence: "This destroys all data, all backups and all keys of the school. It cannot be undone by anyone.",
+    confirm: true,
+    example: "classmind tenant purge goethe",
+  },
+];
+
+function addChange(tenant: Command, session: Session, change: Change): void {
+  tenant
+    .command(`${change.verb} <slug>`)
+    .description(change.summary)
+    .option("--reason <text>", "why; kept in the audit")
+    .option("-y, --yes", "do not ask")
+    .option("--no-wait", "return at once")
+    .addHelpText("after", `\nExample:\n  $ ${change.example}`)
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<ChangeOptions>();
+      if (change.consequence !== undefined) await confirmSlug(session, slug, options.yes, change.consequence);
+      const client = connect(session, options);
+      const body = {
+        ...(options.reason === undefined ? {} : { reason: options.reason }),
+        ...(change.confirm === true ? { confirm: slug } : {}),
+      };
+      const asked = await client.post<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}/${change.verb}`, body);
+      if (!options.wait) return print(session, options, asked, describeTenant);
+      const reached = (latest: Tenant | undefined): boolean =>
+        change.target === "gone"
+          ? latest === undefined
+          : latest !== undefined &&
+            latest.observedGeneration >= asked.generation &&
+            change.target.includes(latest.phase);
+      const result = await waitForTenant(client, session.terminal, slug, reached, READY_TIMEOUT);
+      print(session, options, result ?? { slug, phase: "Purged" }, (value) =>
+        "uid" in value
+          ? describeTenant(value)
+          : `${slug} is destroyed for good; its keys are gone, and with them every backup of it.\n`,
+      );
+    });
+}
+
+/** `classmind tenant …` */
+export function addTenantCommands(program: Command, session: Session): void {
+  const tenant = program.command("tenant").description("create, look at, change and remove schools");
+  tenant
+    .command("create <slug>")
+    .description("create a school and wait until it is open")
+    .requiredOption("--name <text>", "name of the school")
+    .option("--contract <ref>", "reference of the contract")
+    .option("--demo", "a demo school, which expires")
+    .option("--plan <plan>", "small, medium or large", "small")
+    .option("--storage <size>", "size of the volume if not the plan's, e.g. 30Gi")
+    .option("--avv <version>", "version of the signed data processing agreement")
+    .option(
+      "--clause <text>",
+      "individual clause of the agreement (repeatable)",
+      (text: string, all: readonly string[]) => [...all, text],
+      [] as readonly string[],
+    )
+    .option("--admin-first-name <text>", "first administrator: first name")
+    .option("--admin-last-name <text>", "first administrator: last name")
+    .option("--admin-email <address>", "first administrator: e-mail address")
+    .option("--no-wait", "return at once")
+    .addHelpText(
+      "after",
+      '\nExamples:\n  $ classmind tenant create schiller --name "Schiller-Gymnasium" --contract V-1\n  $ classmind tenant create probe --name "Probeschule" --demo -o json',
+    )
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CreateOptions>();
+      print(session, options, await createTenant(session, connect(session, options), slug, options), describeCreated);
+    });
+  tenant
+    .command("list")
+    .description("schools, with what ails them")
+    .option("--phase <phase>", "only schools in this phase")
+    .option("--search <text>", "only schools with this in one of their names")
+    .option("--limit <n>", "at most so many", "1000")
+    .addHelpText("after", "\nExample:\n  $ classmind tenant list --phase Degraded")
+    .action(async (_options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions & { phase?: string; search?: string; limit: string }>();
+      const query = [
+        options.phase === undefined ? "" : `&phase=${encodeURIComponent(options.phase)}`,
+        options.search === undefined ? "" : `&search=${encodeURIComponent(options.search)}`,
+      ].join("");
+      const items = await listAll(connect(session, options), query, Number(options.limit));
+      print(session, options, { items }, (value) =>
+        table(
+          COLUMNS,
+          value.items,
+          session.terminal.width,
+          "No school matches. Create one: classmind tenant create --help",
+        ),
+      );
+    });
+  tenant
+    .command("get <slug>")
+    .description("one school with its conditions")
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>();
+      print(
+        session,
+        options,
+        await connect(session, options).get<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`),
+        describeTenant,
+      );
+    });
+  tenant
+    .command("update <slug>")
+    .description("change a school's name, plan, storage or contract")
+    .option("--name <text>", "name of the school")
+    .option("--plan <plan>", "small, medium or large")
+    .option("--storage <size>", "size of the volume; it can only grow")
+    .option("--contract <ref>", "puts a demo school under contract, or changes the reference")
+    .option("--backup <on|off>", "scheduled backups")
+    .option("--reason <text>", "why; kept in the audit")
+    .option("--no-wait", "return at once")
+    .addHelpText("after", "\nExample:\n  $ classmind tenant update goethe --storage 30Gi")
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<
+        ChangeOptions & { name?: string; plan?: string; storage?: string; contract?: string; backup?: string }
+      >();
+      const { name, plan, storage, contract, backup, reason } = options;
+      if (backup !== undefined && backup !== "on" && backup !== "off")
+        throw new CliError(EXIT.usage, `--backup is on or off, not ${backup}.`, { field: "backup" });
+      const body = {
+        ...(name === undefined ? {} : { displayName: name }),
+        ...(plan === undefined ? {} : { plan }),
+        ...(storage === undefined ? {} : { storage }),
+        ...(contract === undefined ? {} : { terms: { kind: "contract", reference: contract } }),
+        ...(backup === undefined ? {} : { backup: { enabled: backup === "on" } }),
+        ...(reason === undefined ? {} : { reason }),
+      };
+      const client = connect(session, options);
+      const asked = await client.patch<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`, body);
+      const done = (latest: Tenant | undefined): boolean =>
+        latest !== undefined && latest.observedGeneration >= asked.generation && latest.phase !== "Degraded";
+      const result = options.wait ? await waitForTenant(client, session.terminal, slug, done, READY_TIMEOUT) : asked;
+      print(session, options, result ?? asked, describeTenant);
+    });
+  for (const change of CHANGES) addChange(tenant, session, change);
+  tenant
+    .command("open <slug>")
+    .description("print a school's address")
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>();
+      const { url } = await connect(session, options).get<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`);
+      print(session, options, { slug, url }, (value) => `${value.url}\n`);
+    });
+  tenant
+    .command("manifests <slug>")
+    .description("the Kubernetes objects that a school consists of (JSON; secrets redacted)")
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions>();
+      const { items } = await connect(session, options).get<{ items: unknown[] }>(
+        `/v1/tenants/${encodeURIComponent(slug)}/manifests`,
+      );
+      session.terminal.out(json({ apiVersion: "v1", kind: "List", items }));
+    });
+  tenant
+    .command("reset-password <slug> <username>")
+    .description("set a new one-time password for an account of a school")
+    .option("--reason <text>", "why; kept in the audit")
+    .action(async (slug: string, username: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<ChangeOptions>();
+      const client = connect(session, options);
+      const recipient = await createRecipient();
+      const body = {
+        username,
+        recipient: recipient.publicKey,
+        ...(options.reason === undefined ? {} : { reason: options.reason }),
+      };
+      const started = await client.post<Operation>(`/v1/tenants/${encodeURIComponent(slug)}/reset-password`, body);
+      const { result } = await waitForOperation(client, session.terminal, started, READY_TIMEOUT);
+      const { sealedPassword } = result as { sealedPassword: string };
+      print(session, options, { slug, username, password: await recipient.open(sealedPassword) }, (value) =>
+        details([
+          ["User name", value.username],
+          ["One-time password", value.password],
+        ]),
+      );
+    });
+}
+
+/** Colours a phase; the word itself says the same. */
+export function paintPhase(session: Session, phase: string): string {
+  if (phase === "Ready") return tint(session.terminal, "green", phase);
+  return phase === "Degraded" || phase === "Failed"
+    ? tint(session.terminal, "red", phase)
+    : tint(session.terminal, "yellow", phase);
+}
