@@ -1,74 +1,27 @@
-import type { Client } from "./client.ts";
+import type { Client, ServerEvent } from "./client.ts";
 import { CliError, EXIT } from "./errors.ts";
 import { printable, span, type Terminal, tint } from "./output.ts";
 import type { Operation, ProgressStep, Tenant } from "./types.ts";
 
-/** Watches a school until something is so, showing each step with its time. Events wake; the state itself is read. */
+/** Watches schools and long work, showing each step with its time. Events wake; a lost line is made anew. */
 
-interface StepView {
-  show(progress: readonly ProgressStep[]): void;
+const RECONNECT_MS = 1000;
+
+function isPassing(error: unknown): boolean {
+  return error instanceof CliError && error.exitCode === EXIT.unavailable;
 }
 
-function stepView(terminal: Terminal): StepView {
-  const shown = new Map<string, string>();
-  return {
-    show(progress) {
-      for (const step of progress) {
-        const key = `${step.name} ${step.startedAt}`;
-        if (step.state === "Running" || shown.get(key) === step.state) continue;
-        shown.set(key, step.state);
-        const time = step.milliseconds === undefined ? "" : `${(step.milliseconds / 1000).toFixed(1)} s`;
-        const sign = step.state === "Done" ? tint(terminal, "green", "ok  ") : tint(terminal, "red", "FAIL");
-        terminal.err(
-          `  ${sign} ${step.name.padEnd(34)} ${time.padStart(8)}${step.message === undefined ? "" : `  ${printable(step.message)}`}\n`,
-        );
-      }
-    },
-  };
-}
-
-const POLL_AFTER_GAP_MS = 1000;
-
-/**
- * Waits until `done` says so of the school.
- * @param done receives the school, undefined once it is gone; throws to give up
- * @param timeout milliseconds
- */
-export async function waitForTenant(
-  client: Client,
-  terminal: Terminal,
-  slug: string,
-  done: (tenant: Tenant | undefined) => boolean,
-  timeout: number,
-): Promise<Tenant | undefined> {
-  const end = Date.now() + timeout;
-  const view = stepView(terminal);
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), timeout);
-  let latest: Tenant | undefined;
-  try {
-    while (Date.now() < end) {
-      try {
-        for await (const { event, data } of client.events(`/v1/events?slug=${encodeURIComponent(slug)}`, stop.signal)) {
-          if (event === "resync") latest = await readTenant(client, slug);
-          else latest = event === "gone" ? undefined : (data as Tenant);
-          view.show(latest?.progress ?? []);
-          if (done(latest)) return latest;
-        }
-      } catch (error) {
-        if (stop.signal.aborted) break;
-        if (error instanceof CliError && error.exitCode !== EXIT.unavailable) throw error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, POLL_AFTER_GAP_MS));
+/** Events of a school until the signal aborts, over as many connections as it takes. */
+async function* events(client: Client, slug: string, signal: AbortSignal): AsyncGenerator<ServerEvent> {
+  while (!signal.aborted) {
+    try {
+      yield* client.events(`/v1/events?slug=${encodeURIComponent(slug)}`, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!isPassing(error)) throw error;
     }
-  } finally {
-    clearTimeout(timer);
-    stop.abort();
+    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
   }
-  const ready = latest?.conditions.find((condition) => condition.type === "Ready");
-  throw new CliError(EXIT.failed, `${slug} is not there after ${span(timeout)}. ${printable(ready?.message ?? "")}`, {
-    remedy: `The platform goes on trying. Look at it: classmind tenant get ${slug}`,
-  });
 }
 
 async function readTenant(client: Client, slug: string): Promise<Tenant | undefined> {
@@ -80,45 +33,87 @@ async function readTenant(client: Client, slug: string): Promise<Tenant | undefi
   }
 }
 
-/** Waits for long work to end; its failure is an error with the platform's words. */
+/** Runs `work` with a signal that aborts after the timeout and when the work is over. */
+async function within<T>(timeout: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), timeout);
+  try {
+    return await work(stop.signal);
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+}
+
+/** Prints steps of an attempt as they end. Each is printed once. */
+export function stepPrinter(terminal: Terminal): (progress: readonly ProgressStep[]) => void {
+  const shown = new Set<string>();
+  return (progress) => {
+    for (const step of progress) {
+      const key = `${step.name} ${step.startedAt} ${step.state}`;
+      if (step.state === "Running" || shown.has(key)) continue;
+      shown.add(key);
+      const time = step.milliseconds === undefined ? "" : `${(step.milliseconds / 1000).toFixed(1)} s`;
+      const sign = step.state === "Done" ? tint(terminal, "green", "ok  ") : tint(terminal, "red", "FAIL");
+      const message = step.message === undefined ? "" : `  ${printable(step.message)}`;
+      terminal.err(`  ${sign} ${step.name.padEnd(34)} ${time.padStart(8)}${message}\n`);
+    }
+  };
+}
+
+/**
+ * Waits until `done` says so of a school (undefined: it is gone).
+ * @param timeout milliseconds
+ * @throws CliError with the school's own words when the time is over; the platform goes on trying
+ */
+export async function waitForTenant(
+  client: Client,
+  terminal: Terminal,
+  slug: string,
+  done: (tenant: Tenant | undefined) => boolean,
+  timeout: number,
+): Promise<Tenant | undefined> {
+  const show = stepPrinter(terminal);
+  return within(timeout, async (signal) => {
+    let latest: Tenant | undefined;
+    for await (const { event, data } of events(client, slug, signal)) {
+      if (event === "resync") latest = await readTenant(client, slug);
+      else latest = event === "gone" ? undefined : (data as Tenant);
+      show(latest?.progress ?? []);
+      if (done(latest)) return latest;
+    }
+    const ready = latest?.conditions.find((condition) => condition.type === "Ready");
+    throw new CliError(EXIT.failed, `${slug} is not there after ${span(timeout)}. ${printable(ready?.message ?? "")}`, {
+      remedy: `The platform goes on trying. Look at it: classmind tenant get ${slug}`,
+    });
+  });
+}
+
+/**
+ * Waits for long work to end.
+ * @param timeout milliseconds
+ * @throws CliError with the platform's words when the work failed or the time is over
+ */
 export async function waitForOperation(
   client: Client,
   terminal: Terminal,
   started: Operation,
   timeout: number,
 ): Promise<Operation> {
-  const read = (): Promise<Operation> => client.get<Operation>(`/v1/operations/${started.id}`);
-  let operation = started;
-  // Each step of the school's attempt is an event; on each, the operation itself is read.
-  const end = Date.now() + timeout;
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), timeout);
-  const finished = (): boolean => operation.state === "Succeeded" || operation.state === "Failed";
-  try {
-    while (!finished() && Date.now() < end) {
-      try {
-        for await (const _event of client.events(`/v1/events?slug=${encodeURIComponent(started.slug)}`, stop.signal)) {
-          operation = await read();
-          if (finished()) break;
-        }
-      } catch (error) {
-        if (stop.signal.aborted) break;
-        if (error instanceof CliError && error.exitCode !== EXIT.unavailable) throw error;
-        await new Promise((resolve) => setTimeout(resolve, POLL_AFTER_GAP_MS));
+  const show = stepPrinter(terminal);
+  return within(timeout, async (signal) => {
+    for await (const { event, data } of events(client, started.slug, signal)) {
+      if (event === "tenant") show((data as Tenant).progress);
+      const operation = await client.get<Operation>(`/v1/operations/${started.id}`);
+      if (operation.state === "Succeeded") return operation;
+      if (operation.state === "Failed") {
+        throw new CliError(EXIT.failed, `${operation.kind} failed: ${printable(operation.error ?? "unknown")}`, {
+          remedy: `Look at the school: classmind tenant get ${operation.slug}`,
+        });
       }
     }
-  } finally {
-    clearTimeout(timer);
-    stop.abort();
-  }
-  if (operation.state === "Failed")
-    throw new CliError(EXIT.failed, `${operation.kind} failed: ${printable(operation.error ?? "unknown")}`, {
-      remedy: `Look at it: classmind tenant get ${operation.slug}`,
-    });
-  if (!finished())
-    throw new CliError(EXIT.failed, `${operation.kind} has not ended after ${span(timeout)}.`, {
+    throw new CliError(EXIT.failed, `${started.kind} has not ended after ${span(timeout)}.`, {
       remedy: "It goes on; look again later.",
     });
-  terminal.err("");
-  return operation;
+  });
 }

@@ -137,15 +137,11 @@ export interface CreatedTenant {
 }
 
 /** Creates a school and waits until it is open; opens the one-time password that the school sealed for us. */
-export async function createTenant(
-  session: Session,
-  client: Client,
-  slug: string,
-  options: CreateOptions,
-): Promise<CreatedTenant> {
+export async function createTenant(session: Session, slug: string, options: CreateOptions): Promise<CreatedTenant> {
   const started = performance.now();
   const recipient = await createRecipient();
   const body = createBody(slug, options, recipient.publicKey);
+  const client = connect(session, options);
   const created = await client.post<Tenant>("/v1/tenants", body, { "idempotency-key": randomUUID() });
   session.terminal.err(`Creating ${created.slug} (${created.url})\n`);
   const tenant = options.wait
@@ -298,7 +294,7 @@ export function addTenantCommands(program: Command, session: Session): void {
     )
     .action(async (slug: string, _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<CreateOptions>();
-      print(session, options, await createTenant(session, connect(session, options), slug, options), describeCreated);
+      print(session, options, await createTenant(session, slug, options), describeCreated);
     });
   tenant
     .command("list")
