@@ -1,0 +1,48 @@
+import { cp, mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { appRoot } from "./paths.ts";
+
+/** What lies beside the bundle: read at run time, found by `paths.ts`. */
+const besides = ["assets", "migrations", "database/grants.sql", "database/roles.sql", "pages/partials"];
+
+/**
+ * Bundles the school platform into `outDir`: `main.mjs`, and beside it the files it reads. The same sources give the
+ * same bytes, so that an image can be named by its content.
+ */
+export async function bundleTenantApp(outDir: string): Promise<void> {
+  await mkdir(outDir, { recursive: true });
+  await build({
+    entryPoints: [join(appRoot, "main.ts")],
+    outfile: join(outDir, "main.mjs"),
+    absWorkingDir: appRoot,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node24",
+    external: ["pg-native", "pg-cloudflare"],
+    banner: {
+      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+    },
+    minify: false,
+    sourcemap: false,
+    legalComments: "none",
+    logLevel: "silent",
+  });
+  const features = await readdir(appRoot, { withFileTypes: true });
+  const views = features.filter((entry) => entry.isDirectory()).map((entry) => join(entry.name, "views"));
+  for (const path of [...besides, ...(await existing(views))]) {
+    await cp(join(appRoot, path), join(outDir, path), { recursive: true });
+  }
+}
+
+async function existing(paths: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of paths) {
+    const entries = await readdir(join(appRoot, path)).catch(() => []);
+    if (entries.some((entry) => entry.endsWith(".hbs"))) {
+      found.push(path);
+    }
+  }
+  return found;
+}

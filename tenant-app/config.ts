@@ -1,0 +1,113 @@
+import { z } from "zod";
+
+/** A setting is missing or wrong; the message names it and says what to do. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+const port = z.coerce.number().int().min(1).max(65535);
+const absolutePath = z.string().startsWith("/", "must be an absolute path");
+
+const databaseSchema = z.object({
+  CLASSMIND_DATABASE_HOST: z.string().min(1, "must name the database's host or socket directory"),
+  CLASSMIND_DATABASE_PORT: port.default(5432),
+  CLASSMIND_DATABASE_NAME: z.string().min(1).max(63).default("school"),
+  CLASSMIND_SECRETS_DIR: absolutePath.default("/run/secrets"),
+});
+
+const adminSchema = databaseSchema.extend({
+  CLASSMIND_FILES_DIR: absolutePath,
+  CLASSMIND_JOB_INPUT: absolutePath.default("/run/job/input.json"),
+});
+
+const serveSchema = databaseSchema.extend({
+  CLASSMIND_SCHOOL_SLUG: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "must be the school's slug"),
+  CLASSMIND_SCHOOL_NAME: z.string().trim().min(1, "must be the school's name").max(200),
+  CLASSMIND_SCHOOL_DEMO: z.enum(["true", "false"]).default("false"),
+  CLASSMIND_URL: z.url({ protocol: /^https$/, error: "must be the school's public address, https://…" }),
+  CLASSMIND_EXTRA_HOSTS: z.string().default(""),
+  CLASSMIND_FILES_DIR: absolutePath,
+  CLASSMIND_LISTEN_PORT: port.or(z.literal("0").transform(() => 0)),
+  CLASSMIND_LISTEN_ADDRESS: z.string().min(1).default("0.0.0.0"),
+  CLASSMIND_UPLOAD_LIMIT_MIB: z.coerce.number().int().min(1).max(10_240).default(50),
+});
+
+export interface DatabaseConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly name: string;
+  readonly secretsDir: string;
+}
+
+export interface AdminConfig extends DatabaseConfig {
+  readonly filesDir: string;
+  readonly jobInput: string;
+}
+
+export interface ServeConfig extends DatabaseConfig {
+  readonly slug: string;
+  readonly schoolName: string;
+  readonly demo: boolean;
+  /** Public origin, e.g. `https://goethe.example.org:8443`, without a trailing slash. */
+  readonly origin: string;
+  /** Values of the Host header that are answered; everything else gets 421. */
+  readonly hosts: ReadonlySet<string>;
+  readonly filesDir: string;
+  readonly listenPort: number;
+  readonly listenAddress: string;
+  /** Largest upload in bytes. */
+  readonly uploadLimit: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Settings of `serve`. Throws ConfigError. */
+export function serveConfig(env: Environment): ServeConfig {
+  const value = parse(serveSchema, env);
+  const url = new URL(value.CLASSMIND_URL);
+  const extra = value.CLASSMIND_EXTRA_HOSTS.split(",").map((host) => host.trim().toLowerCase());
+  return {
+    ...databaseOf(value),
+    slug: value.CLASSMIND_SCHOOL_SLUG,
+    schoolName: value.CLASSMIND_SCHOOL_NAME,
+    demo: value.CLASSMIND_SCHOOL_DEMO === "true",
+    origin: url.origin,
+    hosts: new Set([url.host, ...extra.filter((host) => host !== "")]),
+    filesDir: value.CLASSMIND_FILES_DIR,
+    listenPort: value.CLASSMIND_LISTEN_PORT,
+    listenAddress: value.CLASSMIND_LISTEN_ADDRESS,
+    uploadLimit: value.CLASSMIND_UPLOAD_LIMIT_MIB * 1024 * 1024,
+  };
+}
+
+/** Settings of `migrate`. Throws ConfigError. */
+export function migrateConfig(env: Environment): DatabaseConfig {
+  return databaseOf(parse(databaseSchema, env));
+}
+
+/** Settings of `admin`. Throws ConfigError. */
+export function adminConfig(env: Environment): AdminConfig {
+  const value = parse(adminSchema, env);
+  return { ...databaseOf(value), filesDir: value.CLASSMIND_FILES_DIR, jobInput: value.CLASSMIND_JOB_INPUT };
+}
+
+function databaseOf(value: z.infer<typeof databaseSchema>): DatabaseConfig {
+  return {
+    host: value.CLASSMIND_DATABASE_HOST,
+    port: value.CLASSMIND_DATABASE_PORT,
+    name: value.CLASSMIND_DATABASE_NAME,
+    secretsDir: value.CLASSMIND_SECRETS_DIR,
+  };
+}
+
+function parse<S extends z.ZodType>(schema: S, env: Environment): z.infer<S> {
+  const result = schema.safeParse(env);
+  if (result.success) {
+    return result.data;
+  }
+  const problems = result.error.issues.map((issue) => {
+    const field = issue.path.join(".");
+    return env[field] === undefined ? `${field} is not set` : `${field}: ${issue.message}`;
+  });
+  throw new ConfigError(`Settings (environment) are not usable: ${problems.join("; ")}`);
+}

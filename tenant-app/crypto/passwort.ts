@@ -1,0 +1,56 @@
+import { argon2, randomBytes, randomInt, timingSafeEqual } from "node:crypto";
+
+/** Argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane. */
+const current = { memory: 19_456, passes: 2, parallelism: 1 } as const;
+
+interface Parameters {
+  readonly memory: number;
+  readonly passes: number;
+  readonly parallelism: number;
+}
+
+/** PHC string of the password: `$argon2id$v=19$m=…,t=…,p=…$salt$hash`. */
+export async function hashPassword(password: string): Promise<string> {
+  const salt = randomBytes(16);
+  const hash = await derive(password, salt, current);
+  return `$argon2id$v=19$m=${current.memory},t=${current.passes},p=${current.parallelism}$${unpadded(salt)}$${unpadded(hash)}`;
+}
+
+/** Whether the password belongs to the PHC string; false for a malformed string. Time does not depend on the password. */
+export async function verifyPassword(password: string, phc: string): Promise<boolean> {
+  const match = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(phc);
+  if (!match) {
+    return false;
+  }
+  const [, memory, passes, parallelism, salt = "", hash = ""] = match;
+  const expected = Buffer.from(hash, "base64");
+  const found = await derive(password, Buffer.from(salt, "base64"), {
+    memory: Number(memory),
+    passes: Number(passes),
+    parallelism: Number(parallelism),
+  });
+  return expected.length === found.length && timingSafeEqual(expected, found);
+}
+
+const letters = "abcdefghjkmnpqrstuvwxyz23456789";
+
+/** A one-time password that can be read aloud and typed: three groups of four without look-alikes, 59 bits. */
+export function oneTimePassword(): string {
+  const group = () => Array.from({ length: 4 }, () => letters.charAt(randomInt(letters.length))).join("");
+  return [group(), group(), group()].join("-");
+}
+
+function derive(password: string, salt: Buffer, parameters: Parameters): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    argon2(
+      "argon2id",
+      // One spelling for one password, however the keyboard composes umlauts.
+      { message: password.normalize("NFC"), nonce: salt, tagLength: 32, ...parameters },
+      (error, key) => (error ? reject(error) : resolve(Buffer.from(key))),
+    );
+  });
+}
+
+function unpadded(bytes: Buffer): string {
+  return bytes.toString("base64").replace(/=+$/, "");
+}

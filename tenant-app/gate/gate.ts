@@ -1,0 +1,167 @@
+import type { IncomingMessage } from "node:http";
+import type { App } from "../app.ts";
+import type { Transaction } from "../database/database.ts";
+import { addressOf } from "./address.ts";
+import { readKeys } from "./cookies.ts";
+import { readForm } from "./formular.ts";
+import { findPerson, type Person } from "./person.ts";
+import { decide, type Umfang } from "./rechte.ts";
+import { cookiesNeeded, forbidden, foreignForm, notFound, sessionOver, staleForm } from "./refusal.ts";
+import { type Reply, redirect } from "./reply.ts";
+import type { Declared } from "./route.ts";
+import { formKey, sameSecret } from "./schluessel.ts";
+import { readUpload } from "./upload.ts";
+import { asPerson, type PersonVisit, type Visit } from "./visit.ts";
+
+type Keys = ReturnType<typeof readKeys>;
+
+interface Passed {
+  readonly person: Person;
+  readonly umfaenge: ReadonlySet<Umfang>;
+  readonly object: unknown;
+}
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const none: ReadonlySet<Umfang> = new Set();
+
+/**
+ * The gate: every request to every route comes through here, in this order: origin, session, security key, rules,
+ * object. What is not allowed by then is refused (R38, R39). Throws Refused, or whatever the route throws.
+ */
+export async function pass(
+  app: App,
+  declared: Declared,
+  request: IncomingMessage,
+  params: Record<string, string>,
+): Promise<Reply> {
+  const keys = readKeys(request.headers.cookie);
+  const visit = visitOf(app, request, params, keys);
+  if (params.id !== undefined && !uuid.test(params.id)) {
+    throw notFound();
+  }
+  if (declared.method !== "GET") {
+    requireOwnOrigin(app, request);
+  }
+  if ("public" in declared.policy) {
+    return declared.run(declared.body === "form" ? await publicForm(visit, request) : visit, undefined);
+  }
+  const { sitzung, sicherheit } = keys;
+  if (sitzung === undefined || sicherheit === undefined) {
+    return notSignedIn(visit, declared);
+  }
+  const passed = await app.database.as({}, (tx) => admit(tx, visit, declared, { sitzung, sicherheit }));
+  if (passed === "signed-out") {
+    return notSignedIn(visit, declared);
+  }
+  if (passed === "choose-password") {
+    return redirect("/passwort");
+  }
+  const key = formKey(app.sessionKey, { sitzung, sicherheit });
+  const personVisit = asPerson(visit, passed.person, key, passed.umfaenge);
+  return declared.run(await withBody(personVisit, declared, request), passed.object);
+}
+
+/** Session, rules and object, in one transaction that from `findPerson` on acts as the person. */
+async function admit(
+  tx: Transaction,
+  visit: Visit,
+  declared: Declared,
+  keys: { readonly sitzung: string; readonly sicherheit: string },
+): Promise<Passed | "signed-out" | "choose-password"> {
+  const { policy } = declared;
+  const person = await findPerson(tx, visit.app.sessionKey, keys, visit.now);
+  if (!person) {
+    return "signed-out";
+  }
+  if (person.nurPasswort && !("beforePasswordChange" in policy)) {
+    return "choose-password";
+  }
+  if (!("resource" in policy)) {
+    return { person, umfaenge: none, object: undefined };
+  }
+  const general = decide(person.regeln, policy.resource, policy.action);
+  if (!general.allowed) {
+    throw forbidden();
+  }
+  if (!declared.find) {
+    return { person, umfaenge: general.umfaenge, object: undefined };
+  }
+  const found = await declared.find(tx, { ...visit, kontoId: person.kontoId });
+  if (!found) {
+    throw notFound();
+  }
+  const decision = decide(person.regeln, policy.resource, policy.action, found.bezug);
+  if (!decision.allowed) {
+    throw notFound();
+  }
+  return { person, umfaenge: decision.umfaenge, object: found.object };
+}
+
+/** Reads what was sent along and compares the form's hidden field with the keys in the cookies. */
+async function withBody(visit: PersonVisit, declared: Declared, request: IncomingMessage): Promise<PersonVisit> {
+  if (declared.body === "form") {
+    const form = await readForm(request);
+    requireFormKey(form, visit.formKey);
+    return { ...visit, form };
+  }
+  if (declared.body === "upload") {
+    const upload = await readUpload(request, {
+      bytes: visit.app.config.uploadLimit,
+      windowMs: 10_000,
+      windowBytes: 10_000,
+    });
+    if (!sameSecret(upload.fields.get("sicherheit") ?? "", visit.formKey)) {
+      upload.content.resume();
+      throw staleForm();
+    }
+    return { ...visit, form: upload.fields, ...{ upload } };
+  }
+  return visit;
+}
+
+async function publicForm(visit: Visit, request: IncomingMessage): Promise<Visit> {
+  const form = await readForm(request);
+  if (visit.securityKey === undefined) {
+    throw cookiesNeeded();
+  }
+  requireFormKey(form, formKey(visit.app.sessionKey, { sicherheit: visit.securityKey }));
+  return { ...visit, form };
+}
+
+function requireFormKey(form: URLSearchParams, expected: string): void {
+  if (!sameSecret(form.get("sicherheit") ?? "", expected)) {
+    throw staleForm();
+  }
+}
+
+/** A form counts only when it was sent from one of the school's own addresses; browsers always say from where. */
+function requireOwnOrigin(app: App, request: IncomingMessage): void {
+  const { origin } = request.headers;
+  const own = typeof origin === "string" && [...app.config.hosts].some((host) => origin === `https://${host}`);
+  if (!own) {
+    throw foreignForm();
+  }
+}
+
+/** A page asks to sign in and returns to it; a form is refused, for its contents would be lost on the way. */
+function notSignedIn(visit: Visit, declared: Declared): Reply {
+  if (declared.method !== "GET") {
+    throw sessionOver();
+  }
+  const next = visit.path + (visit.query.size > 0 ? `?${visit.query}` : "");
+  return redirect(next === "/" ? "/anmelden" : `/anmelden?weiter=${encodeURIComponent(next)}`);
+}
+
+function visitOf(app: App, request: IncomingMessage, params: Record<string, string>, keys: Keys): Visit {
+  const url = new URL(request.url ?? "/", app.config.origin);
+  return {
+    app,
+    now: app.now(),
+    path: url.pathname,
+    query: url.searchParams,
+    params,
+    address: addressOf(request),
+    form: new URLSearchParams(),
+    securityKey: keys.sicherheit,
+  };
+}

@@ -1,0 +1,66 @@
+import { ConfigError } from "./config.ts";
+
+const usage = `Usage: main.mjs migrate | serve | admin <command>
+  migrate   brings the school's database to this version
+  serve     starts the school's web server
+  admin     runs one command: JSON in, JSON out; \`admin help\` lists them
+`;
+
+async function main(): Promise<void> {
+  const [verb, ...rest] = process.argv.slice(2);
+  switch (verb) {
+    case "migrate":
+      return runMigrate();
+    case "serve":
+      return runServe();
+    case "admin": {
+      const { runAdmin } = await import("./admin/run.ts");
+      process.exitCode = await runAdmin(rest, process.env);
+      return;
+    }
+    default:
+      process.stderr.write(usage);
+      process.exitCode = 64;
+  }
+}
+
+async function runMigrate(): Promise<void> {
+  const { migrateConfig } = await import("./config.ts");
+  const { databasePassword } = await import("./secrets.ts");
+  const { migrate } = await import("./database/migrate.ts");
+  const config = migrateConfig(process.env);
+  const password = await databasePassword(config.secretsDir, "owner");
+  const applied = await migrate({ ...config, password });
+  process.stderr.write(applied.length > 0 ? `applied: ${applied.join(", ")}\n` : "schema is current\n");
+}
+
+async function runServe(): Promise<void> {
+  const { serveConfig } = await import("./config.ts");
+  const { serve } = await import("./serve/serve.ts");
+  const serving = await serve(serveConfig(process.env));
+  let stopping = false;
+  const stop = () => {
+    if (!stopping) {
+      stopping = true;
+      // The deadline holds even if something never finishes.
+      setTimeout(() => process.exit(1), 25_000).unref();
+      serving.stop().then(() => process.exit(0));
+    }
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+main().catch((error: unknown) => {
+  const message = error instanceof ConfigError ? error.message : describe(error);
+  process.stderr.write(`${message}\n`);
+  process.exitCode = 1;
+});
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) {
+    return String(error);
+  }
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
+  return `${error.message}${cause}`;
+}

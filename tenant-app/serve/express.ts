@@ -1,0 +1,187 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream";
+import express, { type Express, type RequestHandler } from "express";
+import type { App } from "../app.ts";
+import { TooBusy } from "../crypto/schlange.ts";
+import { DatabaseUnavailable } from "../database/database.ts";
+import { StorageFull } from "../dateien/blobs.ts";
+import { pass } from "../gate/gate.ts";
+import { assertGuarded, mount, mountAround } from "../gate/mount.ts";
+import { notFound, Refused, unavailable } from "../gate/refusal.ts";
+import type { Reply } from "../gate/reply.ts";
+import type { Declared } from "../gate/route.ts";
+import { sandboxed, setHeaders } from "../pages/headers.ts";
+import { publicFrame } from "../pages/layout.ts";
+
+/** Builds the web application from declared routes. Throws when a route lacks a policy or bypasses the gate. */
+export function buildExpress(app: App, routes: readonly Declared[]): Express {
+  const web = express();
+  web.disable("x-powered-by");
+  web.disable("etag");
+  web.set("query parser", false);
+  web.set("case sensitive routing", true);
+  web.set("strict routing", true);
+  const anyHost = new Set(routes.filter((declared) => declared.anyHost).map((declared) => declared.path));
+  mountAround(web, entrance(app, anyHost));
+  mount(web, routes, (declared) => runner(app, declared));
+  mountAround(web, (_request, response) => answerError(app, response, notFound()));
+  assertGuarded(web);
+  return web;
+}
+
+/** Before every route: headers of the answer, a sane request line, a Host header that is ours. */
+function entrance(app: App, anyHost: ReadonlySet<string>): RequestHandler {
+  return (request, response, next) => {
+    setHeaders(response);
+    const target = request.url;
+    // An absolute address in the request line would take precedence over the Host header somewhere on the way.
+    if (!target.startsWith("/") || target.startsWith("//") || target.includes("\\")) {
+      answerError(
+        app,
+        response,
+        new Refused(400, "Unverständliche Anfrage", "Bitte rufen Sie die Startseite auf.", { hangUp: true }),
+      );
+      return;
+    }
+    if (!anyHost.has(request.path) && !app.config.hosts.has((request.headers.host ?? "").toLowerCase())) {
+      response.setHeader("Connection", "close");
+      write(app, response, {
+        kind: "text",
+        status: 421,
+        type: "text/plain; charset=utf-8",
+        body: "421 Misdirected Request\n",
+      });
+      return;
+    }
+    next();
+  };
+}
+
+function runner(app: App, declared: Declared): RequestHandler {
+  return async (request, response) => {
+    try {
+      write(app, response, await pass(app, declared, request, plainParams(request.params)));
+    } catch (error) {
+      answerError(app, response, error);
+    }
+  };
+}
+
+function plainParams(params: Record<string, string | string[]>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(params).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
+}
+
+/** Known refusals get their page, everything else is logged and says nothing about itself. */
+function answerError(app: App, response: ServerResponse, error: unknown): void {
+  const refused = refusalOf(app, error);
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  if (refused.hangUp) {
+    response.setHeader("Connection", "close");
+  }
+  if (refused.retryAfter !== undefined) {
+    response.setHeader("Retry-After", String(refused.retryAfter));
+  }
+  const data = { ...publicFrame(app), titel: refused.title, rat: refused.advice };
+  write(app, response, { kind: "page", view: "pages/fehler", status: refused.status, data });
+}
+
+function refusalOf(app: App, error: unknown): Refused {
+  if (error instanceof Refused) {
+    return error;
+  }
+  if (error instanceof DatabaseUnavailable) {
+    return unavailable();
+  }
+  if (error instanceof TooBusy) {
+    return new Refused(
+      503,
+      "Gerade melden sich sehr viele an",
+      `Bitte warten Sie etwa ${error.retryAfter} Sekunden und versuchen Sie es dann noch einmal. Ihre Eingaben waren nicht falsch.`,
+      { retryAfter: error.retryAfter },
+    );
+  }
+  if (error instanceof StorageFull) {
+    return new Refused(
+      507,
+      "Der Speicher der Schule ist voll",
+      "Die Datei wurde nicht gespeichert. Bitte informieren Sie die Administration.",
+    );
+  }
+  app.log.error({ error: describe(error) }, "request failed");
+  return new Refused(
+    500,
+    "Das hat nicht geklappt",
+    "Es ist ein Fehler aufgetreten und wurde festgehalten. Bitte versuchen Sie es noch einmal.",
+  );
+}
+
+/** An error for the log, without values: messages of the database may quote what somebody typed. */
+function describe(error: unknown): object {
+  if (!(error instanceof Error)) {
+    return { name: typeof error };
+  }
+  const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
+  const frames = error.stack
+    ?.split("\n")
+    .filter((line) => line.startsWith("    at "))
+    .slice(0, 6)
+    .map((line) => line.trim());
+  return { name: error.name, code, frames };
+}
+
+function write(app: App, response: ServerResponse<IncomingMessage>, reply: Reply): void {
+  response.statusCode = reply.status;
+  if (reply.cookies?.length) {
+    response.setHeader("Set-Cookie", [...reply.cookies]);
+  }
+  for (const [name, value] of Object.entries(reply.headers ?? {})) {
+    response.setHeader(name, value);
+  }
+  switch (reply.kind) {
+    case "page": {
+      const html = Buffer.from(app.views(reply.view, reply.data), "utf8");
+      response.setHeader("Content-Type", "text/html; charset=utf-8");
+      response.setHeader("Content-Length", html.length);
+      response.end(html);
+      return;
+    }
+    case "redirect":
+      response.setHeader("Location", reply.location);
+      response.setHeader("Content-Length", 0);
+      response.end();
+      return;
+    case "text":
+      response.setHeader("Content-Type", reply.type);
+      response.setHeader("Content-Length", Buffer.byteLength(reply.body));
+      response.end(reply.body);
+      return;
+    case "download":
+      for (const [name, value] of Object.entries(sandboxed)) {
+        response.setHeader(name, value);
+      }
+      response.setHeader("Content-Type", "application/octet-stream");
+      response.setHeader("Content-Length", reply.length);
+      response.setHeader("Content-Disposition", contentDisposition(reply.name));
+      // A blob that turns out to be changed breaks the connection: the browser reports a failed download.
+      pipeline(reply.stream, response, (error) => {
+        if (error) {
+          app.log.warn({ error: describe(error) }, "download ended early");
+        }
+      });
+  }
+}
+
+/** RFC 6266: a plain name for old clients, the real one encoded after RFC 8187. */
+export function contentDisposition(name: string): string {
+  const plain = name.replace(/[^A-Za-z0-9._ -]/g, "_");
+  const encoded = encodeURIComponent(name).replace(
+    /['()*]/g,
+    (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
+}

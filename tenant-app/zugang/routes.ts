@@ -1,0 +1,149 @@
+import { securityCookie, setKey } from "../gate/cookies.ts";
+import { page, type Reply, redirect } from "../gate/reply.ts";
+import { type Declared, route } from "../gate/route.ts";
+import { formKey, newKey } from "../gate/schluessel.ts";
+import type { PersonVisit, Visit } from "../gate/visit.ts";
+import { type Eingabefehler, Eingabeproblem, felder, jeFeld } from "../pages/eingaben.ts";
+import { personFrame, publicFrame } from "../pages/layout.ts";
+import { type Anmeldung, aenderePasswort, meldeAn, warteText } from "./commands.ts";
+import { longest, shortest } from "./passwortregeln.ts";
+import { beendeSitzung } from "./sitzung.ts";
+
+/** Signing in and out, and one's own password. */
+export const zugangRoutes: readonly Declared[] = [
+  route({
+    method: "GET",
+    path: "/anmelden",
+    policy: { public: "Whoever is to sign in cannot be signed in yet" },
+    handle: async (visit) => loginPage(visit, { weiter: visit.query.get("weiter") ?? "" }),
+  }),
+  route({
+    method: "POST",
+    path: "/anmelden",
+    policy: { public: "Whoever is to sign in cannot be signed in yet" },
+    handle: login,
+  }),
+  route({
+    method: "POST",
+    path: "/abmelden",
+    policy: { signedIn: "Ends nothing but the person's own session", beforePasswordChange: true },
+    handle: async (visit) => {
+      const cookies = await visit.transaction((tx) => beendeSitzung(tx, visit.person.sitzung));
+      return redirect("/anmelden?abgemeldet=ja", { cookies });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/passwort",
+    policy: { signedIn: "Shows an empty form for the person's own password", beforePasswordChange: true },
+    handle: async (visit) => passwordPage(visit, []),
+  }),
+  route({
+    method: "POST",
+    path: "/passwort",
+    policy: { signedIn: "Changes nothing but the person's own password", beforePasswordChange: true },
+    handle: changePassword,
+  }),
+];
+
+async function login(visit: Visit): Promise<Reply> {
+  const eingabe = felder(visit.form, "benutzername", "passwort", "weiter");
+  const fehler: Eingabefehler[] = [
+    ...(eingabe.benutzername.trim() === ""
+      ? [{ feld: "benutzername", text: "Bitte geben Sie Ihren Benutzernamen ein." }]
+      : []),
+    ...(eingabe.passwort === "" ? [{ feld: "passwort", text: "Bitte geben Sie Ihr Passwort ein." }] : []),
+  ];
+  if (fehler.length > 0) {
+    return loginPage(visit, { ...eingabe, fehler, status: 422 });
+  }
+  if (eingabe.benutzername.length > 200 || eingabe.passwort.length > longest) {
+    return loginPage(visit, {
+      ...eingabe,
+      benutzername: "",
+      fehler: [{ feld: "passwort", text: refusals.falsch }],
+      status: 422,
+    });
+  }
+  const anmeldung = await meldeAn(visit, eingabe);
+  if (anmeldung.art === "angemeldet") {
+    return redirect(anmeldung.nurPasswort ? "/passwort" : ownPath(eingabe.weiter), { cookies: anmeldung.cookies });
+  }
+  if (anmeldung.art === "warten") {
+    const text = warteText(anmeldung.sekunden);
+    return loginPage(visit, { ...eingabe, fehler: [{ feld: "", text }], status: 429, retryAfter: anmeldung.sekunden });
+  }
+  return loginPage(visit, { ...eingabe, fehler: [{ feld: "passwort", text: refusals[anmeldung.art] }], status: 422 });
+}
+
+const refusals: Readonly<Record<Exclude<Anmeldung["art"], "angemeldet" | "warten">, string>> = {
+  falsch: "Benutzername oder Passwort sind nicht richtig.",
+  gesperrt: "Dieses Konto ist gesperrt. Bitte wenden Sie sich an die Administration Ihrer Schule.",
+  abgelaufen: "Das Einmalpasswort ist abgelaufen. Bitte lassen Sie sich von der Administration ein neues geben.",
+};
+
+interface LoginState {
+  readonly weiter: string;
+  readonly benutzername?: string;
+  readonly fehler?: readonly Eingabefehler[];
+  readonly status?: number;
+  readonly retryAfter?: number;
+}
+
+function loginPage(visit: Visit, state: LoginState): Reply {
+  const fresh = visit.securityKey === undefined ? newKey() : undefined;
+  const sicherheit = visit.securityKey ?? fresh ?? "";
+  const fehler = state.fehler ?? [];
+  return page(
+    "zugang/anmelden",
+    {
+      ...publicFrame(visit.app),
+      titel: "Anmelden",
+      sicherheit: formKey(visit.app.sessionKey, { sicherheit }),
+      benutzername: state.benutzername ?? "",
+      weiter: ownPath(state.weiter),
+      abgemeldet: visit.query.has("abgemeldet"),
+      ...(fehler.length > 0 ? { fehler, fehlerJe: jeFeld(fehler) } : {}),
+    },
+    {
+      status: state.status ?? 200,
+      ...(fresh === undefined ? {} : { cookies: [setKey(securityCookie, fresh)] }),
+      ...(state.retryAfter === undefined ? {} : { headers: { "Retry-After": String(state.retryAfter) } }),
+    },
+  );
+}
+
+async function changePassword(visit: PersonVisit): Promise<Reply> {
+  try {
+    const cookies = await aenderePasswort(visit, felder(visit.form, "bisher", "neu", "wiederholt"));
+    return redirect("/?erledigt=passwort", { cookies });
+  } catch (error) {
+    if (error instanceof Eingabeproblem) {
+      return passwordPage(visit, error.fehler);
+    }
+    throw error;
+  }
+}
+
+function passwordPage(visit: PersonVisit, fehler: readonly Eingabefehler[]): Reply {
+  return page(
+    "zugang/passwort",
+    {
+      ...personFrame(visit),
+      titel: visit.person.nurPasswort ? "Eigenes Passwort wählen" : "Passwort ändern",
+      nurPasswort: visit.person.nurPasswort,
+      benutzername: visit.person.benutzername,
+      regel: `Mindestens ${shortest} Zeichen. Gut ist ein kurzer Satz, den nur Sie kennen.`,
+      ...(fehler.length > 0 ? { fehler, fehlerJe: jeFeld(fehler) } : {}),
+    },
+    { status: fehler.length > 0 ? 422 : 200 },
+  );
+}
+
+/** Where to go after login: a path of our own, or the start page. */
+export function ownPath(candidate: string): string {
+  if (!/^\/[A-Za-z0-9/_-]*(\?[A-Za-z0-9=&%._+-]*)?$/.test(candidate) || candidate.startsWith("//")) {
+    return "/";
+  }
+  return candidate;
+}
