@@ -49,11 +49,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const images = await buildImages(docker, instance, { onProgress: say });
     await pruneImages(docker, instance, images);
     const postgres = await startPostgres(docker, instance, images.postgres);
-    process.env["CLASSMIND_TEST_POSTGRES_HOST"] = postgres.host;
-    process.env["CLASSMIND_TEST_POSTGRES_PORT"] = "5432";
-    process.env["CLASSMIND_TEST_POSTGRES_PASSWORD_FILE"] = postgres.passwordFile;
-    process.env["CLASSMIND_TEST_ENGINE_SOCKET"] = service.socket;
-    process.env["CLASSMIND_TEST_IMAGES"] = JSON.stringify(images);
+    process.env.CLASSMIND_TEST_POSTGRES_HOST = postgres.host;
+    process.env.CLASSMIND_TEST_POSTGRES_PORT = "5432";
+    process.env.CLASSMIND_TEST_POSTGRES_PASSWORD_FILE = postgres.passwordFile;
+    process.env.CLASSMIND_TEST_ENGINE_SOCKET = service.socket;
+    process.env.CLASSMIND_TEST_IMAGES = JSON.stringify(images);
     project.provide("postgresHost", postgres.host);
     project.provide("postgresPort", 5432);
     project.provide("postgresPasswordFile", postgres.passwordFile);

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import Dockerode from "dockerode";
 import pg from "pg";
-import { describe, expect, inject, it } from "vitest";
+import { beforeAll, describe, expect, inject, it } from "vitest";
 import { buildImages } from "../../../control-plane/images/build.ts";
 import { testInstance } from "../test-host.ts";
 
@@ -11,6 +11,9 @@ const run = promisify(execFile);
 const docker = new Dockerode({ socketPath: inject("engineSocket") });
 
 describe("images", () => {
+  // The first call in a process loads the bundler.
+  beforeAll(() => buildImages(docker, testInstance()));
+
   it("nothing is made again when nothing changed, and it takes less than a second", async () => {
     const said: string[] = [];
     const started = performance.now();

@@ -1,0 +1,203 @@
+import { existsSync } from "node:fs";
+import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type Dockerode from "dockerode";
+import { build } from "esbuild";
+import type { Instance } from "../host/instance.ts";
+import { createSemaphore } from "../host/semaphore.ts";
+import { describeImage, type ImageArchive, streamArchive } from "./archive.ts";
+import { runProgram } from "./command.ts";
+import { DETERMINISTIC_TAR, type DebianSource, digestOf, type Layer, nodeLayer, rootfsLayer } from "./layers.ts";
+import { IMAGE_RECIPES, type ImageName, type ImageRecipe } from "./recipes.ts";
+
+/** References of the images the platform runs, e.g. "localhost/classmind/app:0123456789abcdef". */
+export interface ImageReferences {
+  readonly postgres: string;
+  readonly app: string;
+  readonly controlPlane: string;
+  readonly gateway: string;
+}
+
+export interface BuildOptions {
+  readonly onProgress?: (message: string) => void;
+  readonly debian?: DebianSource;
+}
+
+const REPOSITORY = join(import.meta.dirname, "..", "..");
+
+/**
+ * Makes the four images and loads them into the engine, unless they are there. Tags follow from content: nothing happens when
+ * nothing changed. At most two root file systems are made at once.
+ * @throws Error with the words of the program that failed; what was finished is kept and not made again.
+ */
+export async function buildImages(
+  docker: Dockerode,
+  instance: Instance,
+  options: BuildOptions = {},
+): Promise<ImageReferences> {
+  await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
+  const rootfs = makeRootfsOnce(instance, options);
+  const references = new Map<ImageName, string>();
+  // One after the other: an engine that takes two archives with the same layers at once stores them twice.
+  const loads = createSemaphore(1);
+  const makeOne = async (recipe: ImageRecipe) => {
+    const scratch = await mkdtemp(join(instance.cacheDir, `making-${process.pid}-image-`));
+    try {
+      const layers: Layer[] = [await rootfs(recipe)];
+      if (recipe.node) layers.push(await nodeLayerOnce());
+      const own = await ownLayer(recipe, scratch);
+      if (own) layers.push(own);
+      const image = describeImage(recipe, layers);
+      references.set(recipe.name, image.reference);
+      if (!(await hasImage(docker, image.reference))) {
+        options.onProgress?.(`loading the image ${recipe.name}`);
+        await loads.run(() => loadImage(docker, image, scratch));
+      }
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  };
+  let node: Promise<Layer> | undefined;
+  const nodeLayerOnce = () => {
+    node ??= nodeLayer(instance.cacheDir, REPOSITORY);
+    return node;
+  };
+  const outcomes = await Promise.allSettled(IMAGE_RECIPES.map(makeOne));
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  const reference = (name: ImageName) => {
+    const found = references.get(name);
+    if (found === undefined) throw new Error(`image ${name} has no recipe`);
+    return found;
+  };
+  return {
+    postgres: reference("postgres"),
+    app: reference("app"),
+    controlPlane: reference("control-plane"),
+    gateway: reference("gateway"),
+  };
+}
+
+/** Root file systems shared by recipes are made once; two at a time. */
+function makeRootfsOnce(instance: Instance, options: BuildOptions): (recipe: ImageRecipe) => Promise<Layer> {
+  const made = new Map<string, Promise<Layer>>();
+  const turns = createSemaphore(2);
+  return (recipe) => {
+    const name = recipe.rootfs.name;
+    const known = made.get(name);
+    if (known) return known;
+    const layer = turns.run(() =>
+      rootfsLayer(instance.cacheDir, recipe.rootfs, options.debian ?? {}, () =>
+        options.onProgress?.(`making the root file system of ${name} from Debian packages`),
+      ),
+    );
+    made.set(name, layer);
+    return layer;
+  };
+}
+
+/** The topmost layer: our own files and programs. Undefined for an image that has none. */
+async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | undefined> {
+  const tree = join(scratch, "tree");
+  await mkdir(tree);
+  for (const file of recipe.files) {
+    const target = join(tree, file.target);
+    await mkdir(dirname(target), { recursive: true });
+    await cp(join(REPOSITORY, file.source), target);
+    await chmod(target, file.mode);
+  }
+  for (const directory of recipe.directories) {
+    await cp(join(REPOSITORY, directory.source), join(tree, directory.target), { recursive: true });
+  }
+  for (const bundle of recipe.bundles) {
+    const entry = join(REPOSITORY, bundle.entry);
+    if (existsSync(entry)) await bundleProgram(entry, join(tree, bundle.target));
+  }
+  if (recipe.tenantApp) await bundleTenantApp(join(tree, "app"));
+  const roots = (await readdir(tree)).sort();
+  if (roots.length === 0) return undefined;
+  const file = join(scratch, "own.tar");
+  // Whatever the builder's umask was, everybody may read and root owns it.
+  await runProgram("chmod", ["-R", "u=rwX,go=rX", tree]);
+  await runProgram("tar", [...DETERMINISTIC_TAR, "-C", tree, "-cf", file, ...roots]);
+  const digest = await digestOf(file);
+  const named = join(scratch, `${digest}.tar`);
+  await rename(file, named);
+  return { file: named, digest };
+}
+
+/** One JavaScript file out of a TypeScript program and all it imports. */
+async function bundleProgram(entry: string, target: string): Promise<void> {
+  await build({
+    entryPoints: [entry],
+    outfile: target,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node24",
+    legalComments: "none",
+    logLevel: "silent",
+    // CommonJS packages inside an ES module ask for `require`.
+    banner: { js: 'import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);' },
+  });
+}
+
+/** The school platform knows itself how it is bundled. */
+async function bundleTenantApp(target: string): Promise<void> {
+  const module = join(REPOSITORY, "tenant-app", "bundle.ts");
+  if (!existsSync(module)) return;
+  await mkdir(target, { recursive: true });
+  const loaded: { bundleTenantApp?: (outDir: string) => Promise<unknown> } = await import(pathToFileURL(module).href);
+  if (loaded.bundleTenantApp === undefined) throw new Error("tenant-app/bundle.ts exports no bundleTenantApp");
+  await loaded.bundleTenantApp(target);
+}
+
+async function hasImage(docker: Dockerode, reference: string): Promise<boolean> {
+  try {
+    await docker.getImage(reference).inspect();
+    return true;
+  } catch (error) {
+    if (statusOf(error) === 404) return false;
+    throw error;
+  }
+}
+
+async function loadImage(docker: Dockerode, image: ImageArchive, scratch: string): Promise<void> {
+  const answer = await docker.loadImage(await streamArchive(image, scratch), { quiet: true });
+  let text = "";
+  for await (const chunk of answer) text += String(chunk);
+  if (!(await hasImage(docker, image.reference))) {
+    throw new Error(`the engine did not take image ${image.reference}: ${text.trim().slice(-400)}`);
+  }
+}
+
+/**
+ * Removes images of ours that are neither wanted nor used by a container, and cached layers nobody wanted for 30 days.
+ * @param keep references that stay
+ */
+export async function pruneImages(docker: Dockerode, instance: Instance, keep: ImageReferences): Promise<void> {
+  const wanted = new Set<string>(Object.values(keep));
+  const images = await docker.listImages({ filters: JSON.stringify({ label: ["classmind.image"] }) });
+  for (const tag of images.flatMap((image) => image.RepoTags ?? [])) {
+    if (wanted.has(tag) || !tag.startsWith("localhost/classmind/")) continue;
+    await docker
+      .getImage(tag)
+      .remove()
+      .catch((error: unknown) => {
+        // 409: a container still uses it; 404: somebody was faster.
+        if (statusOf(error) !== 409 && statusOf(error) !== 404) throw error;
+      });
+  }
+  const layers = join(instance.cacheDir, "layers");
+  const oldest = Date.now() - 30 * 86_400_000;
+  for (const name of await readdir(layers).catch(() => [])) {
+    const file = join(layers, name);
+    if ((await stat(file)).mtimeMs < oldest) await rm(file, { force: true });
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  return typeof error === "object" && error !== null && "statusCode" in error && typeof error.statusCode === "number"
+    ? error.statusCode
+    : undefined;
+}

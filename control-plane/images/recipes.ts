@@ -1,0 +1,150 @@
+import { join } from "node:path";
+
+/** A Debian root file system: the lowest layer of an image. Any change makes a new one. */
+export interface RootfsRecipe {
+  readonly name: "postgres" | "app" | "gateway";
+  /** Debian suite. */
+  readonly suite: string;
+  readonly packages: readonly string[];
+  /** dpkg path patterns that are left out. */
+  readonly excludes: readonly string[];
+  /** Executables run with the root file system as argument: before and after the packages are set up. */
+  readonly extractHooks: readonly string[];
+  readonly customizeHooks: readonly string[];
+}
+
+/** A file that goes into an image as it is. */
+export interface ImageFile {
+  /** Path below the repository's root. */
+  readonly source: string;
+  /** Absolute path in the image. */
+  readonly target: string;
+  readonly mode: number;
+}
+
+/** A TypeScript program that goes into an image as one JavaScript file. */
+export interface ImageBundle {
+  readonly entry: string;
+  readonly target: string;
+}
+
+export const IMAGE_NAMES = ["postgres", "app", "control-plane", "gateway"] as const;
+export type ImageName = (typeof IMAGE_NAMES)[number];
+
+export interface ImageRecipe {
+  readonly name: ImageName;
+  readonly rootfs: RootfsRecipe;
+  /** Whether the project's own Node binary is part of it. */
+  readonly node: boolean;
+  /** Whether the school platform's bundle (tenant-app/bundle.ts) lies under /app. */
+  readonly tenantApp: boolean;
+  readonly files: readonly ImageFile[];
+  readonly bundles: readonly ImageBundle[];
+  /** Directories of files copied whole: source below the repository's root, absolute target. */
+  readonly directories: ReadonlyArray<{ readonly source: string; readonly target: string }>;
+  readonly path: string;
+}
+
+/** Uid and gid of everything that runs in a container. */
+export const CONTAINER_UID = 10001;
+
+const HERE = import.meta.dirname;
+const SUITE = "trixie";
+const DOCUMENTATION = [
+  "/usr/share/doc/*",
+  "/usr/share/man/*",
+  "/usr/share/info/*",
+  "/usr/share/locale/*",
+  "/usr/share/lintian/*",
+];
+const ADD_USER = join(HERE, "add-user");
+const PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin";
+
+const POSTGRES_ROOTFS: RootfsRecipe = {
+  name: "postgres",
+  suite: SUITE,
+  packages: ["postgresql-17", "restic", "ca-certificates", "openssh-client", "jq"],
+  excludes: [
+    ...DOCUMENTATION,
+    "/usr/share/i18n/*",
+    // The just-in-time compiler is off for small databases and would be half of the image.
+    "/usr/lib/*/libLLVM*",
+    "/usr/lib/*/libz3*",
+    "/usr/lib/postgresql/*/lib/llvmjit*",
+    "/usr/lib/postgresql/*/lib/bitcode/*",
+  ],
+  extractHooks: [join(HERE, "postgres", "no-default-cluster")],
+  customizeHooks: [ADD_USER, join(HERE, "postgres", "make-cluster")],
+};
+
+const APP_ROOTFS: RootfsRecipe = {
+  name: "app",
+  suite: SUITE,
+  packages: ["libstdc++6", "libatomic1", "ca-certificates", "tzdata"],
+  excludes: DOCUMENTATION,
+  extractHooks: [],
+  customizeHooks: [ADD_USER],
+};
+
+const GATEWAY_ROOTFS: RootfsRecipe = {
+  name: "gateway",
+  suite: SUITE,
+  packages: ["haproxy", "ca-certificates"],
+  excludes: DOCUMENTATION,
+  extractHooks: [],
+  customizeHooks: [ADD_USER],
+};
+
+const LIB = "/usr/local/lib/classmind";
+
+/** The images of the platform. `app` and `control-plane` share all layers but the last. */
+export const IMAGE_RECIPES: readonly ImageRecipe[] = [
+  {
+    name: "postgres",
+    rootfs: POSTGRES_ROOTFS,
+    node: false,
+    tenantApp: false,
+    files: [
+      { source: "control-plane/images/postgres/postgres-start", target: `${LIB}/postgres-start`, mode: 0o755 },
+      { source: "control-plane/images/postgres/backup", target: `${LIB}/backup`, mode: 0o755 },
+      { source: "control-plane/images/postgres/postgresql.conf", target: `${LIB}/postgresql.conf`, mode: 0o644 },
+      { source: "control-plane/images/postgres/pg_hba.conf", target: `${LIB}/pg_hba.conf`, mode: 0o644 },
+      { source: "control-plane/images/postgres/platform.sql", target: `${LIB}/platform.sql`, mode: 0o644 },
+      { source: "tenant-app/database/roles.sql", target: `${LIB}/roles.sql`, mode: 0o644 },
+    ],
+    bundles: [],
+    directories: [],
+    // Debian's wrappers in /usr/bin are Perl and slow; probes run every few seconds.
+    path: `/usr/lib/postgresql/17/bin:${PLAIN_PATH}`,
+  },
+  {
+    name: "app",
+    rootfs: APP_ROOTFS,
+    node: true,
+    tenantApp: true,
+    files: [],
+    bundles: [{ entry: "control-plane/verify/probe.ts", target: "/app/isolation-probe.mjs" }],
+    directories: [],
+    path: PLAIN_PATH,
+  },
+  {
+    name: "control-plane",
+    rootfs: APP_ROOTFS,
+    node: true,
+    tenantApp: false,
+    files: [],
+    bundles: [{ entry: "control-plane/main.ts", target: "/app/main.mjs" }],
+    directories: [],
+    path: PLAIN_PATH,
+  },
+  {
+    name: "gateway",
+    rootfs: GATEWAY_ROOTFS,
+    node: false,
+    tenantApp: false,
+    files: [],
+    bundles: [],
+    directories: [],
+    path: `/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+  },
+];
