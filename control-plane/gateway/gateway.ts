@@ -2,22 +2,22 @@ import type { Destination } from "./route.ts";
 
 /** The gateway interface: the one door to all schools. It knows host names, addresses and certificates, nothing else. */
 
-export interface SchoolRoute {
-  readonly slug: string;
-  /** Every host name of the school, lower case. Hosts routed earlier and missing here are no longer routed. */
-  readonly hosts: readonly string[];
-  /** `closed`: known, answered with a page that says so (a suspended school). */
-  readonly destination: Destination;
+/** A private key with its certificate, both PEM. */
+export interface PemPair {
+  /** The leaf, then the certificates to send after it. */
+  readonly chain: string;
+  readonly key: string;
 }
 
-export interface SchoolCertificate {
-  readonly slug: string;
-  /** Names to serve it for; the certificate must cover each. */
+/** One school, as the running gateway has it. */
+export interface SchoolObservation {
+  /** Where its hosts lead; undefined unless all of them lead there. */
+  readonly route: Destination | undefined;
+  /** SHA-256 over the DER of the leaf that is served, lower-case hexadecimal; undefined when none is. */
+  readonly certificateFingerprint: string | undefined;
+  /** Hosts that are routed, and hosts that the certificate is served for. */
   readonly hosts: readonly string[];
-  readonly certificatePem: string;
-  /** Certificates to send after the leaf; may be empty. */
-  readonly chainPem: string;
-  readonly privateKeyPem: string;
+  readonly certificateHosts: readonly string[];
 }
 
 export interface RouteObservation {
@@ -61,15 +61,19 @@ export interface GatewayRepair {
  * neither has any effect.
  */
 export interface Gateway {
-  setRoute(route: SchoolRoute): Promise<void>;
+  /** Every host name of the school, lower case; hosts routed earlier and missing here are no longer routed. */
+  setRoute(slug: string, hosts: readonly string[], destination: Destination): Promise<void>;
   removeRoute(slug: string): Promise<void>;
   /** Refuses a key that does not belong to the certificate and a certificate that does not cover the hosts; what was served before stays. */
-  setCertificate(certificate: SchoolCertificate): Promise<void>;
+  setCertificate(slug: string, hosts: readonly string[], pem: PemPair): Promise<void>;
   removeCertificate(slug: string): Promise<void>;
-  /** Of one school, at a cost that does not grow with their number; of all when no slug is given. Never changes anything. */
-  observe(slug?: string): Promise<GatewayObservation>;
+  /** Removes route, certificate and key: nothing of the school is left. */
+  remove(slug: string): Promise<void>;
+  /** One school, at next to no cost. Never changes anything. */
+  observe(slug: string): Promise<SchoolObservation>;
+  observeAll(): Promise<GatewayObservation>;
   /** Slugs that the gateway holds anything of. */
   list(): Promise<readonly string[]>;
-  /** Makes the running gateway what the files say; after a crash between the two, and now and then. */
+  /** Makes the running gateway what the files say: after each start of the caller, which may have died between the two, and now and then. */
   reconcileAll(): Promise<GatewayRepair>;
 }

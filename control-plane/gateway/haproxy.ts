@@ -1,8 +1,8 @@
 import { ClassmindError } from "../errors.ts";
 import * as files from "./files.ts";
-import type { Gateway, GatewayRepair, SchoolCertificate, SchoolRoute } from "./gateway.ts";
-import { checkCertificate, checkRoute, checkSlug } from "./input.ts";
-import { observeFiles } from "./observe.ts";
+import type { Gateway, GatewayRepair } from "./gateway.ts";
+import { type CheckedCertificate, type CheckedRoute, checkCertificate, checkRoute, checkSlug } from "./input.ts";
+import { observeFiles, summarise } from "./observe.ts";
 import { sha1Of } from "./pair.ts";
 import { certificatePath, type GatewayPaths, gatewayPaths, PATHS_INSIDE } from "./paths.ts";
 import { repairCertificates, repairRoutes } from "./repair.ts";
@@ -35,12 +35,19 @@ export function haproxyGateway(directories: { readonly configDir: string; readon
     });
 
   return {
-    setRoute: (route) => change(route.slug, (slug) => replaceRoutes(paths, slug, mappedRoutes(checkRoute(route)))),
+    setRoute: (slug, hosts, destination) =>
+      change(slug, (checked) => replaceRoutes(paths, checked, mappedRoutes(checked, checkRoute(hosts, destination)))),
     removeRoute: (slug) => change(slug, (checked) => replaceRoutes(paths, checked, new Map())),
-    setCertificate: (certificate) => change(certificate.slug, () => setCertificate(paths, certificate)),
+    setCertificate: (slug, hosts, pem) =>
+      change(slug, (checked) => setCertificate(paths, checked, checkCertificate(hosts, pem))),
     removeCertificate: (slug) => change(slug, (checked) => removeCertificate(paths, checked)),
-    observe: (slug) =>
-      inTurn(() => observeFiles(paths, { slug: slug === undefined ? undefined : checkSlug(slug), unsettled })),
+    remove: (slug) =>
+      change(slug, async (checked) => {
+        await replaceRoutes(paths, checked, new Map());
+        await removeCertificate(paths, checked);
+      }),
+    observe: (slug) => inTurn(async () => summarise(await observeFiles(paths, { slug: checkSlug(slug), unsettled }))),
+    observeAll: () => inTurn(() => observeFiles(paths, { slug: undefined, unsettled })),
     list: () => inTurn(() => list(paths)),
     reconcileAll: () =>
       inTurn(async () => {
@@ -51,7 +58,7 @@ export function haproxyGateway(directories: { readonly configDir: string; readon
   };
 }
 
-function mappedRoutes({ slug, hosts, destination }: SchoolRoute): files.Routes {
+function mappedRoutes(slug: string, { hosts, destination }: CheckedRoute): files.Routes {
   return new Map(hosts.map((host) => [host, { slug, destination }]));
 }
 
@@ -71,8 +78,7 @@ async function replaceRoutes(paths: GatewayPaths, slug: string, wanted: files.Ro
   });
 }
 
-async function setCertificate(paths: GatewayPaths, input: SchoolCertificate): Promise<void> {
-  const { slug, hosts, pair } = checkCertificate(input);
+async function setCertificate(paths: GatewayPaths, slug: string, { hosts, pair }: CheckedCertificate): Promise<void> {
   const list = await files.readCertificateHosts(paths);
   const owners = new Map([...list].flatMap(([owner, names]) => names.map((name) => [name, owner])));
   refuseTaken(hosts, slug, (host) => owners.get(host));
@@ -117,7 +123,7 @@ async function takeBack(
   if (before === undefined) await files.removeBundle(paths, slug);
   else await files.writeBundle(paths, slug, before);
   return new ClassmindError("Invalid", `The gateway refused the certificate of ${slug}; the last good one stays`, {
-    field: "certificatePem",
+    field: "chain",
     cause,
   });
 }

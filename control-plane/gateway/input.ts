@@ -2,8 +2,9 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { ClassmindError } from "../errors.ts";
 import { isHostName } from "../issuer/names.ts";
-import type { SchoolCertificate, SchoolRoute } from "./gateway.ts";
-import { fingerprintOf, type Pair, readPair } from "./pair.ts";
+import type { PemPair } from "./gateway.ts";
+import { type Pair, readPair } from "./pair.ts";
+import type { Destination } from "./route.ts";
 import { PAYLOAD_LIMIT } from "./runtime.ts";
 
 /** Input of the gateway, checked before any effect: what passes is written into files and commands line by line. */
@@ -15,7 +16,6 @@ const hosts = z
   .refine((names) => new Set(names).size === names.length, "must not name a host twice");
 
 const route = z.object({
-  slug,
   hosts,
   destination: z.discriminatedUnion("state", [
     z.object({
@@ -27,41 +27,38 @@ const route = z.object({
   ]),
 });
 
-const certificate = z.object({
-  slug,
-  hosts,
-  certificatePem: z.string(),
-  chainPem: z.string(),
-  privateKeyPem: z.string(),
-});
+const certificate = z.object({ hosts, chain: z.string(), key: z.string() });
 
 /** @throws ClassmindError `Invalid` */
 export function checkSlug(input: string): string {
   return parse(slug, input);
 }
 
+export interface CheckedRoute {
+  readonly hosts: readonly string[];
+  readonly destination: Destination;
+}
+
 /** @throws ClassmindError `Invalid` */
-export function checkRoute(input: SchoolRoute): SchoolRoute {
-  return parse(route, input);
+export function checkRoute(hostNames: readonly string[], destination: Destination): CheckedRoute {
+  return parse(route, { hosts: hostNames, destination });
 }
 
 export interface CheckedCertificate {
-  readonly slug: string;
   readonly hosts: readonly string[];
   readonly pair: Pair;
-  readonly fingerprint: string;
 }
 
 /**
  * Key and certificate belong together and cover every host.
  * @throws ClassmindError `Invalid`; never quotes the key.
  */
-export function checkCertificate(input: SchoolCertificate): CheckedCertificate {
-  const { slug, hosts, certificatePem, chainPem, privateKeyPem } = parse(certificate, input);
-  const pair = readPair([privateKeyPem, certificatePem, chainPem].join("\n"));
+export function checkCertificate(hostNames: readonly string[], pem: PemPair): CheckedCertificate {
+  const { hosts, chain, key } = parse(certificate, { hosts: hostNames, chain: pem.chain, key: pem.key });
+  const pair = readPair(`${key}\n${chain}`);
   if (pair === undefined) {
     throw new ClassmindError("Invalid", `Certificate and private key for ${hosts[0]} do not belong together`, {
-      field: "certificatePem",
+      field: "chain",
       remedy: "Give one private key (RSA from 2048 bits, or EC) and its own certificate, both as PEM.",
     });
   }
@@ -71,11 +68,11 @@ export function checkCertificate(input: SchoolCertificate): CheckedCertificate {
   }
   if (Buffer.byteLength(pair.pem) > PAYLOAD_LIMIT) {
     throw new ClassmindError("Invalid", "Key and certificates together are too large", {
-      field: "chainPem",
+      field: "chain",
       remedy: "Leave out the root and certificates that the chain does not need.",
     });
   }
-  return { slug, hosts, pair, fingerprint: fingerprintOf(pair.leaf) };
+  return { hosts, pair };
 }
 
 function parse<T>(schema: z.ZodType<T>, input: unknown): T {

@@ -1,6 +1,6 @@
 import { ClassmindError } from "../errors.ts";
 import { readBundle, readCertificateHosts, readRoutes } from "./files.ts";
-import type { CertificateObservation, GatewayObservation, RouteObservation } from "./gateway.ts";
+import type { CertificateObservation, GatewayObservation, RouteObservation, SchoolObservation } from "./gateway.ts";
 import { fingerprintOf, readPair, sha1Of } from "./pair.ts";
 import { certificatePath, type GatewayPaths, PATHS_INSIDE } from "./paths.ts";
 import { encodeRoute, type MappedRoute } from "./route.ts";
@@ -32,6 +32,18 @@ export async function observeFiles(paths: GatewayPaths, scope: Scope): Promise<G
     if (observed !== undefined) certificates.push(observed);
   }
   return { running, routes, certificates };
+}
+
+/** What was observed of one school, in short. */
+export function summarise({ routes, certificates }: GatewayObservation): SchoolObservation {
+  const [certificate] = certificates.filter(({ applied }) => applied);
+  const whole = routes.length > 0 && routes.every(({ applied }) => applied);
+  return {
+    route: whole ? routes[0]?.destination : undefined,
+    certificateFingerprint: certificate?.fingerprint,
+    hosts: routes.map(({ host }) => host),
+    certificateHosts: certificate?.hosts ?? [],
+  };
 }
 
 async function isRouted(paths: GatewayPaths, host: string, route: MappedRoute): Promise<boolean> {
