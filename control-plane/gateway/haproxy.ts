@@ -26,6 +26,8 @@ export function haproxyGateway(directories: { readonly configDir: string; readon
       unsettled.add(checked);
       try {
         await work(checked);
+        // The files forget a host before the process does: what an earlier attempt left there shows only in comparison.
+        if (!wasSettled) await orReload(paths, async () => repairRoutes(paths, await files.readRoutes(paths)));
         unsettled.delete(checked);
       } catch (error) {
         // Refused input has had no effect.
