@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { addBackupCommands } from "./commands/backup.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
+import { addHostCommands } from "./commands/host.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
 import { addTenantCommands } from "./commands/tenant.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
@@ -23,6 +24,7 @@ export function createProgram(session: Session): Command {
       "after",
       "\nFirst steps:\n  $ ./classmind quickstart\n  $ ./classmind tenant list\n\nExit codes: 0 done, 1 fault of ours, 2 wrong command line, 3 refused, 4 not found, 5 conflict, 6 unavailable, 7 failed.",
     );
+  addHostCommands(program, session);
   addTenantCommands(program, session);
   addBackupCommands(program, session);
   addPlatformCommands(program, session);

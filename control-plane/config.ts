@@ -62,14 +62,25 @@ const reconciler = z.strictObject({
     z.strictObject({
       kind: z.literal("containers"),
       socket: z.string(),
-      instance: z.record(z.string(), z.unknown()),
+      instance: z.strictObject({
+        name: z.string(),
+        short: z.string(),
+        stateDir: z.string(),
+        runDir: z.string(),
+        configDir: z.string(),
+        cacheDir: z.string(),
+        addressPool: z.string(),
+      }),
       hostAccessUids: z.array(z.int()),
     }),
     z.strictObject({ kind: z.literal("simulated"), stateFile: z.string() }),
   ]),
-  gateway: z.record(z.string(), z.unknown()).optional(),
-  chartDir: z.string(),
-  controlSocket: z.string().optional(),
+  /** Directories of the gateway on this machine; absent where a cluster's ingress does its work. */
+  gateway: z.strictObject({ configDir: z.string(), runDir: z.string() }).optional(),
+  /** Where the authority's certificate is laid for people to trust. */
+  authorityFile: z.string().optional(),
+  /** Written once the loop runs. */
+  readyFile: z.string().optional(),
 });
 export type ReconcilerConfig = z.infer<typeof reconciler>;
 

@@ -14,4 +14,9 @@ export function createLog(component: string, level = "info"): Log {
 }
 
 /** Says nothing; for tests. */
-export const silentLog: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+export const silentLog: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};

@@ -43,5 +43,7 @@ export function toForget(backups: readonly Dated[], now: Date): readonly string[
     ...newestPerPeriod(newestFirst, (date) => date.toISOString().slice(0, 7), KEEP.monthly),
   ]);
   const oldest = now.getTime() - KEEP.maximumDays * DAY;
-  return newestFirst.filter((backup) => !keep.has(backup.runId) || Date.parse(backup.startedAt) < oldest).map((backup) => backup.runId);
+  return newestFirst
+    .filter((backup) => !keep.has(backup.runId) || Date.parse(backup.startedAt) < oldest)
+    .map((backup) => backup.runId);
 }

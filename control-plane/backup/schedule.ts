@@ -26,7 +26,13 @@ export function slotOffset(uid: string, window: BackupWindow): number {
  * @param lastFailure start of a failed one since then
  * @returns a time, possibly in the past: then it is due now
  */
-export function nextBackup(uid: string, window: BackupWindow, newest: Date | undefined, lastFailure: Date | undefined, createdAt: Date): Date {
+export function nextBackup(
+  uid: string,
+  window: BackupWindow,
+  newest: Date | undefined,
+  lastFailure: Date | undefined,
+  createdAt: Date,
+): Date {
   if (newest === undefined) return lastFailure === undefined ? createdAt : new Date(lastFailure.getTime() + RETRY_MS);
   const midnight = Math.floor(newest.getTime() / DAY) * DAY;
   let slot = midnight + window.startHour * HOUR + slotOffset(uid, window);

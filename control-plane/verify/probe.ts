@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
-import { lookup } from "node:dns/promises";
 import { createSocket } from "node:dgram";
+import { lookup } from "node:dns/promises";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import type { ProbeTarget } from "./targets.ts";
 
@@ -23,7 +23,9 @@ function tryTcp(target: ProbeTarget): Promise<Outcome> {
     };
     socket.setTimeout(TIMEOUT_MS, () => settle("blocked"));
     socket.once("connect", () => settle("reached"));
-    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "ECONNREFUSED" ? "refused-by-target" : "blocked"));
+    socket.once("error", (error: NodeJS.ErrnoException) =>
+      settle(error.code === "ECONNREFUSED" ? "refused-by-target" : "blocked"),
+    );
   });
 }
 
@@ -38,7 +40,9 @@ function tryUdp(target: ProbeTarget): Promise<Outcome> {
     };
     const timer = setTimeout(() => settle("blocked"), TIMEOUT_MS);
     socket.once("message", () => settle("reached"));
-    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code === "ECONNREFUSED" ? "refused-by-target" : "blocked"));
+    socket.once("error", (error: NodeJS.ErrnoException) =>
+      settle(error.code === "ECONNREFUSED" ? "refused-by-target" : "blocked"),
+    );
     // A DNS question for the root's name servers: whatever answers anything may answer this.
     const question = Buffer.from("123401000001000000000000000002", "hex");
     socket.connect(target.port, target.host, () => socket.send(Buffer.concat([question, Buffer.from("0001", "hex")])));
@@ -66,7 +70,9 @@ async function main(): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, worker));
-  process.stdout.write(JSON.stringify({ tried: results.length, holes: results.filter((result) => result.outcome !== "blocked") }));
+  process.stdout.write(
+    JSON.stringify({ tried: results.length, holes: results.filter((result) => result.outcome !== "blocked") }),
+  );
 }
 
 await main();

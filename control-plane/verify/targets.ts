@@ -1,5 +1,5 @@
-import { networkInterfaces } from "node:os";
 import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import type { Engine } from "../engine/engine.ts";
 
 /** Something a school must not reach. */
@@ -20,13 +20,16 @@ interface SocketRow {
 
 /** Listening sockets of a /proc/net/{tcp,tcp6,udp,udp6} table: address in hex as the kernel prints it, and port. Pure. */
 export function listeningSockets(table: string, protocol: "tcp" | "udp"): readonly SocketRow[] {
-  const rows = table.split("\n").slice(1).flatMap((line): SocketRow[] => {
-    const fields = line.trim().split(/\s+/);
-    const [address, port] = (fields[1] ?? "").split(":");
-    if (address === undefined || port === undefined) return [];
-    if (protocol === "tcp" && fields[3] !== LISTEN) return [];
-    return [{ address, port: Number.parseInt(port, 16) }];
-  });
+  const rows = table
+    .split("\n")
+    .slice(1)
+    .flatMap((line): SocketRow[] => {
+      const fields = line.trim().split(/\s+/);
+      const [address, port] = (fields[1] ?? "").split(":");
+      if (address === undefined || port === undefined) return [];
+      if (protocol === "tcp" && fields[3] !== LISTEN) return [];
+      return [{ address, port: Number.parseInt(port, 16) }];
+    });
   return rows;
 }
 
@@ -40,7 +43,9 @@ function readTable(name: string): string {
 }
 
 function hostAddresses(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).filter((entry) => entry.family === "IPv4").map((entry) => entry.address));
+  return Object.values(networkInterfaces()).flatMap((entries) =>
+    (entries ?? []).filter((entry) => entry.family === "IPv4").map((entry) => entry.address),
+  );
 }
 
 function hostPorts(protocol: "tcp" | "udp"): readonly number[] {
@@ -53,7 +58,11 @@ function hostPorts(protocol: "tcp" | "udp"): readonly number[] {
  * each of its addresses, the metadata address, the Internet, and outside names by DNS.
  * @param bridgeAddresses addresses by which the host is seen from the school's own network
  */
-export async function isolationTargets(engine: Engine, namespace: string, neighbours: number): Promise<readonly ProbeTarget[]> {
+export async function isolationTargets(
+  engine: Engine,
+  namespace: string,
+  neighbours: number,
+): Promise<readonly ProbeTarget[]> {
   const others = (await engine.list()).filter((other) => other !== namespace).slice(0, neighbours);
   const observed = await Promise.all(others.map((other) => engine.observe(other)));
   const neighbourTargets = observed.flatMap((neighbour) =>
@@ -70,7 +79,9 @@ export async function isolationTargets(engine: Engine, namespace: string, neighb
   const addresses = hostAddresses();
   const hostTargets = (["tcp", "udp"] as const).flatMap((protocol) =>
     hostPorts(protocol).flatMap((port) =>
-      addresses.map((host): ProbeTarget => ({ kind: "host-port", label: `port ${port} of this host`, host, port, protocol })),
+      addresses.map(
+        (host): ProbeTarget => ({ kind: "host-port", label: `port ${port} of this host`, host, port, protocol }),
+      ),
     ),
   );
   const outside: ProbeTarget[] = [

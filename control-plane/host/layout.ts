@@ -1,0 +1,44 @@
+import { join } from "node:path";
+import type { Instance } from "./instance.ts";
+
+/** Where everything of the platform itself lies on this host. Schools' own things are the engine's. */
+export interface PlatformLayout {
+  /** Key-encryption key: outside the state directory, so that a copy of the state alone opens nothing. */
+  readonly kekFile: string;
+  /** Certificate of the platform's authority, for people to trust. */
+  readonly authorityFile: string;
+  readonly settingsFile: string;
+  readonly secretsDir: string;
+  readonly databaseDir: string;
+  readonly databaseSocketDir: string;
+  readonly apiSocketDir: string;
+  readonly apiSocket: string;
+  readonly apiConfigFile: string;
+  readonly reconcilerConfigFile: string;
+  readonly reconcilerReadyFile: string;
+  readonly gatewayConfigDir: string;
+  readonly gatewayRunDir: string;
+  readonly supervisorPidFile: string;
+  readonly supervisorLog: string;
+}
+
+export function layoutOf(instance: Instance): PlatformLayout {
+  const { configDir, runDir, stateDir } = instance;
+  return {
+    kekFile: join(configDir, "kek"),
+    authorityFile: join(configDir, "ca.pem"),
+    settingsFile: join(configDir, "platform.json"),
+    secretsDir: join(configDir, "secrets"),
+    databaseDir: join(stateDir, "platform-database"),
+    databaseSocketDir: join(runDir, "postgres"),
+    apiSocketDir: join(runDir, "api"),
+    apiSocket: join(runDir, "api", "api.sock"),
+    apiConfigFile: join(configDir, "api.json"),
+    reconcilerConfigFile: join(configDir, "reconciler.json"),
+    reconcilerReadyFile: join(runDir, "reconciler.ready"),
+    gatewayConfigDir: join(stateDir, "gateway"),
+    gatewayRunDir: join(runDir, "gateway"),
+    supervisorPidFile: join(runDir, "supervisor.pid"),
+    supervisorLog: join(stateDir, "log", "supervisor.log"),
+  };
+}

@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import Dockerode from "dockerode";
+import { messageOf } from "../errors.ts";
+import { startGateway, stopGateway } from "../gateway/container.ts";
+import { everyAddress } from "../gateway/ports.ts";
+import type { ImageReferences } from "../images/build.ts";
+import { createLog } from "../log.ts";
+import type { Instance } from "./instance.ts";
+import { layoutOf } from "./layout.ts";
+import { removeContainer, startApi, startDatabase, until } from "./platform-containers.ts";
+import { type EngineService, startEngineService } from "./podman.ts";
+import type { Settings } from "./settings.ts";
+
+/**
+ * Keeps the platform of one machine running: container engine, database, gateway, reconciler and API, in this order; what ends
+ * by itself is started again with backoff. Started by `classmind up`, by systemd where that runs. Schools' containers are the
+ * reconciler's and go on without it.
+ */
+
+const log = createLog("supervisor");
+const LEAST_BACKOFF_MS = 500;
+const MOST_BACKOFF_MS = 30_000;
+/** A part that ran this long is taken to be well again. */
+const WELL_MS = 60_000;
+
+interface Part {
+  readonly name: string;
+  /** Starts the part and returns when it is up; `ended` resolves when it has ended, whoever ended it. */
+  start(): Promise<{ readonly ended: Promise<unknown> }>;
+}
+
+export interface Supervision {
+  /** Ends reconciler, API, gateway, database and engine service. Schools' containers go on. */
+  stop(): Promise<void>;
+}
+
+function startReconciler(instance: Instance): { readonly child: ChildProcess; readonly ended: Promise<unknown> } {
+  const layout = layoutOf(instance);
+  rmSync(layout.reconcilerReadyFile, { force: true });
+  const child = spawn(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", path.join(import.meta.dirname, "../reconciler.ts")],
+    {
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { PATH: process.env.PATH ?? "", CLASSMIND_CONFIG: layout.reconcilerConfigFile, NODE_ENV: "production" },
+    },
+  );
+  return { child, ended: new Promise((resolve) => child.once("exit", resolve)) };
+}
+
+/**
+ * Brings everything up and watches it.
+ * @throws Error with the words of the part that does not start
+ */
+export async function supervise(instance: Instance, settings: Settings, images: ImageReferences): Promise<Supervision> {
+  const layout = layoutOf(instance);
+  const gatewayName = `${instance.name}-platform-gateway`;
+  for (const directory of [layout.gatewayConfigDir, layout.gatewayRunDir])
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  let stopping = false;
+  let service: EngineService | undefined;
+  let reconciler: ChildProcess | undefined;
+
+  const docker = (): Dockerode => new Dockerode({ socketPath: service?.socket ?? "" });
+  const addresses = await everyAddress();
+  const parts: readonly Part[] = [
+    {
+      name: "engine",
+      async start() {
+        service = await startEngineService(instance, { onLine: (line) => log.warn({ line }, "engine") });
+        return { ended: service.ended };
+      },
+    },
+    { name: "database", start: async () => ({ ended: (await startDatabase(docker(), instance, images)).wait() }) },
+    {
+      name: "gateway",
+      async start() {
+        await startGateway({
+          docker: docker(),
+          image: images.gateway,
+          name: gatewayName,
+          labels: { "classmind.instance": instance.name, "classmind.part": "platform" },
+          configDir: layout.gatewayConfigDir,
+          runDir: layout.gatewayRunDir,
+          addresses,
+          httpPort: settings.httpPort,
+          httpsPort: settings.httpsPort,
+        });
+        return { ended: docker().getContainer(gatewayName).wait() };
+      },
+    },
+    {
+      name: "reconciler",
+      async start() {
+        const { child, ended } = startReconciler(instance);
+        reconciler = child;
+        let over = false;
+        void ended.then(() => {
+          over = true;
+        });
+        await until(
+          "the reconciler",
+          async () => existsSync(layout.reconcilerReadyFile) || over,
+          60_000,
+          async () => `see ${layout.supervisorLog}`,
+        );
+        if (over) throw new Error(`the reconciler ended at once; see ${layout.supervisorLog}`);
+        return { ended };
+      },
+    },
+    { name: "api", start: async () => ({ ended: (await startApi(docker(), instance, images)).wait() }) },
+  ];
+
+  /** Starts a part again whenever it has ended, with growing pauses while it does not stay up. */
+  async function keep(part: Part, first: Promise<unknown>): Promise<void> {
+    let ended = first;
+    let backoff = LEAST_BACKOFF_MS;
+    let started = Date.now();
+    for (;;) {
+      await ended.catch(() => undefined);
+      if (stopping) return;
+      backoff = Date.now() - started > WELL_MS ? LEAST_BACKOFF_MS : Math.min(backoff * 2, MOST_BACKOFF_MS);
+      log.warn({ part: part.name, backoff }, "ended by itself and is started again");
+      await new Promise((resolve) => setTimeout(resolve, backoff));
+      if (stopping) return;
+      started = Date.now();
+      try {
+        ({ ended } = await part.start());
+      } catch (error) {
+        log.error({ part: part.name, error: messageOf(error) }, "does not start");
+        ended = Promise.resolve();
+      }
+    }
+  }
+
+  for (const part of parts) {
+    const started = performance.now();
+    const { ended } = await part.start();
+    log.info({ part: part.name, milliseconds: Math.round(performance.now() - started) }, "up");
+    void keep(part, ended);
+  }
+  writeFileSync(layout.supervisorPidFile, `${process.pid}\n`, { mode: 0o600 });
+
+  return {
+    async stop() {
+      stopping = true;
+      rmSync(layout.supervisorPidFile, { force: true });
+      const ended = reconciler === undefined ? undefined : new Promise((resolve) => reconciler?.once("exit", resolve));
+      if (reconciler?.exitCode === null && reconciler.kill("SIGTERM")) await ended;
+      await removeContainer(docker(), `${instance.name}-platform-api`);
+      await stopGateway({ docker: docker(), name: gatewayName });
+      await removeContainer(docker(), `${instance.name}-platform-database`);
+      await service?.stop();
+    },
+  };
+}

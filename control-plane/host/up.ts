@@ -1,0 +1,153 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import Dockerode from "dockerode";
+import { ClassmindError } from "../errors.ts";
+import { choosePorts, everyAddress } from "../gateway/ports.ts";
+import { buildImages, type ImageReferences, pruneImages } from "../images/build.ts";
+import type { Instance } from "./instance.ts";
+import { layoutOf } from "./layout.ts";
+import { installPackages, missingPackages } from "./packages.ts";
+import { answers, startEngineService } from "./podman.ts";
+import { DEFAULT_SETTINGS, readSettings, type Settings, writeConfigurations, writeSettings } from "./settings.ts";
+
+/** Bringing the platform of this machine up and down. Every step can be repeated; an interruption anywhere is made up for. */
+
+export type Reporter = (step: string, work: () => Promise<string | undefined>) => Promise<void>;
+
+export interface UpOptions {
+  readonly domain?: string;
+  readonly engine?: Settings["engine"];
+}
+
+function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  throw new ClassmindError(
+    "Forbidden",
+    "This needs root: it starts containers, mounts volumes and loads firewall rules.",
+    { remedy: "Run it with sudo, or as root." },
+  );
+}
+
+/** Process id of the running supervisor of an instance, recognised by its command line: an id alone may have been reused. */
+export function supervisorPid(instance: Instance): number | undefined {
+  const { supervisorPidFile } = layoutOf(instance);
+  if (!existsSync(supervisorPidFile)) return undefined;
+  const pid = Number(readFileSync(supervisorPidFile, "utf8"));
+  const commandLine = `/proc/${pid}/cmdline`;
+  if (!Number.isInteger(pid) || pid <= 1 || !existsSync(commandLine)) return undefined;
+  const words = readFileSync(commandLine, "utf8").split("\0");
+  return words.some((word) => word.endsWith("supervisor-main.ts")) && words.includes(instance.name) ? pid : undefined;
+}
+
+async function settle(instance: Instance, options: UpOptions): Promise<Settings> {
+  const known = readSettings(instance);
+  if (known !== undefined && options.domain !== undefined && options.domain !== known.domain) {
+    throw new ClassmindError(
+      "Conflict",
+      `This platform serves ${known.domain} already; its authority may sign for nothing else.`,
+      {
+        field: "domain",
+        remedy: `Leave --domain out, or make another instance: --instance NAME`,
+      },
+    );
+  }
+  if (known !== undefined) return known;
+  const ports = await choosePorts(await everyAddress());
+  const fresh: Settings = {
+    ...DEFAULT_SETTINGS,
+    ...ports,
+    ...(options.domain === undefined ? {} : { domain: options.domain }),
+    ...(options.engine === undefined ? {} : { engine: options.engine }),
+  };
+  writeSettings(instance, fresh);
+  return fresh;
+}
+
+/** Builds what is not built, with the engine's service running just for that if nothing else runs it. */
+async function prepareImages(instance: Instance, onProgress: (message: string) => void): Promise<ImageReferences> {
+  const socket = join(instance.runDir, "engine.sock");
+  const service = (await answers(socket)) ? undefined : await startEngineService(instance);
+  try {
+    const docker = new Dockerode({ socketPath: socket });
+    const images = await buildImages(docker, instance, { onProgress });
+    await pruneImages(docker, instance, images);
+    return images;
+  } finally {
+    await service?.stop();
+  }
+}
+
+function startSupervisor(instance: Instance): Promise<void> {
+  const { supervisorLog } = layoutOf(instance);
+  mkdirSync(dirname(supervisorLog), { recursive: true, mode: 0o700 });
+  const output = openSync(supervisorLog, "a", 0o600);
+  const child = spawn(
+    process.execPath,
+    ["--disable-warning=ExperimentalWarning", join(import.meta.dirname, "supervisor-main.ts"), instance.name],
+    {
+      detached: true,
+      stdio: ["ignore", output, output, "ipc"],
+      cwd: "/",
+      env: { PATH: process.env.PATH ?? "", HOME: "/root" },
+    },
+  );
+  return new Promise((resolve, reject) => {
+    child.once("message", () => {
+      child.unref();
+      resolve();
+    });
+    child.once("exit", () =>
+      reject(
+        new ClassmindError("Unavailable", "The platform did not start.", {
+          remedy: `Read the end of ${supervisorLog}`,
+        }),
+      ),
+    );
+  });
+}
+
+/** Installs, builds, configures and starts what is missing. Nothing is done twice. */
+export async function up(instance: Instance, options: UpOptions, step: Reporter): Promise<Settings> {
+  requireRoot();
+  await step("Debian packages", async () => {
+    const missing = await missingPackages();
+    await installPackages(missing);
+    return missing.length === 0 ? "all there" : `installed ${missing.map((each) => each.name).join(", ")}`;
+  });
+  let settings = await settle(instance, options);
+  let images: ImageReferences | undefined;
+  await step("container images", async () => {
+    const messages: string[] = [];
+    images = await prepareImages(instance, (message) => messages.push(message));
+    return messages.length === 0 ? "unchanged" : `built ${messages.length}`;
+  });
+  if (images === undefined) throw new Error("no images");
+  const changed = JSON.stringify(settings.images) !== JSON.stringify(images);
+  settings = { ...settings, images };
+  writeSettings(instance, settings);
+  writeConfigurations(instance, settings, images);
+  await step("platform (engine, database, gateway, reconciler, API)", async () => {
+    if (supervisorPid(instance) !== undefined && !changed) return "running already";
+    await stopSupervisor(instance);
+    await startSupervisor(instance);
+    return undefined;
+  });
+  return settings;
+}
+
+/** Ends the supervisor and with it the platform's own parts; schools' containers are not touched. False when none ran. */
+export async function stopSupervisor(instance: Instance): Promise<boolean> {
+  const pid = supervisorPid(instance);
+  if (pid === undefined) return false;
+  process.kill(pid, "SIGTERM");
+  const end = Date.now() + 60_000;
+  while (existsSync(`/proc/${pid}`)) {
+    if (Date.now() > end)
+      throw new ClassmindError("Unavailable", `The supervisor (process ${pid}) does not end.`, {
+        remedy: `Read the end of ${layoutOf(instance).supervisorLog}`,
+      });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return true;
+}

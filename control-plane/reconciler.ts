@@ -1,0 +1,119 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import pg from "pg";
+import { systemClock } from "./clock.ts";
+import { configFile, connectionOf, type ReconcilerConfig, readReconcilerConfig } from "./config.ts";
+import type { Engine } from "./engine/engine.ts";
+import { messageOf } from "./errors.ts";
+import type { Gateway } from "./gateway/gateway.ts";
+import { haproxyGateway } from "./gateway/haproxy.ts";
+import { internalIssuer } from "./issuer/internal.ts";
+import { ensureAuthority } from "./keys/authority.ts";
+import { readKek } from "./keys/kek.ts";
+import { openKeyring } from "./keys/keyring.ts";
+import { createLog } from "./log.ts";
+import { createSemaphore, type Dependencies } from "./reconcile/dependencies.ts";
+import { startLoop } from "./reconcile/loop.ts";
+import { loadChart } from "./render/render.ts";
+import { migrate } from "./store/migrate.ts";
+import { writeSetting } from "./store/settings.ts";
+import { wakeAll } from "./store/tenants.ts";
+
+/**
+ * Entry of the reconciler, the process with the engine's rights: root on one machine, its ServiceAccount on a cluster. It
+ * shares nothing with the API but the store.
+ */
+const log = createLog("reconciler");
+const config = readReconcilerConfig(configFile(process.env));
+
+/** Any number that nobody else locks: of two reconcilers that start at once one migrates and makes the authority. */
+const START_LOCK = 7303;
+/** After a start every school is looked at within this time. */
+const RESYNC_SPREAD_SECONDS = 2;
+
+async function createEngine(wanted: ReconcilerConfig["engine"]): Promise<Engine> {
+  if (wanted.kind === "simulated") {
+    const [{ createSimulatedEngine }, { fileWorld }] = await Promise.all([
+      import("./engine/simulated/simulated.ts"),
+      import("./engine/simulated/world.ts"),
+    ]);
+    return createSimulatedEngine({ world: fileWorld(wanted.stateFile), clock: systemClock });
+  }
+  const { createContainersEngine } = await import("./engine/containers/containers.ts");
+  return createContainersEngine({
+    instance: wanted.instance,
+    dockerSocket: wanted.socket,
+    clock: systemClock,
+    log,
+    hostAccessUids: wanted.hostAccessUids,
+  });
+}
+
+/** HAProxy and its files may disagree if an earlier reconciler died between the two. */
+async function openGateway(directories: { readonly configDir: string; readonly runDir: string }): Promise<Gateway> {
+  const gateway = haproxyGateway(directories);
+  await gateway
+    .reconcileAll()
+    .catch((error: unknown) => log.warn({ error: messageOf(error) }, "the gateway does not answer yet"));
+  return gateway;
+}
+
+async function build(): Promise<Dependencies> {
+  const kek = readKek(config.kekFile);
+  const pool = new pg.Pool({
+    ...connectionOf(config.database),
+    max: config.workers * 2 + 4,
+    idleTimeoutMillis: 30_000,
+  });
+  const keyringPool = new pg.Pool({ ...connectionOf(config.keyring), max: 3, idleTimeoutMillis: 30_000 });
+  for (const each of [pool, keyringPool])
+    each.on("error", (error) => log.warn({ error: messageOf(error) }, "a connection to the database ended"));
+  const keyring = await openKeyring(keyringPool, kek);
+  const lock = await pool.connect();
+  try {
+    await lock.query("select pg_advisory_lock($1)", [START_LOCK]);
+    const applied = await migrate(pool, path.join(import.meta.dirname, "store/migrations"));
+    if (applied.length > 0) log.info({ applied }, "the store's schema is up to date");
+    const authority = await ensureAuthority(keyring, config.platform.domain, systemClock.now());
+    await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });
+    if (config.authorityFile !== undefined)
+      writeFileSync(config.authorityFile, authority.certificatePem, { mode: 0o644 });
+    const { repositoryEnvironmentFile } = config;
+    return {
+      pool,
+      engine: await createEngine(config.engine),
+      gateway: config.gateway === undefined ? undefined : await openGateway(config.gateway),
+      issuer: internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem }),
+      keyring,
+      chart: loadChart(path.join(import.meta.dirname, "../charts/tenant")),
+      platform: config.platform,
+      clock: systemClock,
+      log,
+      backups: createSemaphore(config.platform.backup.concurrency),
+      repositoryEnvironment:
+        repositoryEnvironmentFile === undefined ? "" : readFileSync(repositoryEnvironmentFile, "utf8"),
+    };
+  } finally {
+    await lock.query("select pg_advisory_unlock($1)", [START_LOCK]).catch(() => undefined);
+    lock.release();
+  }
+}
+
+const deps = await build();
+const woken = await wakeAll(deps.pool, RESYNC_SPREAD_SECONDS);
+const loop = startLoop(deps, { workers: config.workers, database: config.database });
+log.info({ schools: woken, engine: deps.engine.name }, "running");
+if (config.readyFile !== undefined) writeFileSync(config.readyFile, `${process.pid}\n`);
+
+let stopping = false;
+function stop(): void {
+  if (stopping) return;
+  stopping = true;
+  if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
+  void loop
+    .stop()
+    .then(() => deps.engine.close())
+    .then(() => process.exit(0));
+}
+process.on("SIGTERM", stop);
+process.on("SIGINT", stop);
