@@ -134,7 +134,7 @@ export const IMAGE_RECIPES: readonly ImageRecipe[] = [
     tenantApp: false,
     files: [],
     bundles: [{ entry: "control-plane/main.ts", target: "/app/main.mjs" }],
-    directories: [],
+    directories: [{ source: "charts/tenant", target: "/app/charts/tenant" }],
     path: PLAIN_PATH,
   },
   {
