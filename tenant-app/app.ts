@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { ServeConfig } from "./config.ts";
 import type { Database } from "./database/database.ts";
 import type { BlobStore } from "./dateien/blobs.ts";
+import type { Uploadplaetze } from "./dateien/plaetze.ts";
 import type { Assets } from "./pages/assets.ts";
 import type { Views } from "./pages/views.ts";
 
@@ -12,6 +13,7 @@ export interface App {
   readonly fieldKey: Buffer;
   readonly sessionKey: Buffer;
   readonly blobs: BlobStore;
+  readonly uploads: Uploadplaetze;
   readonly views: Views;
   readonly assets: Assets;
   readonly log: Logger;

@@ -80,7 +80,7 @@ async function admit(
     return { person, umfaenge: none, object: undefined };
   }
   const general = decide(person.regeln, policy.resource, policy.action);
-  if (!general.allowed) {
+  if (!general.allowed || (policy.scope && !general.umfaenge.has(policy.scope))) {
     throw forbidden();
   }
   if (!declared.find) {
@@ -91,7 +91,7 @@ async function admit(
     throw notFound();
   }
   const decision = decide(person.regeln, policy.resource, policy.action, found.bezug);
-  if (!decision.allowed) {
+  if (!decision.allowed || (policy.scope && !decision.umfaenge.has(policy.scope))) {
     throw notFound();
   }
   return { person, umfaenge: decision.umfaenge, object: found.object };

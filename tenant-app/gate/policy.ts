@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Aktion, aktionenJeRessource, type Ressource } from "./rechte.ts";
+import { type Aktion, aktionenJeRessource, type Ressource, type Umfang, umfaenge } from "./rechte.ts";
 
 /** Open to everybody, with the reason why that is right. */
 export interface PublicPolicy {
@@ -17,6 +17,8 @@ export interface SignedInPolicy {
 export interface RightPolicy {
   readonly resource: Ressource;
   readonly action: Aktion;
+  /** Only a rule of this scope opens the route: lists of everybody, forms that change others. */
+  readonly scope?: Umfang;
 }
 
 export type Policy = PublicPolicy | SignedInPolicy | RightPolicy;
@@ -25,7 +27,7 @@ const reason = z.string().min(10, "a reason is needed");
 const policySchema = z.union([
   z.strictObject({ public: reason }),
   z.strictObject({ signedIn: reason, beforePasswordChange: z.literal(true).optional() }),
-  z.strictObject({ resource: z.string(), action: z.string() }),
+  z.strictObject({ resource: z.string(), action: z.string(), scope: z.enum(umfaenge).optional() }),
 ]);
 
 /** Refuses a policy that is missing, malformed or names a right that does not exist. Throws with the route's name. */

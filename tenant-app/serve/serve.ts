@@ -6,6 +6,7 @@ import type { ServeConfig } from "../config.ts";
 import { boundedQueue } from "../crypto/schlange.ts";
 import { openDatabase } from "../database/database.ts";
 import { blobStore } from "../dateien/blobs.ts";
+import { uploadplaetze } from "../dateien/plaetze.ts";
 import { loadAssets } from "../pages/assets.ts";
 import { loadViews } from "../pages/views.ts";
 import { databasePassword, fieldKey, sessionKey } from "../secrets.ts";
@@ -44,6 +45,7 @@ export async function serve(config: ServeConfig, options: ServeOptions = {}): Pr
     fieldKey: fields,
     sessionKey: sessions,
     blobs: blobStore(config.filesDir),
+    uploads: uploadplaetze(2, 12),
     views: loadViews(),
     assets: loadAssets(config.schoolName),
     log,
