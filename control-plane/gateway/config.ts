@@ -104,12 +104,15 @@ function renderDefaults(paths: GatewayPaths): string {
   const errors = ERROR_PAGES.map(([status, page]) => `    errorfile ${status} ${pageFile(paths, page)}`);
   // A connection to a school serves one request and is never shared or reused: whatever a client manages to smuggle behind
   // its request, nobody else's can follow on the same connection. On one host a connection costs some 50 microseconds.
+  // Who has gone (abortonclose) no longer counts among those who are there.
   return `defaults
     mode http
     http-reuse never
     option http-server-close
+    option abortonclose
     retries 3
     timeout connect 5s
+    timeout client-hs 10s
     timeout http-request 10s
     timeout http-keep-alive 30s
     timeout client 60s

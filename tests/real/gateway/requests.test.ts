@@ -1,0 +1,308 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type Echo, hostOf, openStage, type Stage } from "./stage.ts";
+import { answersIn, ask1, ask2, converse, openHttp2, openTcp, openTls } from "./wire.ts";
+
+/** What a school gets to see of a request, and what no request may do. */
+
+let stage: Stage;
+const A = hostOf("a");
+const B = hostOf("b");
+
+beforeAll(async () => {
+  // Few connections, so that the limits can be met.
+  stage = await openStage({ openFiles: 1024 });
+});
+afterEach(async () => {
+  stage.a.handler = undefined;
+  await stage.open(stage.a);
+});
+afterAll(() => stage.close());
+
+function echoOf(body: string): Echo {
+  const echo: Echo = JSON.parse(body);
+  return echo;
+}
+
+describe("headers", () => {
+  const forged = {
+    "X-Forwarded-For": "198.51.100.1",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "1",
+    Forwarded: "for=198.51.100.1;host=evil.example",
+    "X-Real-IP": "198.51.100.1",
+    "X-Client-IP": "198.51.100.1",
+    "True-Client-IP": "198.51.100.1",
+    "X-Original-URL": "/admin",
+    "X-Rewrite-URL": "/admin",
+    "X-HTTP-Method-Override": "DELETE",
+    Via: "1.1 evil",
+    Proxy: "http://evil.example",
+  };
+
+  test("what a client says of its origin is replaced, not added to", async () => {
+    const head = Object.entries(forged)
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join("");
+    const lower = Object.fromEntries(Object.entries(forged).map(([name, value]) => [name.toLowerCase(), value]));
+    const answers = [
+      await ask1(stage, { sni: A, head: `${head}${head}` }),
+      await ask2(stage, A, { ":authority": A, ...lower }),
+    ];
+    for (const answer of answers) {
+      const { headers } = echoOf(answer.body);
+      expect(headers.filter(([name]) => name === "x-forwarded-for").map(([, value]) => value)).toEqual([
+        expect.stringMatching(/^127\./),
+      ]);
+      expect(headers.filter(([name]) => name === "x-forwarded-proto")).toEqual([["x-forwarded-proto", "https"]]);
+      expect(JSON.stringify(headers)).not.toMatch(/198\.51\.100\.1|evil|DELETE|admin/);
+    }
+  });
+
+  test("R1 HSTS is on every answer over HTTPS, and speaks for one school only", async () => {
+    stage.a.handler = (_, response) => {
+      response.setHeader("Strict-Transport-Security", "max-age=0; includeSubDomains");
+      response.end();
+    };
+    const answers = [
+      await ask1(stage, { sni: A }),
+      await ask1(stage, { sni: A, host: B }),
+      await ask1(stage, { sni: B }),
+    ];
+    for (const { headers } of answers) expect(headers["strict-transport-security"]).toBe("max-age=31536000");
+  });
+
+  test("R2 a school cannot plant cookies on its neighbours, nor show what it runs on", async () => {
+    stage.a.handler = (_, response) => {
+      response.setHeader("Set-Cookie", [
+        "one=1; Domain=schulen.example; Path=/",
+        "two=2; path=/; DOMAIN=.schulen.example",
+        "three=3; Path=/; Secure",
+      ]);
+      response.setHeader("Server", "x");
+      response.setHeader("X-Powered-By", "Express");
+      response.end();
+    };
+    const text = await converse(await openTls(stage, A), `GET / HTTP/1.1\r\nHost: ${A}\r\nConnection: close\r\n\r\n`);
+    expect([...text.matchAll(/^set-cookie: (.*)\r$/gim)].map(([, cookie]) => cookie)).toEqual([
+      "one=1; Path=/",
+      "two=2; path=/",
+      "three=3; Path=/; Secure",
+    ]);
+    expect(text).not.toMatch(/^(server|x-powered-by|keep-alive):/im);
+  });
+});
+
+describe("request targets", () => {
+  test("R11 absolute-form must name the school of the handshake, and reaches it as a path", async () => {
+    const good = await converse(
+      await openTls(stage, A),
+      `GET https://${A}/x?y HTTP/1.1\r\nHost: ${A}\r\nConnection: close\r\n\r\n`,
+    );
+    expect(echoOf(answersIn(good)[0]?.body ?? "{}").url).toBe("/x?y");
+    const before = stage.b.requests.length;
+    for (const [target, host] of [
+      [`https://${B}/`, A],
+      [`http://${B}/`, A],
+      [`https://${B}/`, B],
+      [`https://${A}/`, B],
+      [`https://${A}@${B}/`, A],
+      [`//${B}/`, A],
+    ]) {
+      const text = await converse(
+        await openTls(stage, A),
+        `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+      );
+      expect(text).not.toContain('"school":"b"');
+      if (target?.startsWith("//") !== true) expect([400, 421]).toContain(answersIn(text)[0]?.status);
+    }
+    expect(stage.b.requests.length).toBe(before);
+  });
+
+  test.each(["CONNECT", "TRACE", "PROPFIND", "FOO"])("%s is refused", async (method) => {
+    const target = method === "CONNECT" ? `${A}:443` : "/";
+    const text = await converse(
+      await openTls(stage, A),
+      `${method} ${target} HTTP/1.1\r\nHost: ${A}\r\nConnection: close\r\n\r\n`,
+    );
+    expect([400, 405, 421]).toContain(answersIn(text)[0]?.status);
+  });
+
+  test("headers beyond 16 kB are refused, bodies of any size pass", async () => {
+    const large = await ask1(stage, { sni: A, head: `X-Large: ${"x".repeat(20_000)}\r\n` });
+    expect(large.status).toBe(400);
+    const many = Array.from({ length: 200 }, (_, index) => `X-${index}: 1\r\n`).join("");
+    expect((await ask1(stage, { sni: A, head: many })).status).toBe(400);
+    const body = "x".repeat(300_000);
+    const text = await converse(
+      await openTls(stage, A),
+      `POST / HTTP/1.1\r\nHost: ${A}\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    expect(echoOf(answersIn(text)[0]?.body ?? "{}").body.length).toBe(300_000);
+  });
+});
+
+describe("request smuggling", () => {
+  const inner = `GET /smuggled HTTP/1.1\r\nHost: ${B}\r\n\r\n`;
+  const hidden = `0\r\n\r\n${inner}`;
+  const cases: ReadonlyArray<readonly [string, string]> = [
+    [
+      "Content-Length beside chunked",
+      `Content-Length: ${hidden.length}\r\nTransfer-Encoding: chunked\r\n\r\n${hidden}`,
+    ],
+    [
+      "chunked beside Content-Length",
+      `Transfer-Encoding: chunked\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`,
+    ],
+    ["two Content-Lengths", `Content-Length: 0\r\nContent-Length: ${inner.length}\r\n\r\n${inner}`],
+    ["a list of Content-Lengths", `Content-Length: 0, ${inner.length}\r\n\r\n${inner}`],
+    ["a signed Content-Length", `Content-Length: +0\r\n\r\n${inner}`],
+    ["a hexadecimal Content-Length", `Content-Length: 0x10\r\n\r\n${inner}`],
+    ["chunked twice", `Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n${hidden}`],
+    ["chunked and identity", `Transfer-Encoding: chunked, identity\r\n\r\n${hidden}`],
+    [
+      "a disguised Transfer-Encoding",
+      `Content-Length: ${hidden.length}\r\nTransfer-Encoding: xchunked\r\n\r\n${hidden}`,
+    ],
+    ["a space before the colon", `Content-Length: ${hidden.length}\r\nTransfer-Encoding : chunked\r\n\r\n${hidden}`],
+    ["a folded line", `Content-Length: ${hidden.length}\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n${hidden}`],
+    [
+      "a folded Transfer-Encoding",
+      `Content-Length: ${hidden.length}\r\nTransfer-Encoding:\r\n chunked\r\n\r\n${hidden}`,
+    ],
+    ["a bare line feed", `Content-Length: ${hidden.length}\nTransfer-Encoding: chunked\n\n${hidden}`],
+    ["a bare carriage return", `X: y\rTransfer-Encoding: chunked\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}`],
+    ["a null in a name", `Content-Length: ${hidden.length}\r\nTransfer-Encoding\0: chunked\r\n\r\n${hidden}`],
+    ["an overlong chunk size", `Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF0\r\n${inner}`],
+    ["chunk extensions", `Transfer-Encoding: chunked\r\n\r\n0;x="\r\n\r\n${inner}`],
+    [
+      "an upgrade to h2c",
+      `Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n`,
+    ],
+    [
+      "a WebSocket that is none",
+      `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 1\r\n\r\n${inner}`,
+    ],
+  ];
+
+  test.each(cases)("R11 %s brings no bytes of another school", async (_, rest) => {
+    const before = { a: stage.a.requests.length, b: stage.b.requests.length };
+    const text = await converse(await openTls(stage, A), `POST /outer HTTP/1.1\r\nHost: ${A}\r\n${rest}`, 1200);
+    expect(text).not.toContain('"school":"b"');
+    expect(stage.b.requests.length).toBe(before.b);
+    // The school saw at most the outer request, alone on its connection; what it hid was judged by itself or refused.
+    for (const echo of stage.a.requests.slice(before.a)) {
+      expect(echo.url).toBe("/outer");
+      expect(echo.requestOnConnection).toBe(1);
+    }
+  });
+
+  test("R2 every request has a connection of its own to the school", async () => {
+    const before = stage.a.requests.length;
+    const request = `GET /n HTTP/1.1\r\nHost: ${A}\r\n\r\n`;
+    await converse(await openTls(stage, A), request.repeat(5), 1000);
+    const seen = stage.a.requests.slice(before);
+    expect(seen).toHaveLength(5);
+    expect(new Set(seen.map(({ connection }) => connection)).size).toBe(5);
+  });
+});
+
+describe("schools that do not answer", () => {
+  test("a school that is not reachable is a German 503 without a name, and comes back by itself", async () => {
+    await stage.gateway.setRoute("a", [A], { state: "open", address: "127.0.77.99", port: 1 });
+    for (const answer of [await ask1(stage, { sni: A }), await ask2(stage, A, { ":authority": A })]) {
+      expect(answer.status).toBe(503);
+      expect(answer.body).toContain("Die Schule ist gerade nicht erreichbar");
+      expect(answer.body).not.toMatch(/schulen\.example|127\./);
+      expect(answer.headers["retry-after"]).toBe("10");
+      expect(answer.headers["strict-transport-security"]).toBeDefined();
+    }
+    await stage.open(stage.a);
+    expect((await ask1(stage, { sni: A })).status).toBe(200);
+  }, 60_000);
+
+  test("a suspended school is closed with a page that says so, its neighbour is open", async () => {
+    const before = stage.a.requests.length;
+    await stage.gateway.setRoute("a", [A], { state: "closed" });
+    for (const answer of [await ask1(stage, { sni: A }), await ask2(stage, A, { ":authority": A })]) {
+      expect(answer.status).toBe(503);
+      expect(answer.body).toContain("vorübergehend geschlossen");
+    }
+    expect(stage.a.requests.length).toBe(before);
+    expect((await ask1(stage, { sni: B })).status).toBe(200);
+  });
+
+  test("a school that breaks off in the middle is a 502 with the same words", async () => {
+    stage.a.handler = (request) => request.socket.destroy();
+    const answer = await ask1(stage, { sni: A });
+    expect([502, 503]).toContain(answer.status);
+    expect(answer.body).toContain("Die Schule ist gerade nicht erreichbar");
+  });
+});
+
+describe("limits", () => {
+  test("slow headers are cut off after ten seconds, on both ports", async () => {
+    const started = Date.now();
+    const answers = await Promise.all([
+      dribble(await openTls(stage, A)),
+      dribble(await openTcp(stage.httpPort)),
+      converse(await openTcp(stage.httpsPort), "\x16", 20_000),
+    ]);
+    expect(Date.now() - started).toBeGreaterThan(8000);
+    expect(Date.now() - started).toBeLessThan(15_000);
+    expect(answersIn(answers[0])[0]?.status).toBe(408);
+    expect(answersIn(answers[1])[0]?.status).toBe(408);
+  }, 40_000);
+
+  test("a rush on one school, from one place or from many, leaves room for its neighbour", async () => {
+    // 1,024 files make 384 connections, of which one source may hold 288, and so may one school.
+    stage.a.handler = () => undefined;
+    const rush = async (count: number, localAddress: string) => {
+      const attempts = await Promise.all(
+        Array.from({ length: count }, () => openTls(stage, A, { localAddress }).catch(() => undefined)),
+      );
+      const open = attempts.filter((socket) => socket !== undefined);
+      for (const socket of open) socket.write(`GET /wait HTTP/1.1\r\nHost: ${A}\r\n\r\n`);
+      await wait(500);
+      return open.filter((socket) => !socket.destroyed);
+    };
+    const held = [...(await rush(300, "127.0.78.1"))];
+    expect(held.length).toBeGreaterThan(250);
+    expect(held.length).toBeLessThanOrEqual(288);
+    const further = await rush(60, "127.0.78.2");
+    expect(held.length + further.length).toBeLessThanOrEqual(288);
+    const neighbour = await openTls(stage, B, { localAddress: "127.0.78.3" });
+    const text = await converse(neighbour, `GET / HTTP/1.1\r\nHost: ${B}\r\nConnection: close\r\n\r\n`);
+    expect(answersIn(text)[0]?.status).toBe(200);
+    for (const socket of [...held, ...further]) socket.destroy();
+    stage.a.handler = undefined;
+    await expect.poll(async () => (await ask1(stage, { sni: A })).status, { timeout: 5000 }).toBe(200);
+  });
+
+  test("more requests than a school may have in flight are asked to come back", async () => {
+    stage.a.handler = () => undefined;
+    const sessions = [1, 2, 3].map((number) => openHttp2(stage, A, `127.0.79.${number}`));
+    const statuses: number[] = [];
+    for (const session of sessions) {
+      for (let stream = 0; stream < 100; stream += 1) {
+        const request = session.request({ ":path": "/wait", ":authority": A });
+        request.on("error", () => undefined);
+        request.on("response", (headers) => statuses.push(Number(headers[":status"])));
+        request.resume();
+        request.end();
+      }
+    }
+    await expect.poll(() => statuses.length, { timeout: 5000 }).toBe(12);
+    expect(new Set(statuses)).toEqual(new Set([503]));
+    for (const session of sessions) session.destroy();
+  });
+});
+
+/** One header byte a second until the other side has had enough. */
+async function dribble(socket: Parameters<typeof converse>[0]): Promise<string> {
+  const timer = setInterval(() => socket.write("x"), 1000);
+  const text = await converse(socket, `GET / HTTP/1.1\r\nHost: ${A}\r\nX-Slow: `, 20_000);
+  clearInterval(timer);
+  return text;
+}

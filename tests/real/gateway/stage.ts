@@ -1,0 +1,177 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTcpServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Docker from "dockerode";
+import { inject } from "vitest";
+import { type GatewayOptions, startGateway, stopGateway } from "../../../control-plane/gateway/container.ts";
+import type { Gateway } from "../../../control-plane/gateway/gateway.ts";
+import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
+import { type GatewayPaths, gatewayPaths } from "../../../control-plane/gateway/paths.ts";
+import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
+import type { Issuer } from "../../../control-plane/issuer/issuer.ts";
+
+/** A real gateway on a loopback address of its own with two schools, which are plain HTTP servers that say what they were asked. */
+
+export const DOMAIN = "schulen.example";
+export const hostOf = (slug: string) => `${slug}.${DOMAIN}`;
+/** Loopback addresses need no set-up; these are nobody else's. */
+export const GATEWAY_ADDRESS = "127.0.77.1";
+
+export interface Echo {
+  readonly school: string;
+  readonly method: string;
+  readonly url: string;
+  /** Lower-case names; values of repeated headers in order. */
+  readonly headers: ReadonlyArray<readonly [string, string]>;
+  readonly body: string;
+  /** Which connection to the school this was, counted from 1, and which request on it. */
+  readonly connection: number;
+  readonly requestOnConnection: number;
+}
+
+export interface School {
+  readonly slug: string;
+  readonly address: string;
+  readonly port: number;
+  readonly requests: Echo[];
+  /** Answers instead of the echo while set. */
+  handler: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
+  close(): Promise<void>;
+}
+
+export interface Stage {
+  readonly docker: Docker;
+  readonly options: GatewayOptions;
+  readonly gateway: Gateway;
+  readonly paths: GatewayPaths;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  readonly ca: string;
+  readonly issuer: Issuer;
+  readonly a: School;
+  readonly b: School;
+  /** Issues and publishes a certificate for a slug; yields its fingerprint. */
+  certify(slug: string): Promise<string>;
+  /** Opens the route to a school. */
+  open(school: School): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openStage(changes: Partial<GatewayOptions> = {}): Promise<Stage> {
+  const docker = new Docker({ socketPath: inject("engineSocket") });
+  const directory = await mkdtemp(join(tmpdir(), "cmgw-"));
+  const directories = { configDir: join(directory, "config"), runDir: join(directory, "run") };
+  const options: GatewayOptions = {
+    docker,
+    image: inject("images").gateway,
+    name: `cmtest-gateway-${randomBytes(4).toString("hex")}`,
+    labels: { "classmind.instance": "cmtest" },
+    ...directories,
+    addresses: [GATEWAY_ADDRESS],
+    httpPort: await freePort(),
+    httpsPort: await freePort(),
+    ...changes,
+  };
+  const gateway = haproxyGateway(directories);
+  const authority = await createCertificateAuthority({ domain: DOMAIN, now: new Date() });
+  const issuer = internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem });
+  await startGateway(options);
+  const a = await openSchool("a", "127.0.77.11");
+  const b = await openSchool("b", "127.0.77.12");
+  const stage: Stage = {
+    docker,
+    options,
+    gateway,
+    paths: gatewayPaths(directories),
+    httpPort: options.httpPort,
+    httpsPort: options.httpsPort,
+    ca: authority.certificatePem,
+    issuer,
+    a,
+    b,
+    async certify(slug) {
+      const issued = await issuer.issue({ hosts: [hostOf(slug)], now: new Date() });
+      await gateway.setCertificate(slug, [hostOf(slug)], {
+        chain: issued.certificatePem + issued.chainPem,
+        key: issued.privateKeyPem,
+      });
+      return (await gateway.observe(slug)).certificateFingerprint ?? "";
+    },
+    open: (school) =>
+      gateway.setRoute(school.slug, [hostOf(school.slug)], {
+        state: "open",
+        address: school.address,
+        port: school.port,
+      }),
+    async close() {
+      await stopGateway(options);
+      await Promise.all([a.close(), b.close()]);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  for (const school of [a, b]) {
+    await stage.certify(school.slug);
+    await stage.open(school);
+  }
+  return stage;
+}
+
+export async function openSchool(slug: string, address: string): Promise<School> {
+  const requests: Echo[] = [];
+  const connections = new Map<object, { number: number; requests: number }>();
+  const school: { -readonly [K in keyof School]: School[K] } = {
+    slug,
+    address,
+    port: 0,
+    requests,
+    handler: undefined,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+  const server: Server = createServer((request, response) => {
+    const connection = connections.get(request.socket) ?? { number: connections.size + 1, requests: 0 };
+    connection.requests += 1;
+    connections.set(request.socket, connection);
+    if (school.handler !== undefined) return school.handler(request, response);
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const echo: Echo = {
+        school: slug,
+        method: request.method ?? "",
+        url: request.url ?? "",
+        headers: pairsOf(request.rawHeaders),
+        body: Buffer.concat(chunks).toString("latin1"),
+        connection: connection.number,
+        requestOnConnection: connection.requests,
+      };
+      requests.push(echo);
+      response.setHeader("Content-Type", "application/json");
+      response.end(JSON.stringify(echo));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  const bound = server.address();
+  if (bound === null || typeof bound === "string") throw new Error("no port");
+  school.port = bound.port;
+  return school;
+}
+
+function pairsOf(raw: readonly string[]): ReadonlyArray<readonly [string, string]> {
+  return raw.flatMap((name, index) => (index % 2 === 0 ? [[name.toLowerCase(), raw[index + 1] ?? ""] as const] : []));
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, GATEWAY_ADDRESS, resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}

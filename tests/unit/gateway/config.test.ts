@@ -1,0 +1,72 @@
+import { describe, expect, test } from "vitest";
+import { renderConfig, renderPages, TLS12_CIPHERS, TLS13_SUITES } from "../../../control-plane/gateway/config.ts";
+import { ERROR_PAGES, PAGES, renderPage } from "../../../control-plane/gateway/pages.ts";
+import { PATHS_INSIDE } from "../../../control-plane/gateway/paths.ts";
+
+const config = {
+  httpPort: 8080,
+  httpsPort: 8443,
+  addresses: ["0.0.0.0", "::"],
+  paths: PATHS_INSIDE,
+  uid: 10002,
+  gid: 10002,
+  maxConnections: 1900,
+  maxPerSchool: 1400,
+  maxPerSource: 1400,
+  maxRatePerSource: 5000,
+};
+
+describe("the configuration", () => {
+  const text = renderConfig(config);
+
+  test("R1 allows TLS 1.2 and later with authenticated encryption and forward secrecy only", () => {
+    expect(text).toContain("ssl-min-ver TLSv1.2");
+    for (const suite of TLS12_CIPHERS) expect(suite).toMatch(/^ECDHE-.*(GCM|POLY1305)/);
+    for (const suite of TLS13_SUITES) expect(suite).toMatch(/GCM|POLY1305/);
+  });
+
+  test("R54 R56 writes no log", () => {
+    expect(text).not.toMatch(/^\s*(log|option httplog|log-format|capture)\b/m);
+  });
+
+  test("R11 refuses unknown names in the handshake, on every address", () => {
+    const binds = text.match(/^ {4}bind .*ssl.*$/gm);
+    expect(binds).toHaveLength(2);
+    for (const bind of binds ?? []) expect(bind).toMatch(/strict-sni alpn h2,http\/1\.1$/);
+    expect(text).toContain("bind [::]:8443 v6only ssl");
+  });
+
+  test("shares no connection to a school", () => {
+    expect(text).toContain("http-reuse never");
+    expect(text).toContain("option http-server-close");
+  });
+
+  test("sends people to the port they use", () => {
+    expect(text).toContain("https://%[var(txn.host)]:8443%[pathq]");
+    expect(renderConfig({ ...config, publicHttpsPort: 443 })).toContain("https://%[var(txn.host)]%[pathq]");
+    expect(renderConfig({ ...config, httpsPort: 443 })).toContain("https://%[var(txn.host)]%[pathq]");
+  });
+
+  test("names only pages that exist", () => {
+    const pages = renderPages();
+    const named = [...text.matchAll(/pages\/(\S+\.http)/g)].map(([, name]) => name ?? "");
+    expect(named.length).toBeGreaterThan(10);
+    for (const name of named) expect(pages.has(name), name).toBe(true);
+  });
+});
+
+describe("the gateway's own pages", () => {
+  test.each(Object.entries(PAGES))("%s is a whole German response that fits HAProxy's buffer", (_, page) => {
+    const text = renderPage(page);
+    const [head = "", body = ""] = text.split("\r\n\r\n");
+    expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${page.status} `));
+    expect(head).toContain(`Content-Length: ${Buffer.byteLength(body)}`);
+    expect(head).toContain("default-src 'none'");
+    expect(body).toContain('<html lang="de">');
+    expect(text.length).toBeLessThan(8000);
+  });
+
+  test("answer each of HAProxy's own errors with its own status", () => {
+    for (const [status, name] of ERROR_PAGES) expect(PAGES[name].status).toBe(status);
+  });
+});

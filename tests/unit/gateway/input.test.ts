@@ -1,0 +1,96 @@
+import { generateKeyPairSync } from "node:crypto";
+import fc from "fast-check";
+import { beforeAll, describe, expect, test } from "vitest";
+import { checkCertificate, checkRoute, checkSlug } from "../../../control-plane/gateway/input.ts";
+import { readPair } from "../../../control-plane/gateway/pair.ts";
+import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
+import type { IssuedCertificate } from "../../../control-plane/issuer/issuer.ts";
+
+const open = { state: "open", address: "10.0.0.1", port: 8080 } as const;
+let a: IssuedCertificate;
+let b: IssuedCertificate;
+let root: string;
+
+beforeAll(async () => {
+  const now = new Date();
+  const ca = await createCertificateAuthority({ domain: "schulen.example", now });
+  root = ca.certificatePem;
+  const issuer = internalIssuer({ caCertificatePem: ca.certificatePem, caKeyPem: ca.keyPem });
+  a = await issuer.issue({ hosts: ["a.schulen.example"], now });
+  b = await issuer.issue({ hosts: ["b.schulen.example"], now });
+});
+
+describe("what reaches HAProxy's files and commands", () => {
+  test("is one line of harmless characters, whatever was asked", () => {
+    const harmless = /^[a-z0-9.-]+$/;
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[a-z0-9.;|\n -]{1,40}$/)), (text) => {
+        try {
+          expect(checkSlug(text)).toMatch(harmless);
+        } catch (error) {
+          expect(error).toMatchObject({ code: "Invalid" });
+        }
+        try {
+          for (const host of checkRoute([text], open).hosts) expect(host).toMatch(harmless);
+        } catch (error) {
+          expect(error).toMatchObject({ code: "Invalid", field: "hosts.0" });
+        }
+      }),
+    );
+  });
+
+  test.each([
+    [[], open, "hosts"],
+    [["a.example", "a.example"], open, "hosts"],
+    [["A.example"], open, "hosts.0"],
+    [["*.example"], open, "hosts.0"],
+    [["a.example\nb.example x"], open, "hosts.0"],
+    [["a.example;clear map"], open, "hosts.0"],
+    [["a.example"], { ...open, address: "localhost" }, "destination.address"],
+    [["a.example"], { ...open, address: "10.0.0.1|1" }, "destination.address"],
+    [["a.example"], { ...open, port: 0 }, "destination.port"],
+    [["a.example"], { ...open, port: 1.5 }, "destination.port"],
+  ])("refuses %j → %j and names the field", (hosts, destination, field) => {
+    expect(() => checkRoute(hosts, destination)).toThrow(expect.objectContaining({ code: "Invalid", field }));
+  });
+});
+
+describe("a pair for the gateway", () => {
+  test("is a key and its own certificate, in any order, without blank lines", () => {
+    const forward = readPair(`${a.certificatePem}\n\n${root}\n${a.privateKeyPem}`);
+    expect(forward?.pem).toBe(readPair(`${a.privateKeyPem}${a.certificatePem}${root}`)?.pem);
+    expect(forward?.pem).not.toMatch(/\n\n/);
+    expect(forward?.pem).toMatch(/^-----BEGIN PRIVATE KEY-----/);
+  });
+
+  test("is refused when anything does not belong to the rest", () => {
+    for (const text of [
+      "",
+      a.certificatePem,
+      a.privateKeyPem,
+      a.certificatePem + b.privateKeyPem,
+      a.certificatePem + a.privateKeyPem + b.privateKeyPem,
+      root + a.certificatePem + a.privateKeyPem,
+      a.certificatePem + a.privateKeyPem + a.certificatePem.replace(/[A-Za-z]{20}/, "AAAAAAAAAAAAAAAAAAAA"),
+      a.certificatePem + generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }),
+    ]) {
+      expect(readPair(text)).toBeUndefined();
+    }
+  });
+
+  test("must cover every host, and a refusal never quotes the key", () => {
+    expect(checkCertificate(["a.schulen.example"], { chain: a.certificatePem, key: a.privateKeyPem }).hosts).toEqual([
+      "a.schulen.example",
+    ]);
+    const refusals = [
+      () => checkCertificate(["b.schulen.example"], { chain: a.certificatePem, key: a.privateKeyPem }),
+      () => checkCertificate(["a.schulen.example"], { chain: a.certificatePem, key: b.privateKeyPem }),
+      () =>
+        checkCertificate(["a.schulen.example"], { chain: a.certificatePem + root.repeat(20), key: a.privateKeyPem }),
+    ];
+    for (const refusal of refusals) {
+      expect(refusal).toThrow(expect.objectContaining({ code: "Invalid" }));
+      expect(refusal).not.toThrow(/PRIVATE|MII/);
+    }
+  });
+});
