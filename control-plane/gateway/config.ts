@@ -91,6 +91,8 @@ function renderGlobal({ paths, uid, gid, maxConnections }: GatewayConfig): strin
     stats timeout 60s
     # How long connections outlive a reload, which happens only if a change at runtime failed.
     hard-stop-after 30m
+    # Another instance's gateway must not share a port with this one; a reload hands the sockets over.
+    noreuseport
     ssl-load-extra-files none
     ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
     ssl-default-bind-ciphers ${TLS12_CIPHERS.join(":")}

@@ -2,9 +2,14 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { ClassmindError, messageOf } from "../errors.ts";
 
-/** Ports in order of preference: what browsers expect, else what people know as its substitute. */
-const HTTPS_PORTS = [443, 8443, 9443] as const;
-const HTTP_PORTS = [80, 8080, 9080] as const;
+/** Ports in order of preference. */
+export interface PortPreferences {
+  readonly https: readonly number[];
+  readonly http: readonly number[];
+}
+
+/** What browsers expect, else what people know as its substitute. */
+export const USUAL_PORTS: PortPreferences = { https: [443, 8443, 9443], http: [80, 8080, 9080] };
 
 export interface GatewayPorts {
   readonly httpPort: number;
@@ -16,8 +21,14 @@ export interface GatewayPorts {
  * school's address.
  * @throws ClassmindError `Unavailable` when none is free.
  */
-export async function choosePorts(addresses: readonly string[]): Promise<GatewayPorts> {
-  return { httpPort: await firstFree(HTTP_PORTS, addresses), httpsPort: await firstFree(HTTPS_PORTS, addresses) };
+export async function choosePorts(
+  addresses: readonly string[],
+  preferences: PortPreferences = USUAL_PORTS,
+): Promise<GatewayPorts> {
+  return {
+    httpPort: await firstFree(preferences.http, addresses),
+    httpsPort: await firstFree(preferences.https, addresses),
+  };
 }
 
 /** Every IPv4 address, and every IPv6 address where the host has IPv6. */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { GATEWAY_GID, GATEWAY_UID, startGateway, stopGateway } from "../../../control-plane/gateway/container.ts";
-import { choosePorts } from "../../../control-plane/gateway/ports.ts";
+import { choosePorts, USUAL_PORTS } from "../../../control-plane/gateway/ports.ts";
 import { runCommand } from "../../../control-plane/gateway/runtime.ts";
 import { GATEWAY_ADDRESS, hostOf, openStage, type Stage } from "./stage.ts";
 import { ask1, ask2 } from "./wire.ts";
@@ -131,20 +131,20 @@ test("a port that is taken is said in HAProxy's words", async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-test("443 and 80 when they are free, 8443 and 8080 when not, and a refusal when nothing is", async () => {
-  const address = "127.0.77.2";
-  expect(await choosePorts([address])).toEqual({ httpPort: 80, httpsPort: 443 });
+test("of its ports the first that is free on every address, and a refusal when none is", async () => {
+  expect(USUAL_PORTS).toMatchObject({ https: [443, 8443, 9443], http: [80, 8080, 9080] });
+  const addresses = ["127.0.77.2", "127.0.77.3"];
+  const preferences = { https: [24443, 24444], http: [24080, 24081] };
   const servers: Server[] = [];
-  const take = async (port: number) => {
+  const take = async (port: number, address: string) => {
     const server = createServer();
     servers.push(server);
     await new Promise<void>((resolve) => server.listen(port, address, resolve));
   };
-  await take(80);
-  await take(443);
-  expect(await choosePorts([address])).toEqual({ httpPort: 8080, httpsPort: 8443 });
-  await take(8443);
-  await take(9443);
-  await expect(choosePorts([address])).rejects.toMatchObject({ code: "Unavailable" });
+  expect(await choosePorts(addresses, preferences)).toEqual({ httpPort: 24080, httpsPort: 24443 });
+  await take(24443, "127.0.77.3");
+  expect(await choosePorts(addresses, preferences)).toEqual({ httpPort: 24080, httpsPort: 24444 });
+  await take(24444, "127.0.77.2");
+  await expect(choosePorts(addresses, preferences)).rejects.toMatchObject({ code: "Unavailable" });
   for (const server of servers) server.close();
 });
