@@ -9,7 +9,7 @@ import { decide, type Umfang } from "./rechte.ts";
 import { cookiesNeeded, forbidden, foreignForm, notFound, sessionOver, staleForm } from "./refusal.ts";
 import { type Reply, redirect } from "./reply.ts";
 import type { Declared } from "./route.ts";
-import { formKey, sameSecret } from "./schluessel.ts";
+import { formKey, keyHash, sameSecret } from "./schluessel.ts";
 import { readUpload } from "./upload.ts";
 import { asPerson, type PersonVisit, type Visit } from "./visit.ts";
 
@@ -49,7 +49,9 @@ export async function pass(
   if (sitzung === undefined || sicherheit === undefined) {
     return notSignedIn(visit, declared);
   }
-  const passed = await app.database.as({}, (tx) => admit(tx, visit, declared, { sitzung, sicherheit }));
+  // Row-level security shows this transaction only the session whose key was sent.
+  const shown = keyHash(app.sessionKey, "sitzung", sitzung).toString("hex");
+  const passed = await app.database.as({ sitzung: shown }, (tx) => admit(tx, visit, declared, { sitzung, sicherheit }));
   if (passed === "signed-out") {
     return notSignedIn(visit, declared);
   }

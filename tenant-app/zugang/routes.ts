@@ -61,7 +61,7 @@ async function login(visit: Visit): Promise<Reply> {
     return loginPage(visit, {
       ...eingabe,
       benutzername: "",
-      fehler: [{ feld: "passwort", text: refusals.falsch }],
+      fehler: [{ feld: "", text: refusals.falsch }],
       status: 422,
     });
   }
@@ -73,7 +73,7 @@ async function login(visit: Visit): Promise<Reply> {
     const text = warteText(anmeldung.sekunden);
     return loginPage(visit, { ...eingabe, fehler: [{ feld: "", text }], status: 429, retryAfter: anmeldung.sekunden });
   }
-  return loginPage(visit, { ...eingabe, fehler: [{ feld: "passwort", text: refusals[anmeldung.art] }], status: 422 });
+  return loginPage(visit, { ...eingabe, fehler: [{ feld: "", text: refusals[anmeldung.art] }], status: 422 });
 }
 
 const refusals: Readonly<Record<Exclude<Anmeldung["art"], "angemeldet" | "warten">, string>> = {
