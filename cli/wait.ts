@@ -61,6 +61,20 @@ export function stepPrinter(terminal: Terminal): (progress: readonly ProgressSte
   };
 }
 
+/** Tells what ails a school when an attempt failed, once for each thing: the platform tries again by itself. */
+function troubleTeller(terminal: Terminal): (tenant: Tenant | undefined) => void {
+  let told = "";
+  return (tenant) => {
+    const ready = tenant?.conditions.find((condition) => condition.type === "Ready");
+    if (ready === undefined || (tenant?.phase !== "Failed" && tenant?.phase !== "Degraded") || ready.message === told)
+      return;
+    told = ready.message;
+    terminal.err(
+      `  ${tint(terminal, "yellow", "wait")} ${ready.reason}: ${printable(ready.message)} (it is tried again)\n`,
+    );
+  };
+}
+
 /**
  * Waits until `done` says so of a school (undefined: it is gone).
  * @param timeout milliseconds
@@ -74,6 +88,7 @@ export async function waitForTenant(
   timeout: number,
 ): Promise<Tenant | undefined> {
   const show = stepPrinter(terminal);
+  const tell = troubleTeller(terminal);
   return within(timeout, async (signal) => {
     let latest: Tenant | undefined;
     for await (const { event, data } of events(client, slug, signal)) {
@@ -81,6 +96,7 @@ export async function waitForTenant(
       else latest = event === "gone" ? undefined : (data as Tenant);
       show(latest?.progress ?? []);
       if (done(latest)) return latest;
+      tell(latest);
     }
     const ready = latest?.conditions.find((condition) => condition.type === "Ready");
     throw new CliError(EXIT.failed, `${slug} is not there after ${span(timeout)}. ${printable(ready?.message ?? "")}`, {

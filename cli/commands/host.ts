@@ -1,17 +1,20 @@
 import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { type Command, Option } from "commander";
+import type { Finding } from "../../control-plane/engine/engine.ts";
 import { ClassmindError } from "../../control-plane/errors.ts";
+import { examineHost } from "../../control-plane/host/doctor.ts";
 import { createInstance, DEFAULT_INSTANCE, type Instance } from "../../control-plane/host/instance.ts";
 import { layoutOf } from "../../control-plane/host/layout.ts";
 import { createFirstOperator } from "../../control-plane/host/operator.ts";
 import { HOST_PACKAGES, missingPackages } from "../../control-plane/host/packages.ts";
+import { down, uninstall } from "../../control-plane/host/remove.ts";
 import { readSettings } from "../../control-plane/host/settings.ts";
-import { stopSupervisor, supervisorPid, up } from "../../control-plane/host/up.ts";
+import { supervisorPid, up } from "../../control-plane/host/up.ts";
 import { readContexts, writeContexts } from "../context.ts";
 import { CliError, EXIT, exitCodeOf } from "../errors.ts";
 import { details, tint } from "../output.ts";
-import { type CommonOptions, connect, print, type Session } from "../session.ts";
+import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import type { Tenant } from "../types.ts";
 import { createTenant } from "./tenant.ts";
 
@@ -72,6 +75,17 @@ async function ensureContext(session: Session, instance: Instance): Promise<void
     current: instance.name,
     contexts: { ...known.contexts, [instance.name]: { server, token } },
   });
+}
+
+function forgetContext(session: Session, instance: Instance): void {
+  const known = readContexts(session.contextsFile);
+  const { [instance.name]: _gone, ...contexts } = known.contexts;
+  writeContexts(session.contextsFile, { current: known.current === instance.name ? "" : known.current, contexts });
+}
+
+function describeFinding(session: Session, finding: Finding): string {
+  const sign = finding.ok ? tint(session.terminal, "green", "ok  ") : tint(session.terminal, "red", "FAIL");
+  return `  ${sign} ${finding.check.padEnd(22)} ${finding.message}\n${finding.remedy === undefined ? "" : `       Next: ${finding.remedy}\n`}`;
 }
 
 async function bringUp(session: Session, options: HostOptions): Promise<Instance> {
@@ -214,13 +228,45 @@ export function addHostCommands(program: Command, session: Session): void {
     .action(async (_options: unknown, self: Command) => {
       await bringUp(session, self.optsWithGlobals<HostOptions>());
     });
-  command("down", "stop the platform of this machine; all data stays").action(
+  command("down", "stop the platform of this machine and all its schools; all data stays, locked").action(
     async (_options: unknown, self: Command) => {
-      const instance = createInstance(self.optsWithGlobals<HostOptions>().instance);
-      const stopped = await hosted(() => stopSupervisor(instance));
+      const stopped = await hosted(() => down(createInstance(self.optsWithGlobals<HostOptions>().instance)));
       session.terminal.err(
-        stopped ? "The platform is stopped. Start it again: ./classmind up\n" : "The platform did not run.\n",
+        stopped.wasRunning || stopped.containers > 0
+          ? "The platform is stopped. Start it again: ./classmind up\n"
+          : "The platform did not run.\n",
       );
+    },
+  );
+  command("uninstall", "remove every trace of the platform from this machine: schools, backups, keys, images")
+    .option("-y, --yes", "do not ask")
+    .action(async (_options: unknown, self: Command) => {
+      const options = self.optsWithGlobals<HostOptions>();
+      const instance = createInstance(options.instance);
+      await confirmSlug(
+        session,
+        instance.name,
+        options.yes,
+        "This destroys all schools of this installation with their data, backups and keys. Nobody can bring them back.",
+      );
+      const removed = await hosted(() => uninstall(instance));
+      forgetContext(session, instance);
+      session.terminal.err(
+        `Removed: ${removed.join(", ") || "nothing was there"}\nDebian packages stay; remove them if nothing else needs them: apt-get purge ${HOST_PACKAGES.map(
+          (each) => each.name,
+        )
+          .filter((name) => name !== "mount" && name !== "e2fsprogs")
+          .join(" ")}\n`,
+      );
+    });
+  command("doctor", "what is missing on this machine and how to mend it; exit code 7 when anything is").action(
+    async (_options: unknown, self: Command) => {
+      const options = self.optsWithGlobals<HostOptions>();
+      const findings = await examineHost(createInstance(options.instance));
+      print(session, options, { findings }, (value) =>
+        value.findings.map((finding) => describeFinding(session, finding)).join(""),
+      );
+      if (findings.some((finding) => !finding.ok)) process.exitCode = EXIT.failed;
     },
   );
   command("status", "what runs on this machine").action((_options: unknown, self: Command) =>

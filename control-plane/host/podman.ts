@@ -30,6 +30,10 @@ const CONTAINERS_CONF = `[containers]
 log_driver = "k8s-file"
 log_size_max = 10485760
 init = false
+# Nothing of the host leaks into a school: neither its hosts file nor its proxy settings.
+base_hosts_file = "none"
+host_containers_internal_ip = "none"
+http_proxy = false
 
 [engine]
 lock_type = "file"

@@ -1,0 +1,112 @@
+import { existsSync, readFileSync, statfsSync } from "node:fs";
+import type { Finding } from "../engine/engine.ts";
+import type { Instance } from "./instance.ts";
+import { layoutOf } from "./layout.ts";
+import { HOST_PACKAGES, missingPackages } from "./packages.ts";
+import { supervisorPid } from "./up.ts";
+
+/** Checks of this machine: each named after what it looks at, each failure with its remedy. Changes nothing. */
+
+const GIB = 1024 ** 3;
+const LEAST_DISK = 10 * GIB;
+const LEAST_MEMORY = 2 * GIB;
+
+function finding(check: string, ok: boolean, message: string, remedy: string): Finding {
+  return ok ? { check, ok, message } : { check, ok, message, remedy };
+}
+
+function checkRoot(): Finding {
+  const root = process.getuid?.() === 0;
+  return finding(
+    "root",
+    root,
+    root ? "running as root" : "not running as root",
+    "Containers, volumes and the firewall need root: use sudo.",
+  );
+}
+
+async function checkPackages(): Promise<Finding> {
+  const missing = (await missingPackages(HOST_PACKAGES)).map((each) => each.name);
+  return finding(
+    "packages",
+    missing.length === 0,
+    missing.length === 0 ? "all Debian packages are there" : `missing: ${missing.join(", ")}`,
+    `apt-get install --no-install-recommends ${missing.join(" ")}`,
+  );
+}
+
+function checkLoops(): Finding {
+  return finding(
+    "loop-devices",
+    existsSync("/dev/loop-control"),
+    "loop devices carry the encrypted volumes",
+    "Load the module: modprobe loop",
+  );
+}
+
+function checkEncryption(): Finding {
+  const ok = existsSync("/sys/fs/ext4/features/encryption");
+  return finding(
+    "ext4-encryption",
+    ok,
+    ok ? "the kernel encrypts ext4" : "the kernel does not encrypt ext4",
+    "Use a kernel with CONFIG_FS_ENCRYPTION (Debian's own has it).",
+  );
+}
+
+function checkDisk(instance: Instance): Finding {
+  const directory = existsSync(instance.stateDir) ? instance.stateDir : "/var";
+  const { bavail, bsize } = statfsSync(directory);
+  const free = bavail * bsize;
+  return finding(
+    "disk",
+    free >= LEAST_DISK,
+    `${Math.floor(free / GIB)} GiB free at ${directory}`,
+    "Make room: images need 2 GiB, each school as much as it fills.",
+  );
+}
+
+function checkMemory(): Finding {
+  const available = Number(/^MemAvailable:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0) * 1024;
+  return finding(
+    "memory",
+    available >= LEAST_MEMORY,
+    `${(available / GIB).toFixed(1)} GiB available`,
+    "The platform needs about 1 GiB, each idle school about 100 MiB.",
+  );
+}
+
+function checkPlatform(instance: Instance): Finding {
+  const pid = supervisorPid(instance);
+  return finding(
+    "platform",
+    pid !== undefined,
+    pid === undefined ? "does not run" : `runs (supervisor ${pid})`,
+    "Start it: ./classmind up",
+  );
+}
+
+function checkKek(instance: Instance): Finding {
+  const { kekFile } = layoutOf(instance);
+  const exists = existsSync(kekFile);
+  return finding(
+    "key-encryption-key",
+    exists,
+    exists ? `${kekFile} is there: keep a copy in a safe place, away from this disk` : `${kekFile} does not exist yet`,
+    "`./classmind up` makes it on a new installation; on an old one, bring it back from your safe copy.",
+  );
+}
+
+/** Everything that is looked at, in the order in which to mend it. */
+export async function examineHost(instance: Instance): Promise<readonly Finding[]> {
+  return [
+    checkRoot(),
+    await checkPackages(),
+    checkLoops(),
+    checkEncryption(),
+    checkDisk(instance),
+    checkMemory(),
+    checkKek(instance),
+    checkPlatform(instance),
+  ];
+}
