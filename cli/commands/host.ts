@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { type Command, Option } from "commander";
-import type { Finding } from "../../control-plane/engine/engine.ts";
 import { ClassmindError } from "../../control-plane/errors.ts";
-import { examineHost } from "../../control-plane/host/doctor.ts";
+import { examineHost, type HostFinding } from "../../control-plane/host/doctor.ts";
 import { createInstance, DEFAULT_INSTANCE, type Instance } from "../../control-plane/host/instance.ts";
 import { layoutOf } from "../../control-plane/host/layout.ts";
 import { createFirstOperator } from "../../control-plane/host/operator.ts";
@@ -83,7 +82,7 @@ function forgetContext(session: Session, instance: Instance): void {
   writeContexts(session.contextsFile, { current: known.current === instance.name ? "" : known.current, contexts });
 }
 
-function describeFinding(session: Session, finding: Finding): string {
+function describeFinding(session: Session, finding: HostFinding): string {
   const sign = finding.ok ? tint(session.terminal, "green", "ok  ") : tint(session.terminal, "red", "FAIL");
   return `  ${sign} ${finding.check.padEnd(22)} ${finding.message}\n${finding.remedy === undefined ? "" : `       Next: ${finding.remedy}\n`}`;
 }

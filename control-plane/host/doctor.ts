@@ -1,5 +1,4 @@
 import { existsSync, readFileSync, statfsSync } from "node:fs";
-import type { Finding } from "../engine/engine.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { HOST_PACKAGES, missingPackages } from "./packages.ts";
@@ -7,15 +6,23 @@ import { supervisorPid } from "./up.ts";
 
 /** Checks of this machine: each named after what it looks at, each failure with its remedy. Changes nothing. */
 
+export interface HostFinding {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly message: string;
+  /** What to do about it when not ok. */
+  readonly remedy?: string;
+}
+
 const GIB = 1024 ** 3;
 const LEAST_DISK = 10 * GIB;
 const LEAST_MEMORY = 2 * GIB;
 
-function finding(check: string, ok: boolean, message: string, remedy: string): Finding {
+function finding(check: string, ok: boolean, message: string, remedy: string): HostFinding {
   return ok ? { check, ok, message } : { check, ok, message, remedy };
 }
 
-function checkRoot(): Finding {
+function checkRoot(): HostFinding {
   const root = process.getuid?.() === 0;
   return finding(
     "root",
@@ -25,7 +32,7 @@ function checkRoot(): Finding {
   );
 }
 
-async function checkPackages(): Promise<Finding> {
+async function checkPackages(): Promise<HostFinding> {
   const missing = (await missingPackages(HOST_PACKAGES)).map((each) => each.name);
   return finding(
     "packages",
@@ -35,7 +42,7 @@ async function checkPackages(): Promise<Finding> {
   );
 }
 
-function checkLoops(): Finding {
+function checkLoops(): HostFinding {
   return finding(
     "loop-devices",
     existsSync("/dev/loop-control"),
@@ -44,7 +51,7 @@ function checkLoops(): Finding {
   );
 }
 
-function checkEncryption(): Finding {
+function checkEncryption(): HostFinding {
   const ok = existsSync("/sys/fs/ext4/features/encryption");
   return finding(
     "ext4-encryption",
@@ -54,7 +61,7 @@ function checkEncryption(): Finding {
   );
 }
 
-function checkDisk(instance: Instance): Finding {
+function checkDisk(instance: Instance): HostFinding {
   const directory = existsSync(instance.stateDir) ? instance.stateDir : "/var";
   const { bavail, bsize } = statfsSync(directory);
   const free = bavail * bsize;
@@ -66,7 +73,7 @@ function checkDisk(instance: Instance): Finding {
   );
 }
 
-function checkMemory(): Finding {
+function checkMemory(): HostFinding {
   const available = Number(/^MemAvailable:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0) * 1024;
   return finding(
     "memory",
@@ -76,7 +83,7 @@ function checkMemory(): Finding {
   );
 }
 
-function checkPlatform(instance: Instance): Finding {
+function checkPlatform(instance: Instance): HostFinding {
   const pid = supervisorPid(instance);
   return finding(
     "platform",
@@ -86,7 +93,7 @@ function checkPlatform(instance: Instance): Finding {
   );
 }
 
-function checkKek(instance: Instance): Finding {
+function checkKek(instance: Instance): HostFinding {
   const { kekFile } = layoutOf(instance);
   const exists = existsSync(kekFile);
   return finding(
@@ -98,7 +105,7 @@ function checkKek(instance: Instance): Finding {
 }
 
 /** Everything that is looked at, in the order in which to mend it. */
-export async function examineHost(instance: Instance): Promise<readonly Finding[]> {
+export async function examineHost(instance: Instance): Promise<readonly HostFinding[]> {
   return [
     checkRoot(),
     await checkPackages(),
