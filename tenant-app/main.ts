@@ -38,6 +38,8 @@ async function runServe(): Promise<void> {
   const { serveConfig } = await import("./config.ts");
   const { serve } = await import("./serve/serve.ts");
   const serving = await serve(serveConfig(process.env));
+  const { releaseStartupMemory } = await import("./serve/memory.ts");
+  setTimeout(releaseStartupMemory, 5_000).unref();
   let stopping = false;
   const stop = () => {
     if (!stopping) {
