@@ -69,7 +69,7 @@ export interface Gateway {
   removeCertificate(slug: string): Promise<void>;
   /** Removes route, certificate and key: nothing of the school is left. */
   remove(slug: string): Promise<void>;
-  /** One school, at next to no cost. Never changes anything. */
+  /** One school, in a few milliseconds. Never changes anything. */
   observe(slug: string): Promise<SchoolObservation>;
   observeAll(): Promise<GatewayObservation>;
   /** Slugs that the gateway holds anything of. */
