@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { addBackupCommands } from "./commands/backup.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
+import { addDashboardCommand } from "./commands/dashboard.ts";
 import { addHostCommands } from "./commands/host.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
 import { addTenantCommands } from "./commands/tenant.ts";
@@ -28,6 +29,7 @@ export function createProgram(session: Session): Command {
   addTenantCommands(program, session);
   addBackupCommands(program, session);
   addPlatformCommands(program, session);
+  addDashboardCommand(program, session);
   addCompletionCommand(program, session);
   return program;
 }

@@ -1,0 +1,119 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { safeFileName } from "../../../tenant-app/dateien/name.ts";
+import { networkOf } from "../../../tenant-app/gate/address.ts";
+import { readKeys } from "../../../tenant-app/gate/cookies.ts";
+import { baseUserName, freeUserName } from "../../../tenant-app/konto/benutzername.ts";
+import { monogram } from "../../../tenant-app/pages/monogramm.ts";
+import { contentDisposition } from "../../../tenant-app/serve/express.ts";
+import { bremse, waitAfter } from "../../../tenant-app/zugang/bremse.ts";
+import { passwordProblem } from "../../../tenant-app/zugang/passwortregeln.ts";
+import { ownPath } from "../../../tenant-app/zugang/routes.ts";
+
+describe("user names", () => {
+  test("R14 are made from the name in plain letters", () => {
+    expect(baseUserName("Jürgen", "Groß")).toBe("juergen.gross");
+    expect(baseUserName("Anna-Lena", "von der Heide")).toBe("anna-lena.von-der-heide");
+    expect(baseUserName("Łukasz", "Nguyễn")).toBe("lukasz.nguyen");
+    expect(baseUserName("José", "O'Connor")).toBe("jose.o-connor");
+    expect(baseUserName("李", "王")).toBe("konto");
+  });
+
+  test("R14 are numbered when taken", () => {
+    expect(freeUserName("juergen.gross", new Set())).toBe("juergen.gross");
+    expect(freeUserName("juergen.gross", new Set(["juergen.gross"]))).toBe("juergen.gross2");
+    expect(freeUserName("juergen.gross", new Set(["juergen.gross", "juergen.gross2"]))).toBe("juergen.gross3");
+  });
+
+  test("R14 are always accepted by the database, whatever the name", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme" }), (first, last) => {
+        expect(`${baseUserName(first, last)}123`).toMatch(/^[a-z0-9][a-z0-9.-]{0,79}$/);
+      }),
+    );
+  });
+});
+
+describe("file names", () => {
+  test("lose directories and whatever could mislead", () => {
+    expect(safeFileName("../../etc/passwd")).toBe("passwd");
+    expect(safeFileName("..\\..\\boot.ini")).toBe("boot.ini");
+    expect(safeFileName("Rechnung\u202Efdp.exe")).toBe("Rechnungfdp.exe");
+    expect(safeFileName("a\r\nSet-Cookie: x")).toBe("aSet-Cookie_ x");
+    expect(safeFileName("..")).toBe("Datei");
+    expect(safeFileName("")).toBe("Datei");
+    expect(safeFileName(`${"a".repeat(300)}.pdf`)).toHaveLength(150);
+    expect(safeFileName(`${"a".repeat(300)}.pdf`)).toMatch(/\.pdf$/);
+    expect(safeFileName("Übung 1 (für Klasse 6).docx")).toBe("Übung 1 (für Klasse 6).docx");
+  });
+
+  test("make a header that stays one header", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), (sent) => {
+        const header = contentDisposition(safeFileName(sent));
+        expect(header).toMatch(/^attachment; filename="[A-Za-z0-9._ -]+"; filename\*=UTF-8''[A-Za-z0-9._~!%-]+$/);
+      }),
+    );
+  });
+});
+
+describe("small parsers", () => {
+  test("R57 of the cookies only whole keys are read, the first of a repeated name", () => {
+    const key = "k".repeat(43);
+    const other = "o".repeat(43);
+    expect(readKeys(`a=b; __Host-sitzung=${key}; __Host-sitzung=${other}; __Host-sicherheit=short`)).toEqual({
+      sitzung: key,
+    });
+    expect(readKeys(undefined)).toEqual({});
+    fc.assert(fc.property(fc.string(), (header) => void readKeys(header)));
+  });
+
+  test("networks are /24 and /64", () => {
+    expect(networkOf("192.0.2.77")).toBe("192.0.2.0/24");
+    expect(networkOf("::ffff:192.0.2.77")).toBe("192.0.2.0/24");
+    expect(networkOf("2001:db8:1:2:3:4:5:6")).toBe("2001:db8:1:2::/64");
+    expect(networkOf("2001:db8::1")).toBe("2001:db8:0:0::/64");
+    expect(networkOf("::1")).toBe("0:0:0:0::/64");
+  });
+
+  test("the brake doubles up to its longest wait", () => {
+    expect(waitAfter(4, 5, bremse)).toBe(0);
+    expect(waitAfter(5, 5, bremse)).toBe(30_000);
+    expect(waitAfter(6, 5, bremse)).toBe(60_000);
+    expect(waitAfter(1000, 5, bremse)).toBe(15 * 60_000);
+  });
+
+  test("a school's sign is made of its name", () => {
+    expect(monogram("Goethe-Gymnasium Kassel")).toBe("GG");
+    expect(monogram("Grundschule am Park")).toBe("GP");
+    expect(monogram("Schiller")).toBe("S");
+    expect(monogram("<script>")).toBe("S");
+    expect(monogram("123")).toBe("S");
+  });
+
+  test("a return address is a path of ours", () => {
+    expect(ownPath("/nachrichten/neu?antwort=1")).toBe("/nachrichten/neu?antwort=1");
+    for (const evil of ["https://evil.example", "//evil", "/\\evil", "", "/a\nb", "/<x>"]) {
+      expect(ownPath(evil)).toBe("/");
+    }
+  });
+
+  test("unsuitable passwords are refused with the reason", () => {
+    const anna = { benutzername: "anna.arendt", vorname: "Anna", nachname: "Arendt" };
+    expect(passwordProblem("kurz", anna)).toContain("mindestens 12");
+    expect(passwordProblem("Anna.Arendt-2024", anna)).toContain("Namen");
+    expect(passwordProblem("arendtanna999", anna)).toContain("Namen");
+    for (const frequent of [
+      "Passwort12345!",
+      "123456789012",
+      "aaaaaaaaaaaa",
+      "qwertzuiopü+",
+      "abcabcabcabc",
+      "Sommer2024!!",
+      "passwortpasswort",
+    ]) {
+      expect(passwordProblem(frequent, anna), frequent).toContain("verbreitet");
+    }
+    expect(passwordProblem("Drei Igel tanzen im Regen", anna)).toBeUndefined();
+  });
+});

@@ -1,0 +1,161 @@
+import { randomBytes } from "node:crypto";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { chunkLength, opening, sealing } from "../../../tenant-app/crypto/brocken.ts";
+import { newRowKey, open, openText, seal } from "../../../tenant-app/crypto/felder.ts";
+import { hashPassword, oneTimePassword, verifyPassword } from "../../../tenant-app/crypto/passwort.ts";
+import { boundedQueue, TooBusy } from "../../../tenant-app/crypto/schlange.ts";
+
+const place = { table: "kontaktdaten", column: "telefon", row: "3f0e" };
+
+describe("field encryption", () => {
+  test("R3 what was sealed opens again, at its place and with its key only", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), fc.uint8Array({ minLength: 32, maxLength: 32 }), (clear, bytes) => {
+        const key = Buffer.from(bytes);
+        const sealed = seal(key, place, clear);
+        expect(openText(key, place, sealed)).toBe(clear);
+        for (const moved of [
+          { ...place, row: "3f0f" },
+          { ...place, column: "mobil" },
+          { ...place, table: "konto" },
+        ]) {
+          expect(() => open(key, moved, sealed)).toThrow("moved");
+        }
+        expect(() => open(randomBytes(32), place, sealed)).toThrow("another key");
+      }),
+    );
+  });
+
+  test("R3 a changed bit anywhere, or a cut, does not open", () => {
+    const key = randomBytes(32);
+    const sealed = seal(key, place, "0561 12345");
+    for (let at = 0; at < sealed.length; at += 1) {
+      const changed = Buffer.from(sealed);
+      changed.writeUInt8(changed.readUInt8(at) ^ 1, at);
+      expect(() => open(key, place, changed)).toThrow();
+      expect(() => open(key, place, sealed.subarray(0, at))).toThrow();
+    }
+  });
+
+  test("the same text never looks the same twice, and a row key opens only in its row", () => {
+    const key = randomBytes(32);
+    expect(seal(key, place, "gleich").equals(seal(key, place, "gleich"))).toBe(false);
+    const { rowKey, wrapped } = newRowKey(key, place);
+    expect(open(key, place, wrapped).equals(rowKey)).toBe(true);
+    expect(() => open(key, { ...place, row: "other" }, wrapped)).toThrow();
+  });
+});
+
+const sealAll = (key: Buffer, clear: Buffer, parts = 1) =>
+  buffer(Readable.from(cut(clear, parts)).pipe(sealing(key, "id")));
+const openAll = (key: Buffer, blob: Buffer, id = "id", parts = 1) =>
+  new Promise<Buffer>((resolve, reject) => {
+    const stream = Readable.from(cut(blob, parts)).pipe(opening(key, id));
+    stream.on("error", reject);
+    buffer(stream).then(resolve, reject);
+  });
+
+function cut(bytes: Buffer, parts: number): Buffer[] {
+  const size = Math.max(1, Math.ceil(bytes.length / parts));
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    pieces.push(bytes.subarray(at, at + size));
+  }
+  return pieces;
+}
+
+describe("file encryption", () => {
+  test("any length comes back whole, however the stream is cut", async () => {
+    const key = randomBytes(32);
+    for (const length of [0, 1, chunkLength - 1, chunkLength, chunkLength + 1, 2 * chunkLength, 3 * chunkLength + 17]) {
+      const clear = randomBytes(length);
+      for (const parts of [1, 2, 7, 50]) {
+        const blob = await sealAll(key, clear, parts);
+        expect((await openAll(key, blob, "id", parts)).equals(clear)).toBe(true);
+      }
+    }
+  });
+
+  test("cut off at any chunk, swapped, repeated, changed or under another name: does not open", async () => {
+    const key = randomBytes(32);
+    const clear = randomBytes(3 * chunkLength + 5);
+    const blob = await sealAll(key, clear);
+    const sealedLength = chunkLength + 16;
+    const chunk = (number: number) => blob.subarray(4 + number * sealedLength, 4 + (number + 1) * sealedLength);
+    const head = blob.subarray(0, 4);
+    const wrong: readonly Buffer[] = [
+      blob.subarray(0, 4 + sealedLength),
+      blob.subarray(0, 4 + 2 * sealedLength),
+      blob.subarray(0, 4 + 3 * sealedLength),
+      blob.subarray(0, 4),
+      blob.subarray(0, 2),
+      Buffer.alloc(0),
+      blob.subarray(0, blob.length - 1),
+      Buffer.concat([blob, Buffer.from([0])]),
+      Buffer.concat([head, chunk(1), chunk(0), chunk(2), chunk(3)]),
+      Buffer.concat([head, chunk(0), chunk(0), chunk(1), chunk(2), chunk(3)]),
+      Buffer.concat([head, chunk(0), chunk(2), chunk(3)]),
+      Buffer.concat([Buffer.from("CMB2"), blob.subarray(4)]),
+    ];
+    for (const one of wrong) {
+      await expect(openAll(key, one)).rejects.toThrow();
+    }
+    await expect(openAll(key, blob, "other")).rejects.toThrow();
+    await expect(openAll(randomBytes(32), blob)).rejects.toThrow();
+  });
+});
+
+describe("passwords", () => {
+  test("a password verifies against its own hash, in either spelling of umlauts, and no other", async () => {
+    const phc = await hashPassword("Möhren im Garten");
+    expect(phc).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+    expect(await verifyPassword("Möhren im Garten".normalize("NFD"), phc)).toBe(true);
+    expect(await verifyPassword("Moehren im Garten", phc)).toBe(false);
+    expect(await verifyPassword("x", "not a hash")).toBe(false);
+  });
+
+  test("one-time passwords are readable and never the same", () => {
+    const many = new Set(Array.from({ length: 500 }, oneTimePassword));
+    expect(many.size).toBe(500);
+    for (const one of many) {
+      expect(one).toMatch(/^[a-hjkmnp-z2-9]{4}-[a-hjkmnp-z2-9]{4}-[a-hjkmnp-z2-9]{4}$/);
+    }
+  });
+
+  test("a burst runs a few at a time, lets some wait and refuses the rest at once", async () => {
+    const queue = boundedQueue({ running: 2, waiting: 3 });
+    let running = 0;
+    let most = 0;
+    const finish: (() => void)[] = [];
+    const work = () => {
+      running += 1;
+      most = Math.max(most, running);
+      return new Promise<void>((resolve) => {
+        finish.push(() => {
+          running -= 1;
+          resolve();
+        });
+      });
+    };
+    const all = Array.from({ length: 8 }, () =>
+      queue(work).then(
+        () => "done",
+        (error: unknown) => error,
+      ),
+    );
+    await Promise.resolve();
+    for (let served = 0; served < 5; served += 1) {
+      while (finish.length === 0) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      finish.shift()?.();
+    }
+    const results = await Promise.all(all);
+    expect(results.filter((one) => one === "done")).toHaveLength(5);
+    expect(results.filter((one) => one instanceof TooBusy)).toHaveLength(3);
+    expect(most).toBe(2);
+  });
+});
