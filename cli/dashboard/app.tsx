@@ -1,5 +1,6 @@
-import { Box, Text, useApp, useInput } from "ink";
+import { Box, type Key, Text, useApp, useInput } from "ink";
 import { type ReactElement, useEffect, useState, useSyncExternalStore } from "react";
+import type { Tenant } from "../types.ts";
 import type { Fleet } from "./fleet.ts";
 import { detailLines, type FleetRow, fleetLine, fleetRow, HEADER } from "./rows.ts";
 
@@ -25,6 +26,64 @@ type View =
   | { readonly kind: "school"; readonly slug: string }
   | { readonly kind: "search"; readonly text: string };
 
+/** What keys act on. */
+interface Control {
+  readonly fleet: Fleet;
+  readonly selected: number;
+  readonly tenants: readonly Tenant[];
+  setCursor(index: number): void;
+  setView(view: View): void;
+  exit(): void;
+}
+
+function searchKeys(control: Control, view: View, input: string, key: Key): void {
+  const text = view.kind === "search" ? view.text : "";
+  if (key.return) control.fleet.search(text);
+  if (key.return || key.escape) control.setView({ kind: "fleet" });
+  else if (key.backspace || key.delete) control.setView({ kind: "search", text: text.slice(0, -1) });
+  else if (!key.ctrl && !key.meta) control.setView({ kind: "search", text: text + input });
+}
+
+function schoolKeys(control: Control, _view: View, input: string, key: Key): void {
+  if (input === "q") control.exit();
+  else if (key.escape || key.leftArrow || input === "b") control.setView({ kind: "fleet" });
+}
+
+/** Keys by name of the key or by character. */
+const FLEET_KEYS: Readonly<Record<string, (control: Control) => void>> = {
+  q: (control) => control.exit(),
+  j: (control) => control.setCursor(Math.min(control.selected + 1, control.tenants.length - 1)),
+  k: (control) => control.setCursor(Math.max(control.selected - 1, 0)),
+  n: (control) => control.fleet.nextPage(),
+  p: (control) => control.fleet.previousPage(),
+  "/": (control) => control.setView({ kind: "search", text: "" }),
+};
+
+const ALIASES: ReadonlyArray<readonly [keyof Key, string]> = [
+  ["downArrow", "j"],
+  ["upArrow", "k"],
+  ["pageDown", "n"],
+  ["pageUp", "p"],
+];
+
+function fleetKeys(control: Control, _view: View, input: string, key: Key): void {
+  const tenant = control.tenants[control.selected];
+  if (key.return && tenant !== undefined) return control.setView({ kind: "school", slug: tenant.slug });
+  const name = ALIASES.find(([alias]) => key[alias] === true)?.[1] ?? input;
+  FLEET_KEYS[name]?.(control);
+}
+
+const KEYS: Readonly<Record<View["kind"], (control: Control, view: View, input: string, key: Key) => void>> = {
+  search: searchKeys,
+  school: schoolKeys,
+  fleet: fleetKeys,
+};
+
+/** A colour property only where there is a colour. */
+function colored(color: string | undefined): { readonly color?: string } {
+  return color === undefined ? {} : { color };
+}
+
 function useNow(): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
@@ -43,27 +102,8 @@ export function Dashboard({ fleet, title, columns, color }: DashboardProps): Rea
   const now = useNow();
   const selected = Math.min(cursor, Math.max(0, state.tenants.length - 1));
 
-  useInput((input, key) => {
-    if (view.kind === "search") {
-      if (key.return) {
-        fleet.search(view.text);
-        setView({ kind: "fleet" });
-      } else if (key.escape) setView({ kind: "fleet" });
-      else if (key.backspace || key.delete) setView({ kind: "search", text: view.text.slice(0, -1) });
-      else if (!key.ctrl && !key.meta) setView({ kind: "search", text: view.text + input });
-      return;
-    }
-    if (input === "q" || (key.ctrl && input === "c")) exit();
-    else if (view.kind === "school") {
-      if (key.escape || key.leftArrow || input === "b") setView({ kind: "fleet" });
-    } else if (key.downArrow || input === "j") setCursor(Math.min(selected + 1, state.tenants.length - 1));
-    else if (key.upArrow || input === "k") setCursor(Math.max(selected - 1, 0));
-    else if (key.pageDown || input === "n") fleet.nextPage();
-    else if (key.pageUp || input === "p") fleet.previousPage();
-    else if (input === "/") setView({ kind: "search", text: "" });
-    else if (key.return && state.tenants[selected] !== undefined)
-      setView({ kind: "school", slug: state.tenants[selected].slug });
-  });
+  const control: Control = { fleet, selected, tenants: state.tenants, setCursor, setView, exit };
+  useInput((input, key) => KEYS[view.kind](control, view, input, key));
 
   const line = state.connected ? "live" : "not connected";
   const school = view.kind === "school" ? state.tenants.find((tenant) => tenant.slug === view.slug) : undefined;
@@ -73,7 +113,7 @@ export function Dashboard({ fleet, title, columns, color }: DashboardProps): Rea
         {`${title}  page ${state.page + 1}${state.hasNext ? "+" : ""}  ${line}`.slice(0, columns)}
       </Text>
       {state.error === undefined ? null : (
-        <Text color={color ? "red" : undefined}>{`! ${state.error}`.slice(0, columns)}</Text>
+        <Text {...colored(color ? "red" : undefined)}>{`! ${state.error}`.slice(0, columns)}</Text>
       )}
       {view.kind === "school" ? (
         <SchoolView lines={school === undefined ? [`${view.slug} is gone.`] : detailLines(school, now, columns)} />
@@ -84,7 +124,7 @@ export function Dashboard({ fleet, title, columns, color }: DashboardProps): Rea
           {state.tenants.map((tenant, index) => {
             const row = fleetRow(tenant, now);
             return (
-              <Text key={tenant.slug} color={color ? COLORS[row.level] : undefined} inverse={index === selected}>
+              <Text key={tenant.slug} {...colored(color ? COLORS[row.level] : undefined)} inverse={index === selected}>
                 {fleetLine(row, columns - 2)}
               </Text>
             );

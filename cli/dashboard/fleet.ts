@@ -58,23 +58,28 @@ export function openFleet(client: Client, pageSize: number): Fleet {
     set({ tenants: current.tenants.map((known) => (known.slug === tenant.slug ? tenant : known)) });
   }
 
+  /** A school that is new to this page may change the page itself; any other only its row. */
+  async function take(event: string, data: unknown): Promise<void> {
+    const tenant = event === "tenant" ? (data as Tenant) : undefined;
+    const rowOnly =
+      tenant !== undefined &&
+      (current.tenants.length >= pageSize || current.tenants.some((known) => known.slug === tenant.slug));
+    if (rowOnly) change(tenant);
+    else await load();
+  }
+
+  async function readEvents(): Promise<void> {
+    for await (const { event, data } of client.events("/v1/events", stopping.signal)) {
+      if (!current.connected) set({ connected: true });
+      await take(event, data);
+    }
+  }
+
   async function follow(): Promise<void> {
     while (!stopping.signal.aborted) {
-      try {
-        for await (const { event, data } of client.events("/v1/events", stopping.signal)) {
-          if (!current.connected) set({ connected: true });
-          if (event === "tenant") {
-            const tenant = data as Tenant;
-            // A school that is new to this page changes the page itself.
-            if (current.tenants.some((known) => known.slug === tenant.slug) || current.tenants.length >= pageSize)
-              change(tenant);
-            else await load();
-          } else await load();
-        }
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        set({ connected: false, error: error instanceof Error ? error.message : String(error) });
-      }
+      await readEvents().catch((error: unknown) =>
+        set({ error: error instanceof Error ? error.message : String(error) }),
+      );
       set({ connected: false });
       await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
     }

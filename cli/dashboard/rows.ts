@@ -70,7 +70,7 @@ export function flexibleWidths(columns: number): { readonly slug: number; readon
   return { slug, reason: left - slug };
 }
 
-function fit(text: string, width: number): string {
+function pad(text: string, width: number): string {
   return (text.length > width ? `${text.slice(0, width - 1)}…` : text).padEnd(width);
 }
 
@@ -82,13 +82,13 @@ export function fleetLine(
   const { slug, reason } = flexibleWidths(columns);
   const sign = row.level === undefined ? " " : SIGNS[row.level];
   const cells = [
-    fit(row.slug, slug),
-    fit(row.phase, WIDTHS.phase),
-    fit(row.reason, reason),
-    fit(row.since, WIDTHS.since),
-    fit(row.backup, WIDTHS.backup),
-    fit(row.certificate, WIDTHS.certificate),
-    fit(row.volume, WIDTHS.volume),
+    pad(row.slug, slug),
+    pad(row.phase, WIDTHS.phase),
+    pad(row.reason, reason),
+    pad(row.since, WIDTHS.since),
+    pad(row.backup, WIDTHS.backup),
+    pad(row.certificate, WIDTHS.certificate),
+    pad(row.volume, WIDTHS.volume),
   ];
   return `${sign} ${cells.join(" ")}`.slice(0, columns).trimEnd();
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseEvents } from "../../../cli/client.ts";
 import { fleetLine, fleetRow, HEADER } from "../../../cli/dashboard/rows.ts";
-import { bytes, fitWidths, printable, span, table } from "../../../cli/output.ts";
+import { bytes, type Column, fitWidths, printable, span, table } from "../../../cli/output.ts";
 import type { Tenant } from "../../../cli/types.ts";
 
 const now = Date.parse("2026-11-23T12:00:00Z");
@@ -44,9 +44,9 @@ function school(overrides: Partial<Tenant> = {}): Tenant {
 describe("a table", () => {
   it("fits the terminal: flexible columns give way, others stay whole", () => {
     const rows = [{ name: "a", text: "x".repeat(100) }];
-    const columns = [
-      { title: "NAME", value: (row: { name: string }) => row.name },
-      { title: "TEXT", value: (row: { text: string }) => row.text, flexible: true },
+    const columns: readonly Column<{ name: string; text: string }>[] = [
+      { title: "NAME", value: (row) => row.name },
+      { title: "TEXT", value: (row) => row.text, flexible: true },
     ];
     for (const line of table(columns, rows, 40, "none").split("\n")) expect(line.length).toBeLessThanOrEqual(40);
     expect(table(columns, [], 40, "Nothing here.")).toBe("Nothing here.\n");
