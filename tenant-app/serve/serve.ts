@@ -12,6 +12,7 @@ import { loadViews } from "../pages/views.ts";
 import { databasePassword, fieldKey, sessionKey } from "../secrets.ts";
 import { buildExpress } from "./express.ts";
 import { allRoutes } from "./routes.ts";
+import { tidyUpDaily } from "./taeglich.ts";
 
 export interface Serving {
   readonly port: number;
@@ -60,12 +61,14 @@ export async function serve(config: ServeConfig, options: ServeOptions = {}): Pr
   server.maxConnections = 2_000;
   await listen(server, config.listenPort, config.listenAddress);
   const { port } = server.address() as AddressInfo;
+  const stopTidying = tidyUpDaily(app);
   log.info({ port, startMs: Math.round(process.uptime() * 1000) }, "ready");
   return {
     port,
     app,
     stop: async () => {
       accepting = false;
+      stopTidying();
       await drain(server);
       await database.close();
       log.info("stopped");
