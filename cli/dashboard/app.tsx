@@ -68,7 +68,10 @@ const ALIASES: ReadonlyArray<readonly [keyof Key, string]> = [
 
 function fleetKeys(control: Control, _view: View, input: string, key: Key): void {
   const tenant = control.tenants[control.selected];
-  if (key.return && tenant !== undefined) return control.setView({ kind: "school", slug: tenant.slug });
+  if (key.return && tenant !== undefined) {
+    control.setView({ kind: "school", slug: tenant.slug });
+    return;
+  }
   const name = ALIASES.find(([alias]) => key[alias] === true)?.[1] ?? input;
   FLEET_KEYS[name]?.(control);
 }
@@ -150,5 +153,5 @@ function SchoolView({ lines }: { readonly lines: readonly string[] }): ReactElem
 function footer(view: View): string {
   if (view.kind === "search") return `Search: ${view.text}_   Enter search  Esc back`;
   if (view.kind === "school") return "b back  q quit";
-  return "Enter open  / search  n next page  p previous page  q quit   + good  ~ busy  ! bad  - off";
+  return "Enter open  / search  n p page  q quit   + good  ~ busy  ! bad  - off";
 }
