@@ -110,6 +110,7 @@ export const IMAGE_RECIPES: readonly ImageRecipe[] = [
       { source: "control-plane/images/postgres/postgresql.conf", target: `${LIB}/postgresql.conf`, mode: 0o644 },
       { source: "control-plane/images/postgres/pg_hba.conf", target: `${LIB}/pg_hba.conf`, mode: 0o644 },
       { source: "control-plane/images/postgres/platform.sql", target: `${LIB}/platform.sql`, mode: 0o644 },
+      { source: "control-plane/images/postgres/school.sql", target: `${LIB}/school.sql`, mode: 0o644 },
       { source: "tenant-app/database/roles.sql", target: `${LIB}/roles.sql`, mode: 0o644 },
     ],
     bundles: [],

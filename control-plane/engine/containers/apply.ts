@@ -1,0 +1,108 @@
+import { hashManifest } from "../../render/hash.ts";
+import type { ApplyOptions, Manifest, ObjectRef, Observation } from "../engine.ts";
+import type { EngineContext } from "./context.ts";
+import { objectsOf, readNamespace, stateOf } from "./namespace.ts";
+import type { RecordedObject } from "./objects.ts";
+import { checkPolicy } from "./translate/policies.ts";
+import { checkQuota } from "./translate/quota.ts";
+import { accept, refuse, type WorkloadModel } from "./translate/translate.ts";
+
+/** What applying needs of the running engine. */
+export interface Applying {
+  readonly context: EngineContext;
+  observe(namespace: string): Promise<Observation>;
+  loadFirewall(namespace: string): Promise<void>;
+  want(namespace: string, workload: WorkloadModel, hash: string): Promise<void>;
+}
+
+/** Objects that are not as given, or not whole. Everything is checked before this returns; nothing is changed. */
+async function outstanding(
+  applying: Applying,
+  namespace: string,
+  objects: readonly Manifest[],
+): Promise<readonly RecordedObject[]> {
+  const { context } = applying;
+  for (const object of objects) {
+    const accepted = accept(namespace, object);
+    if (accepted.kind === "Job") throw refuse(`Job/${object.metadata.name}: a job is run, not applied`);
+    if (accepted.kind === "NetworkPolicy") checkPolicy(accepted, context.instance.addressPool);
+  }
+  const given = objects.map((manifest) => ({ manifest, hash: hashManifest(manifest) }));
+  const known = await context.objects.read(namespace);
+  const isGiven = (record: RecordedObject) =>
+    objects.some(
+      (object) => object.kind === record.manifest.kind && object.metadata.name === record.manifest.metadata.name,
+    );
+  const merged = stateOf(namespace, [...known.filter((record) => !isGiven(record)), ...given]);
+  checkQuota(merged.objects);
+  if (objectsOf(merged, "Namespace").length === 0) {
+    throw refuse(`Namespace/${namespace}: must be applied before or with what it holds`);
+  }
+  if (known.length === 0) return given;
+  const observed = await applying.observe(namespace);
+  return given.filter(
+    ({ manifest, hash }) =>
+      !observed.objects.some(
+        (object) => object.kind === manifest.kind && object.name === manifest.metadata.name && object.hash === hash,
+      ),
+  );
+}
+
+async function writeSecrets(
+  context: EngineContext,
+  namespace: string,
+  changes: readonly RecordedObject[],
+): Promise<void> {
+  const state = stateOf(namespace, changes);
+  await Promise.all(
+    objectsOf(state, "Secret").map((secret) => {
+      const hash = changes.find(
+        ({ manifest }) => manifest.kind === "Secret" && manifest.metadata.name === secret.metadata.name,
+      )?.hash;
+      return context.secrets.write(namespace, secret.metadata.name, secret.data, hash ?? "");
+    }),
+  );
+}
+
+/** See Engine.apply. Order: records, then network, secrets and volumes side by side, the firewall, and the workloads last. */
+export async function applyObjects(
+  applying: Applying,
+  namespace: string,
+  objects: readonly Manifest[],
+  options: ApplyOptions,
+): Promise<void> {
+  const { context } = applying;
+  const changes = await outstanding(applying, namespace, objects);
+  if (changes.length === 0) return;
+  options.signal?.throwIfAborted();
+  await Promise.all(changes.map((change) => context.objects.write(namespace, change)));
+  const state = await readNamespace(context, namespace);
+  options.onProgress?.("network, secrets and volume");
+  const claims = objectsOf(stateOf(namespace, changes), "PersistentVolumeClaim");
+  const allocated = context.networks.ensure(namespace).then(async () => {
+    for (const workload of state.workloads) await context.networks.addressesOf(namespace, workload);
+    await applying.loadFirewall(namespace);
+  });
+  await Promise.all([
+    allocated,
+    writeSecrets(context, namespace, changes),
+    ...claims.map((claim) => context.claims.ensure(claim)),
+  ]);
+  options.signal?.throwIfAborted();
+  const changed = (ref: ObjectRef) =>
+    changes.some(({ manifest }) => manifest.kind === ref.kind && manifest.metadata.name === ref.name);
+  // Those that stop come first: what they used may be about to be locked. The others start beside each other.
+  for (const replicas of [0, 1] as const) {
+    await Promise.all(
+      state.workloads
+        .filter((workload) => workload.replicas === replicas)
+        .map((workload) => {
+          const record = state.records.find(
+            ({ manifest }) => manifest.kind === workload.kind && manifest.metadata.name === workload.name,
+          );
+          if (changed(workload)) options.onProgress?.(`${replicas === 0 ? "stopping" : "starting"} ${workload.name}`);
+          return applying.want(namespace, workload, record?.hash ?? "");
+        }),
+    );
+  }
+}

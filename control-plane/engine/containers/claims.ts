@@ -1,0 +1,109 @@
+import { chown, mkdir, readdir, rm, stat, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import type { Instance } from "../../host/instance.ts";
+import { CONTAINER_UID } from "../../images/recipes.ts";
+import { quantityToBytes } from "../../render/values.ts";
+import { EngineError, type VolumeObservation } from "../engine.ts";
+import { createMutex } from "./mutex.ts";
+import type { SecretFiles } from "./secrets.ts";
+import type { ShapeOf } from "./translate/shapes.ts";
+import type { EncryptedVolumes } from "./volumes.ts";
+
+export type Claim = ShapeOf<"PersistentVolumeClaim">;
+
+/** Annotation that names the Secret (key `key`) an encrypted claim opens with, if it is not `volume-key`. */
+const KEY_ANNOTATION = "classmind.de/volume-key";
+
+/** Claims of both classes: an encrypted volume, or a plain directory for a repository that restic encrypts itself. */
+export interface Claims {
+  whole(claim: Claim): Promise<boolean>;
+  ensure(claim: Claim): Promise<void>;
+  /** Makes a claim usable by a pod and returns its directory; it stays so until its last user releases it. */
+  acquire(claim: Claim, user: string): Promise<string>;
+  /** Drops a user of all claims of a namespace; a volume that nobody uses is locked. */
+  release(namespace: string, user: string, claims: readonly Claim[]): Promise<void>;
+  remove(claim: Claim): Promise<void>;
+  removeNamespace(namespace: string): Promise<void>;
+  observe(claim: Claim): Promise<VolumeObservation>;
+  namespaces(): Promise<readonly string[]>;
+}
+
+export function openClaims(instance: Instance, volumes: EncryptedVolumes, secrets: SecretFiles): Claims {
+  const users = new Map<string, Set<string>>();
+  // Staging and locking of one claim must not overtake each other.
+  const mutex = createMutex();
+  const repositories = join(instance.stateDir, "repositories");
+  const namespaceOf = (claim: Claim) => claim.metadata.namespace ?? "";
+  const isEncrypted = (claim: Claim) => claim.spec.storageClassName === "classmind-encrypted";
+  const bytesOf = (claim: Claim) => quantityToBytes(claim.spec.resources.requests.storage);
+  const directoryOf = (claim: Claim) => join(repositories, namespaceOf(claim), claim.metadata.name);
+  const keyOf = (claim: Claim) => `${namespaceOf(claim)}/${claim.metadata.name}`;
+
+  async function secretOf(claim: Claim): Promise<Buffer> {
+    const name = claim.metadata.annotations?.[KEY_ANNOTATION] ?? "volume-key";
+    const key = await secrets.read(namespaceOf(claim), name, "key");
+    if (key === undefined || key.length < 16) {
+      throw new EngineError(
+        "VolumeKeyMissing",
+        `volume ${claim.metadata.name} cannot be opened: its key (Secret ${name}) is not there`,
+      );
+    }
+    return key;
+  }
+
+  return {
+    async whole(claim) {
+      if (isEncrypted(claim)) return volumes.whole(namespaceOf(claim), claim.metadata.name, bytesOf(claim));
+      return stat(directoryOf(claim)).then(
+        (entry) => entry.isDirectory(),
+        () => false,
+      );
+    },
+    async ensure(claim) {
+      if (isEncrypted(claim)) return volumes.ensure(namespaceOf(claim), claim.metadata.name, bytesOf(claim));
+      await mkdir(directoryOf(claim), { recursive: true, mode: 0o700 });
+      await chown(directoryOf(claim), CONTAINER_UID, CONTAINER_UID);
+    },
+    acquire: (claim, user) =>
+      mutex.run(keyOf(claim), async () => {
+        const directory = isEncrypted(claim)
+          ? await volumes.stage(namespaceOf(claim), claim.metadata.name, () => secretOf(claim))
+          : directoryOf(claim);
+        const current = users.get(keyOf(claim)) ?? new Set();
+        users.set(keyOf(claim), current.add(user));
+        return directory;
+      }),
+    async release(_namespace, user, claims) {
+      for (const claim of claims) {
+        await mutex.run(keyOf(claim), async () => {
+          const current = users.get(keyOf(claim));
+          current?.delete(user);
+          if (!isEncrypted(claim) || (current !== undefined && current.size > 0)) return;
+          await volumes.unstage(namespaceOf(claim), claim.metadata.name);
+          users.delete(keyOf(claim));
+        });
+      }
+    },
+    remove: (claim) =>
+      mutex.run(keyOf(claim), async () => {
+        users.delete(keyOf(claim));
+        if (isEncrypted(claim)) await volumes.remove(namespaceOf(claim), claim.metadata.name);
+        else await rm(directoryOf(claim), { recursive: true, force: true });
+      }),
+    async removeNamespace(namespace) {
+      await volumes.removeNamespace(namespace);
+      await rm(join(repositories, namespace), { recursive: true, force: true });
+    },
+    async observe(claim) {
+      const name = claim.metadata.name;
+      if (isEncrypted(claim)) return { name, ...(await volumes.observe(namespaceOf(claim), name)) };
+      const usage = await statfs(directoryOf(claim)).catch(() => undefined);
+      const free = usage ? usage.bavail * usage.bsize : 0;
+      return { name, capacityBytes: bytesOf(claim), usedBytes: Math.max(0, bytesOf(claim) - free), locked: false };
+    },
+    async namespaces() {
+      const own = await readdir(repositories).catch(() => []);
+      return [...new Set([...own, ...(await volumes.namespaces())])].sort();
+    },
+  };
+}

@@ -1,0 +1,118 @@
+import { readFileSync } from "node:fs";
+import type Dockerode from "dockerode";
+import type { Instance } from "../../host/instance.ts";
+import type { ManifestHash, ObjectRef } from "../engine.ts";
+import { containerName, LABEL, networkName } from "./names.ts";
+import type { ContainerModel, PodModel } from "./translate/pod.ts";
+
+/** Where and as what a container of a pod is to run. */
+export interface Placement {
+  readonly instance: Instance;
+  readonly namespace: string;
+  readonly workload: ObjectRef;
+  readonly role: "init" | "main";
+  /** Makes the container's name unique among the pods of its workload. */
+  readonly suffix: string;
+  readonly address: string;
+  readonly hash: ManifestHash;
+  readonly restarts: number;
+  /** Names of the namespace's Services that lead to one address: "db" → "10.70.0.2". */
+  readonly hosts: Readonly<Record<string, string>>;
+  /** Directory on the host for each mount of a claim or secret, by mount path. */
+  readonly sources: Readonly<Record<string, string>>;
+  /** An empty file, for /etc/resolv.conf: a school has no DNS. */
+  readonly emptyFile: string;
+  readonly limits: ProcessLimits;
+  /** Podman takes mount options that Docker refuses; Docker's binds keep the flags of the volume's own mount. */
+  readonly podman: boolean;
+}
+
+/** Bounds per process; the host's own hard limits cannot be raised without CAP_SYS_RESOURCE. */
+export interface ProcessLimits {
+  readonly openFiles: number;
+  readonly processes: number;
+}
+
+/** Limits for containers that this host can grant, read from this process's own. */
+export function processLimits(text: string = readFileSync("/proc/self/limits", "utf8")): ProcessLimits {
+  const hard = (name: string) => {
+    const value = new RegExp(`^${name}\\s+\\S+\\s+(\\S+)`, "m").exec(text)?.[1];
+    return value === undefined || value === "unlimited" ? 1_048_576 : Number(value);
+  };
+  return {
+    openFiles: Math.min(4096, hard("Max open files")),
+    // The kernel counts processes per user over all containers, so this only has to fit below the host's limit (Podman
+    // lowers its own to 32768); the number in each container is bounded by its cgroup.
+    processes: Math.min(30_000, Math.floor(hard("Max processes") * 0.75)),
+  };
+}
+
+const PIDS = 256;
+const TMPFS = "nosuid,nodev,noexec";
+
+/** The Docker API's create request for one container of a pod. Pure. */
+export function containerOptions(
+  pod: PodModel,
+  container: ContainerModel,
+  placement: Placement,
+): Dockerode.ContainerCreateOptions {
+  const { instance, namespace, workload } = placement;
+  const network = networkName(instance, namespace);
+  const flags = placement.podman ? `,${TMPFS}` : "";
+  // Podman makes /run and /var/tmp writable in read-only containers; nobody needs them here.
+  const tmpfs: Record<string, string> = {
+    "/run": `size=65536,mode=0755,${TMPFS}`,
+    "/var/tmp": `size=4096,mode=0555,${TMPFS}`,
+  };
+  const binds = [`${placement.emptyFile}:/etc/resolv.conf:ro${flags}`];
+  for (const mount of container.mounts) {
+    if (mount.kind === "memory") tmpfs[mount.path] = `size=${mount.bytes},mode=1777,${TMPFS}`;
+    else binds.push(`${placement.sources[mount.path]}:${mount.path}:${mount.readOnly ? "ro" : "rw"}${flags}`);
+  }
+  return {
+    name: containerName(instance, namespace, workload.name, placement.suffix),
+    Image: container.image,
+    Entrypoint: [...container.command],
+    Cmd: [],
+    Env: [...container.env],
+    User: `${pod.uid}:${pod.gid}`,
+    Hostname: workload.name,
+    WorkingDir: "/",
+    StopSignal: "SIGTERM",
+    Labels: {
+      [LABEL.instance]: instance.name,
+      [LABEL.namespace]: namespace,
+      [LABEL.workload]: `${workload.kind}/${workload.name}`,
+      [LABEL.role]: placement.role,
+      [LABEL.pod]: pod.digest,
+      [LABEL.hash]: placement.hash,
+      [LABEL.address]: placement.address,
+      [LABEL.restarts]: String(placement.restarts),
+      [LABEL.labels]: JSON.stringify(pod.labels),
+    },
+    HostConfig: {
+      NetworkMode: network,
+      ReadonlyRootfs: true,
+      Privileged: false,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges"],
+      Memory: container.memoryBytes,
+      MemorySwap: container.memoryBytes,
+      NanoCpus: container.nanoCpus,
+      PidsLimit: PIDS,
+      Ulimits: [
+        { Name: "nofile", Soft: placement.limits.openFiles, Hard: placement.limits.openFiles },
+        { Name: "nproc", Soft: placement.limits.processes, Hard: placement.limits.processes },
+        { Name: "core", Soft: 0, Hard: 0 },
+      ],
+      Sysctls: { "net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1" },
+      Binds: binds,
+      Tmpfs: tmpfs,
+      ExtraHosts: Object.entries(placement.hosts).map(([name, address]) => `${name}:${address}`),
+      // The engine restarts what ended; a second authority would race it.
+      RestartPolicy: { Name: "no" },
+      LogConfig: { Type: "json-file", Config: { "max-size": "5m" } },
+    },
+    NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: placement.address } } } },
+  };
+}

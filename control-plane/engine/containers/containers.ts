@@ -1,0 +1,234 @@
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../../clock.ts";
+import { messageOf } from "../../errors.ts";
+import type { Instance } from "../../host/instance.ts";
+import type { Log } from "../../log.ts";
+import { type Engine, EngineError, type ObjectRef } from "../engine.ts";
+import { applyObjects } from "./apply.ts";
+import { openClaims } from "./claims.ts";
+import { processLimits } from "./container-spec.ts";
+import type { EngineContext } from "./context.ts";
+import { openContainerApi } from "./docker.ts";
+import { followEvents } from "./events.ts";
+import { openFirewall } from "./firewall.ts";
+import { createJobRunner } from "./jobs.ts";
+import { createKeeper, type Keeper } from "./keeper.ts";
+import { createMutex } from "./mutex.ts";
+import { LABEL } from "./names.ts";
+import { objectsOf, permitted, readNamespace } from "./namespace.ts";
+import { openNetworks } from "./network.ts";
+import { openObjectStore } from "./objects.ts";
+import { observeNamespace } from "./observe.ts";
+import { preflight } from "./preflight.ts";
+import { createProber } from "./probes.ts";
+import { runHost } from "./program.ts";
+import { removeObjects } from "./remove.ts";
+import { openSecretFiles } from "./secrets.ts";
+import type { WorkloadModel } from "./translate/translate.ts";
+import { openEncryptedVolumes } from "./volumes.ts";
+import { createWakeups } from "./wakeups.ts";
+
+export interface ContainersEngineOptions {
+  readonly instance: Instance;
+  /** Unix socket of a Docker Engine API: the instance's own Podman, or Docker. */
+  readonly dockerSocket: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Users of this host that may reach what policies open to the gateway; root always may. */
+  readonly hostAccessUids?: readonly number[];
+  /** Images that preflight looks for. */
+  readonly images?: readonly string[];
+  /** Containers created or started at once; Podman is not made for many. */
+  readonly concurrentStarts?: number;
+  /** Milliseconds a replaced pod keeps answering, so that the gateway can follow. */
+  readonly drain?: number;
+  /** False for a process that only looks (doctor): nothing is probed, restarted or repaired. */
+  readonly keep?: boolean;
+}
+
+/** fscrypt wants one configuration per host. Whether we made it is remembered, so that the last uninstall can take it away. */
+async function prepareFscrypt(instance: Instance): Promise<void> {
+  if (existsSync("/etc/fscrypt.conf")) return;
+  await runHost("fscrypt", ["setup", "--force", "--quiet"]);
+  await writeFile(join(instance.stateDir, "made-fscrypt-conf"), "");
+}
+
+/**
+ * Opens the engine for one Linux machine. Several may be open at once, but only one should keep schools running.
+ * Schools that were applied earlier are taken over as they are: running pods go on, ended ones are started again.
+ */
+export async function createContainersEngine(options: ContainersEngineOptions): Promise<Engine> {
+  const { instance, clock, log } = options;
+  const keep = options.keep ?? true;
+  await mkdir(join(instance.stateDir, "engine"), { recursive: true, mode: 0o700 });
+  await mkdir(instance.runDir, { recursive: true, mode: 0o700 });
+  const emptyFile = join(instance.runDir, "empty");
+  await writeFile(emptyFile, "", { mode: 0o444 });
+
+  const api = openContainerApi(options.dockerSocket, clock, options.concurrentStarts ?? 3);
+  const objects = openObjectStore(instance.stateDir);
+  const secrets = openSecretFiles(instance.runDir);
+  const wakeups = createWakeups();
+  const context: EngineContext = {
+    instance,
+    clock,
+    log,
+    api,
+    objects,
+    secrets,
+    claims: openClaims(instance, openEncryptedVolumes(instance), secrets),
+    networks: openNetworks(instance, api, () => objects.namespaces()),
+    firewall: openFirewall(instance, options.hostAccessUids ?? []),
+    prober: createProber(api, clock),
+    limits: processLimits(),
+    emptyFile,
+    drain: options.drain ?? 3_000,
+    wake: wakeups.wake,
+  };
+  const keepers = new Map<string, Map<string, Keeper>>();
+  const mutex = createMutex();
+  const jobs = createJobRunner(context, loadFirewall);
+  const closing = new AbortController();
+
+  function keepersOf(namespace: string): readonly Keeper[] {
+    return [...(keepers.get(namespace)?.values() ?? [])];
+  }
+
+  function keeperOf(namespace: string, ref: ObjectRef): Keeper {
+    const own = keepers.get(namespace) ?? new Map<string, Keeper>();
+    keepers.set(namespace, own);
+    const key = `${ref.kind}/${ref.name}`;
+    const keeper = own.get(key) ?? createKeeper(context, namespace, { kind: ref.kind, name: ref.name });
+    own.set(key, keeper);
+    return keeper;
+  }
+
+  async function loadFirewall(namespace: string): Promise<void> {
+    await mutex.run(`firewall ${namespace}`, async () => {
+      const network = await context.networks.find(namespace);
+      if (network === undefined) return;
+      const state = await readNamespace(context, namespace);
+      if (state.records.length === 0) return;
+      await context.firewall.load(namespace, network, await permitted(context, state, jobs.placed(namespace)));
+    });
+  }
+
+  const observe = (namespace: string) =>
+    observeNamespace(context, namespace, keepersOf(namespace), jobs.placed(namespace));
+
+  const want = (namespace: string, workload: WorkloadModel, hash: string) =>
+    keeperOf(namespace, workload).want(workload, hash);
+
+  async function forget(namespace: string, ref: ObjectRef): Promise<void> {
+    const keeper = keeperOf(namespace, ref);
+    await keeper.want(undefined, "");
+    await keeper.close();
+    keepers.get(namespace)?.delete(`${ref.kind}/${ref.name}`);
+  }
+
+  /** Takes over a namespace that an earlier process applied. What a reboot took away waits for the caller to apply it again. */
+  async function takeOver(namespace: string): Promise<void> {
+    const state = await readNamespace(context, namespace);
+    await loadFirewall(namespace);
+    await Promise.all(
+      state.workloads.map((workload) => {
+        const record = state.records.find(
+          ({ manifest }) => manifest.kind === workload.kind && manifest.metadata.name === workload.name,
+        );
+        return want(namespace, workload, record?.hash ?? "");
+      }),
+    );
+    // A stop that was cut off may have left a volume open.
+    await context.claims.release(namespace, "", objectsOf(state, "PersistentVolumeClaim"));
+  }
+
+  async function open(): Promise<void> {
+    await secrets.open();
+    await prepareFscrypt(instance);
+    await context.firewall.open();
+    await jobs.sweep();
+    for (const namespace of await objects.namespaces()) {
+      await takeOver(namespace).catch((error: unknown) => log.error({ namespace }, messageOf(error)));
+    }
+    void followEvents(
+      api,
+      instance,
+      clock,
+      closing.signal,
+      ({ id, namespace, workload }) => keepers.get(namespace)?.get(workload)?.ended(id),
+      () => {
+        for (const own of keepers.values()) for (const keeper of own.values()) void keeper.kick();
+      },
+    );
+  }
+  if (keep) await open();
+
+  return {
+    name: "containers",
+    preflight: () => preflight(context, options.images ?? []),
+    observe,
+    async list() {
+      const [recorded, volumes, files, containers, networks] = await Promise.all([
+        objects.namespaces(),
+        context.claims.namespaces(),
+        secrets.namespaces(),
+        api.list({ [LABEL.instance]: instance.name }),
+        api.networks({ [LABEL.instance]: instance.name }),
+      ]);
+      const found = new Set([...recorded, ...volumes, ...files.filter((name) => !name.startsWith("."))]);
+      for (const container of containers) {
+        const namespace = container.labels[LABEL.namespace];
+        if (namespace !== undefined) found.add(namespace);
+      }
+      for (const name of networks) found.add(name.slice(instance.name.length + 1));
+      return [...found].sort();
+    },
+    apply: (namespace, manifests, applyOptions = {}) =>
+      mutex.run(`namespace ${namespace}`, () =>
+        applyObjects({ context, observe, loadFirewall, want }, namespace, manifests, applyOptions),
+      ),
+    async awaitReady(namespace, workload, deadline, signal) {
+      const keeper = keepers.get(namespace)?.get(`${workload.kind}/${workload.name}`);
+      if (keeper === undefined) {
+        throw new EngineError("ContainerMissing", `${workload.kind}/${workload.name} was never applied`);
+      }
+      const limit = new AbortController();
+      const abort = () => limit.abort();
+      signal?.addEventListener("abort", abort, { once: true });
+      const over = new AbortController();
+      void clock.sleep(deadline, over.signal).then(abort);
+      try {
+        if (signal?.aborted) abort();
+        await keeper.ready(limit.signal);
+      } finally {
+        over.abort();
+        signal?.removeEventListener("abort", abort);
+      }
+    },
+    remove: (namespace, refs, removeOptions = {}) =>
+      mutex.run(`namespace ${namespace}`, async () => {
+        await removeObjects({ context, forget, loadFirewall }, namespace, refs, removeOptions);
+        if (keepersOf(namespace).length === 0) keepers.delete(namespace);
+      }),
+    run: (namespace, job) => jobs.run(namespace, job),
+    async logs(namespace, workload, logOptions = {}) {
+      const keeper = keepers.get(namespace)?.get(`${workload.kind}/${workload.name}`);
+      const id = await keeper?.newestPod();
+      return id === undefined ? [] : api.tail(id, logOptions.tail ?? 100);
+    },
+    async restart(namespace, workload) {
+      const keeper = keepers.get(namespace)?.get(`${workload.kind}/${workload.name}`);
+      if (keeper === undefined) {
+        throw new EngineError("ContainerMissing", `${workload.kind}/${workload.name} was never applied`);
+      }
+      await keeper.restart();
+    },
+    watch: (signal) => wakeups.watch(AbortSignal.any([signal, closing.signal])),
+    async close() {
+      closing.abort();
+      await Promise.all([...keepers.values()].flatMap((own) => [...own.values()].map((keeper) => keeper.close())));
+    },
+  };
+}

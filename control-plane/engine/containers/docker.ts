@@ -1,0 +1,281 @@
+import { PassThrough } from "node:stream";
+import Dockerode from "dockerode";
+import type { Clock } from "../../clock.ts";
+import { messageOf } from "../../errors.ts";
+import { createSemaphore } from "../../host/semaphore.ts";
+import { EngineError } from "../engine.ts";
+
+/** What the engine needs to know of a container. */
+export interface ContainerInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly running: boolean;
+  readonly state: string;
+}
+
+export interface ContainerExit {
+  readonly running: boolean;
+  readonly exitCode: number;
+  readonly outOfMemory: boolean;
+  readonly startedAt: Date;
+}
+
+/** Output of a finished or running container. */
+export interface Attached {
+  readonly stdout: PassThrough;
+  readonly stderr: PassThrough;
+  /** Resolves when the container has ended (or the stream broke). */
+  readonly ended: Promise<void>;
+}
+
+export interface NetworkSpec {
+  readonly name: string;
+  readonly bridge: string;
+  readonly subnet: string;
+  readonly gateway: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The Docker Engine API as this engine uses it; Podman's differences are handled here and nowhere else. */
+export interface ContainerApi {
+  readonly docker: Dockerode;
+  version(): Promise<{ readonly podman: boolean; readonly version: string }>;
+  list(labels: Readonly<Record<string, string>>): Promise<readonly ContainerInfo[]>;
+  create(options: Dockerode.ContainerCreateOptions): Promise<string>;
+  attach(id: string): Promise<Attached>;
+  start(id: string): Promise<void>;
+  exit(id: string): Promise<ContainerExit | undefined>;
+  /** SIGTERM, then SIGKILL after the grace period; returns when it has ended. */
+  stop(id: string, graceSeconds: number): Promise<void>;
+  remove(id: string): Promise<void>;
+  exec(id: string, command: readonly string[], timeout: number): Promise<boolean>;
+  tail(id: string, lines: number): Promise<readonly string[]>;
+  hasImage(reference: string): Promise<boolean>;
+  createNetwork(spec: NetworkSpec): Promise<void>;
+  networks(labels: Readonly<Record<string, string>>): Promise<readonly string[]>;
+  removeNetwork(name: string): Promise<void>;
+}
+
+/** HTTP status of an API error, undefined for other errors. */
+export function statusOf(error: unknown): number | undefined {
+  return typeof error === "object" && error !== null && "statusCode" in error && typeof error.statusCode === "number"
+    ? error.statusCode
+    : undefined;
+}
+
+function filters(labels: Readonly<Record<string, string>>): string {
+  return JSON.stringify({ label: Object.entries(labels).map(([key, value]) => `${key}=${value}`) });
+}
+
+/** Errors of an engine that is merely busy (Podman's database, a container's lock). */
+const BUSY = /database is locked|SQLITE_BUSY|resource temporarily unavailable|container state improper|EAGAIN/i;
+
+/** Opens the API on a Unix socket. `concurrentStarts` bounds creations and starts: Podman is not made for many at once. */
+export function openContainerApi(socketPath: string, clock: Clock, concurrentStarts: number): ContainerApi {
+  const docker = new Dockerode({ socketPath });
+  const starts = createSemaphore(concurrentStarts);
+  let known: Promise<{ podman: boolean; version: string }> | undefined;
+
+  async function busyRetried<T>(task: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await task();
+      } catch (error) {
+        if (attempt >= 6 || !BUSY.test(messageOf(error))) throw error;
+        await clock.sleep(40 * 2 ** attempt * (0.5 + Math.random()));
+      }
+    }
+  }
+
+  const absentIsFine = (error: unknown) => {
+    if (statusOf(error) !== 404) throw error;
+  };
+
+  const api: ContainerApi = {
+    docker,
+    version() {
+      known ??= docker.version().then((answer) => {
+        const components: ReadonlyArray<{ Name: string }> = answer.Components ?? [];
+        return { podman: components.some((part) => part.Name.startsWith("Podman")), version: answer.Version };
+      });
+      known.catch(() => {
+        known = undefined;
+      });
+      return known;
+    },
+    async list(labels) {
+      const found = await busyRetried(() => docker.listContainers({ all: true, filters: filters(labels) }));
+      return found.map((container) => ({
+        id: container.Id,
+        name: (container.Names[0] ?? "").replace(/^\//, ""),
+        labels: container.Labels,
+        running: container.State === "running",
+        state: container.State,
+      }));
+    },
+    async create(options) {
+      try {
+        const container = await starts.run(() => busyRetried(() => docker.createContainer(options)));
+        return container.id;
+      } catch (error) {
+        if (statusOf(error) === 404 && /image/i.test(messageOf(error))) {
+          throw new EngineError("ImageMissing", `image ${options.Image ?? ""} is not on this host`, { cause: error });
+        }
+        throw error;
+      }
+    },
+    async attach(id) {
+      const stream = await busyRetried(() =>
+        docker.getContainer(id).attach({ stream: true, stdout: true, stderr: true, logs: false }),
+      );
+      const stdout = new PassThrough();
+      const stderr = new PassThrough();
+      docker.modem.demuxStream(stream, stdout, stderr);
+      const ended = new Promise<void>((resolve) => {
+        const end = () => {
+          stdout.end();
+          stderr.end();
+          resolve();
+        };
+        stream.on("end", end).on("close", end).on("error", end);
+      });
+      return { stdout, stderr, ended };
+    },
+    start: (id) =>
+      starts.run(() =>
+        busyRetried(() =>
+          docker
+            .getContainer(id)
+            .start()
+            .then(() => undefined),
+        ),
+      ),
+    async exit(id) {
+      try {
+        const { State } = await busyRetried(() => docker.getContainer(id).inspect());
+        return {
+          running: State.Running,
+          exitCode: State.ExitCode,
+          outOfMemory: State.OOMKilled,
+          startedAt: new Date(State.StartedAt),
+        };
+      } catch (error) {
+        absentIsFine(error);
+        return undefined;
+      }
+    },
+    async stop(id, graceSeconds) {
+      await busyRetried(() => docker.getContainer(id).stop({ t: graceSeconds })).catch((error: unknown) => {
+        // 304: it had ended already.
+        if (statusOf(error) !== 304) absentIsFine(error);
+      });
+    },
+    async remove(id) {
+      await busyRetried(() => docker.getContainer(id).remove({ force: true, v: true })).catch(absentIsFine);
+    },
+    async exec(id, command, timeout) {
+      const exec = await busyRetried(() =>
+        docker.getContainer(id).exec({ Cmd: [...command], AttachStdout: true, AttachStderr: true }),
+      );
+      const stream = await exec.start({});
+      const ended = new Promise<boolean>((resolve) => {
+        stream.on("end", () => resolve(true)).on("error", () => resolve(false));
+        stream.resume();
+      });
+      const waiting = new AbortController();
+      const inTime = await Promise.race([ended, clock.sleep(timeout, waiting.signal).then(() => false)]);
+      waiting.abort();
+      stream.destroy();
+      if (!inTime) return false;
+      const state = await exec.inspect();
+      return state.ExitCode === 0;
+    },
+    async tail(id, lines) {
+      const text = await docker
+        .getContainer(id)
+        .logs({ stdout: true, stderr: true, follow: false, tail: lines })
+        .catch((error: unknown) => {
+          absentIsFine(error);
+          return Buffer.alloc(0);
+        });
+      return demuxed(text)
+        .split("\n")
+        .filter((line) => line !== "")
+        .slice(-lines);
+    },
+    async hasImage(reference) {
+      try {
+        await docker.getImage(reference).inspect();
+        return true;
+      } catch (error) {
+        absentIsFine(error);
+        return false;
+      }
+    },
+    async createNetwork(spec) {
+      const { podman } = await api.version();
+      await busyRetried(() => (podman ? createPodmanNetwork(docker, spec) : createDockerNetwork(docker, spec))).catch(
+        (error: unknown) => {
+          if (!/already exists|already used by/i.test(messageOf(error))) throw error;
+        },
+      );
+    },
+    async networks(labels) {
+      const found = await docker.listNetworks({ filters: filters(labels) });
+      return found.map((network) => network.Name);
+    },
+    async removeNetwork(name) {
+      await docker.getNetwork(name).remove().catch(absentIsFine);
+    },
+  };
+  return api;
+}
+
+/** Docker's log format: frames of an eight-byte header (stream, three zeros, big-endian length) and the payload. */
+function demuxed(buffer: Buffer): string {
+  const parts: Buffer[] = [];
+  let offset = 0;
+  while (offset + 8 <= buffer.length) {
+    const length = buffer.readUInt32BE(offset + 4);
+    parts.push(buffer.subarray(offset + 8, offset + 8 + length));
+    offset += 8 + length;
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+/** Podman's own endpoint, because only it can leave out the resolver: a school has no DNS at all. */
+async function createPodmanNetwork(docker: Dockerode, spec: NetworkSpec): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    docker.modem.dial(
+      {
+        path: "/v4.0.0/libpod/networks/create",
+        method: "POST",
+        options: {
+          name: spec.name,
+          driver: "bridge",
+          internal: true,
+          dns_enabled: false,
+          ipv6_enabled: false,
+          network_interface: spec.bridge,
+          subnets: [{ subnet: spec.subnet, gateway: spec.gateway }],
+          labels: spec.labels,
+        },
+        statusCodes: { 200: true, 201: true },
+      },
+      (error: unknown) => (error ? reject(error) : resolve()),
+    );
+  });
+}
+
+async function createDockerNetwork(docker: Dockerode, spec: NetworkSpec): Promise<void> {
+  await docker.createNetwork({
+    Name: spec.name,
+    Driver: "bridge",
+    Internal: true,
+    EnableIPv6: false,
+    IPAM: { Driver: "default", Config: [{ Subnet: spec.subnet, Gateway: spec.gateway }] },
+    Options: { "com.docker.network.bridge.name": spec.bridge },
+    Labels: { ...spec.labels },
+  });
+}

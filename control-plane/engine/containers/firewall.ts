@@ -1,0 +1,235 @@
+import { createHash } from "node:crypto";
+import { firewallTable, type Instance } from "../../host/instance.ts";
+import { createMutex } from "./mutex.ts";
+import { runHost } from "./program.ts";
+import type { Allowance } from "./translate/policies.ts";
+
+/**
+ * The firewall around every namespace, in one nftables table per family and instance:
+ *
+ *   inet     a school opens no connection to the host (no port, no DNS, no ICMP); nothing is forwarded between bridges or to
+ *            anywhere; from the host only root reaches schools, and the gateway's user what policies let it
+ *   bridge   inside a school only the connections that its NetworkPolicies permit
+ *
+ * Inside a bridge the rules go by address and know no connections (answers are told by port and flags), because names of
+ * bridges and conntrack in this family are kernel modules that hosts may lack. That is enough: a container has no IPv6 at all
+ * and lacks the rights for raw sockets or another address. A namespace's rules are a chain of its own, replaced in one
+ * transaction.
+ */
+export interface Firewall {
+  /** Loads the frame that holds with no namespace at all. Idempotent; replaces what an older version loaded. */
+  open(): Promise<void>;
+  /** Makes a namespace's rules so, atomically; no write when they are loaded already. */
+  load(namespace: string, network: FirewalledNetwork, allowed: readonly Allowance[]): Promise<void>;
+  /** Whether these very rules are loaded and the frame around them is whole. */
+  holds(namespace: string, network: FirewalledNetwork, allowed: readonly Allowance[]): Promise<boolean>;
+  remove(namespace: string, network: FirewalledNetwork): Promise<void>;
+  /** Removes the instance's tables. */
+  close(): Promise<void>;
+}
+
+export interface FirewalledNetwork {
+  readonly bridge: string;
+  readonly subnet: string;
+}
+
+/** Rules of one namespace, as nft commands; the comment carries their digest, by which they are recognised. */
+export interface NamespaceRules {
+  readonly chain: string;
+  readonly inside: readonly string[];
+  readonly fromHost: readonly string[];
+  readonly digest: string;
+}
+
+/** Pure: the rules that allowances mean. */
+export function namespaceRules(
+  namespace: string,
+  network: FirewalledNetwork,
+  allowed: readonly Allowance[],
+): NamespaceRules {
+  const chain = `school_${createHash("sha256").update(namespace).digest("hex").slice(0, 12)}`;
+  const inside: string[] = [];
+  const fromHost: string[] = [];
+  for (const { from, to, port } of allowed) {
+    if (from === "host") fromHost.push(`ip daddr ${to} tcp dport ${port} accept`);
+    else {
+      inside.push(`ip saddr ${from} ip daddr ${to} tcp dport ${port} accept`);
+      // Answers: never a packet that opens a connection.
+      inside.push(`ip saddr ${to} ip daddr ${from} tcp sport ${port} tcp flags & (syn | ack) != syn accept`);
+    }
+  }
+  const digest = createHash("sha256")
+    .update(JSON.stringify([network.bridge, network.subnet, inside, fromHost]))
+    .digest("hex")
+    .slice(0, 16);
+  return { chain, inside, fromHost, digest };
+}
+
+/** @param hostUids users of the host that may reach what policies open to the gateway (root may reach everything) */
+export function openFirewall(instance: Instance, hostUids: readonly number[]): Firewall {
+  const table = firewallTable(instance);
+  const bridges = `"cm${instance.short}*"`;
+  const mutex = createMutex();
+  /** Digest of the listing of a namespace's chains right after they were loaded. */
+  const loaded = new Map<string, { digest: string; listing: string }>();
+  let frame: string | undefined;
+
+  const transaction = (commands: string) => runHost("nft", ["-f", "-"], commands);
+  const others = hostUids.filter((uid) => uid !== 0);
+
+  function frameCommands(): string {
+    const gateway = others.length > 0 ? `meta skuid { ${others.join(", ")} } oifname vmap @schools` : "";
+    // The sets of namespaces survive; only the frame's own chains are written anew.
+    return `
+table inet ${table} {
+  map schools { type ifname : verdict; }
+  set inside { type ifname . ifname; }
+  chain input { type filter hook input priority -10; policy accept; }
+  chain forward { type filter hook forward priority -10; policy accept; }
+  chain output { type filter hook output priority -10; policy accept; }
+}
+table bridge ${table} {
+  map schools { type ipv4_addr : verdict; flags interval; }
+  chain forward { type filter hook forward priority -10; policy accept; }
+}
+flush chain inet ${table} input
+flush chain inet ${table} forward
+flush chain inet ${table} output
+flush chain bridge ${table} forward
+table inet ${table} {
+  chain input {
+    iifname ${bridges} ct state established,related accept
+    iifname ${bridges} drop
+  }
+  chain forward {
+    iifname . oifname @inside accept
+    iifname ${bridges} drop
+    oifname ${bridges} drop
+  }
+  chain output {
+    oifname ${bridges} ct state established,related accept
+    oifname ${bridges} meta skuid 0 accept
+    ${gateway}
+    oifname ${bridges} drop
+  }
+}
+table bridge ${table} {
+  chain forward {
+    ip saddr vmap @schools
+    ip saddr ${instance.addressPool} drop
+    ip daddr ${instance.addressPool} drop
+  }
+}
+`;
+  }
+
+  async function list(): Promise<string> {
+    const both = await Promise.all(
+      ["inet", "bridge"].map((family) => runHost("nft", ["list", "table", family, table]).catch(() => "")),
+    );
+    return both.join("\n");
+  }
+
+  /** The parts of a listing that belong to a namespace, and the frame without any of them. */
+  function partsOf(listing: string, rules: NamespaceRules, network: FirewalledNetwork): string {
+    const { bridge, subnet } = network;
+    const chains = [...listing.matchAll(new RegExp(`chain ${rules.chain} \\{[^}]*\\}`, "g"))].map((match) => match[0]);
+    const jumps = [`"${bridge}" : jump ${rules.chain}`, `${subnet} : jump ${rules.chain}`].filter((jump) =>
+      listing.includes(jump),
+    ).length;
+    const inside = listing.includes(`"${bridge}" . "${bridge}"`);
+    return JSON.stringify([chains, jumps, inside]);
+  }
+
+  function frameOf(listing: string): string {
+    return ["input", "forward", "output"]
+      .flatMap((name) => [...listing.matchAll(new RegExp(`chain ${name} \\{[^}]*\\}`, "g"))].map((match) => match[0]))
+      .join("\n");
+  }
+
+  async function open(): Promise<void> {
+    await transaction(frameCommands());
+    frame = frameOf(await list());
+  }
+
+  function loadCommands(rules: NamespaceRules, network: FirewalledNetwork): string {
+    const { bridge } = network;
+    const { chain, inside, fromHost, digest } = rules;
+    return `
+add chain inet ${table} ${chain}
+add chain bridge ${table} ${chain}
+flush chain inet ${table} ${chain}
+flush chain bridge ${table} ${chain}
+table inet ${table} {
+  chain ${chain} {
+    ${fromHost.join("\n    ")}
+    drop comment "${digest}"
+  }
+}
+table bridge ${table} {
+  chain ${chain} {
+    ${inside.join("\n    ")}
+    drop comment "${digest}"
+  }
+}
+add element inet ${table} schools { "${bridge}" : jump ${chain} }
+add element inet ${table} inside { "${bridge}" . "${bridge}" }
+add element bridge ${table} schools { ${network.subnet} : jump ${chain} }
+`;
+  }
+
+  async function isWhole(rules: NamespaceRules, namespace: string, network: FirewalledNetwork): Promise<boolean> {
+    const listing = await list();
+    if (frame === undefined || frameOf(listing) !== frame) return false;
+    const known = loaded.get(namespace);
+    const parts = partsOf(listing, rules, network);
+    if (known !== undefined) return known.digest === rules.digest && known.listing === parts;
+    // Loaded by an earlier process: believed if digest and number of rules are right, and remembered from then on.
+    const right =
+      parts.split(rules.digest).length === 3 &&
+      parts.split(" accept").length - 1 === rules.inside.length + rules.fromHost.length &&
+      JSON.parse(parts)[1] === 2 &&
+      JSON.parse(parts)[2] === true;
+    if (right) loaded.set(namespace, { digest: rules.digest, listing: parts });
+    return right;
+  }
+
+  return {
+    open: () => mutex.run("nft", open),
+    load: (namespace, network, allowed) =>
+      mutex.run("nft", async () => {
+        const rules = namespaceRules(namespace, network, allowed);
+        if (await isWhole(rules, namespace, network)) return;
+        const listing = await list();
+        if (frame === undefined || frameOf(listing) !== frame) await open();
+        await transaction(loadCommands(rules, network));
+        loaded.set(namespace, { digest: rules.digest, listing: partsOf(await list(), rules, network) });
+      }),
+    holds: (namespace, network, allowed) =>
+      mutex.run("nft", () => isWhole(namespaceRules(namespace, network, allowed), namespace, network)),
+    remove: (namespace, network) =>
+      mutex.run("nft", async () => {
+        loaded.delete(namespace);
+        const { bridge } = network;
+        const { chain } = namespaceRules(namespace, network, []);
+        const listing = await list();
+        if (!listing.includes(chain)) return;
+        // Adding first makes each deletion good, whatever a crash left behind.
+        await transaction(`${loadCommands(namespaceRules(namespace, network, []), network)}
+delete element inet ${table} schools { "${bridge}" }
+delete element inet ${table} inside { "${bridge}" . "${bridge}" }
+delete element bridge ${table} schools { ${network.subnet} }
+delete chain inet ${table} ${chain}
+delete chain bridge ${table} ${chain}
+`);
+      }),
+    close: () =>
+      mutex.run("nft", async () => {
+        loaded.clear();
+        frame = undefined;
+        for (const family of ["inet", "bridge"]) {
+          await transaction(`add table ${family} ${table}\ndelete table ${family} ${table}\n`);
+        }
+      }),
+  };
+}

@@ -1,0 +1,35 @@
+import { REASONS } from "../../tenant.ts";
+import type { WorkloadState } from "../engine.ts";
+
+/** What a keeper knows of its workload at one moment. */
+export interface KeeperSnapshot {
+  /** Whether a pod is to run at all. */
+  readonly wanted: boolean;
+  readonly present: boolean;
+  /** An attempt is under way. */
+  readonly busy: boolean;
+  /** The pod is made from what is wanted now, and nobody asked for a fresh one. */
+  readonly asWanted: boolean;
+  readonly started: boolean;
+  readonly ready: boolean;
+  readonly failure: { readonly reason: string; readonly message: string } | undefined;
+}
+
+/** State, reason and message of a workload. Pure. */
+export function describeWorkload(snapshot: KeeperSnapshot): readonly [WorkloadState, string, string] {
+  const { failure } = snapshot;
+  if (!snapshot.wanted) {
+    return snapshot.present || snapshot.busy
+      ? ["Starting", REASONS.Updating, "stopping"]
+      : ["Stopped", REASONS.AsDesired, "stopped"];
+  }
+  if (snapshot.ready && snapshot.asWanted) return ["Ready", REASONS.AsDesired, "ready"];
+  if (failure?.reason === "SecretMissing" && !snapshot.present) {
+    return ["Missing", REASONS.ContainerMissing, failure.message];
+  }
+  if (failure !== undefined) return ["Failing", failure.reason, failure.message];
+  if (snapshot.started && snapshot.asWanted) return ["Failing", REASONS.ProbeFailing, "the readiness probe fails"];
+  return snapshot.present
+    ? ["Starting", REASONS.Updating, "the next pod is starting"]
+    : ["Starting", REASONS.ContainerStarting, "starting"];
+}

@@ -1,0 +1,437 @@
+import { messageOf } from "../../errors.ts";
+import { REASONS } from "../../tenant.ts";
+import {
+  EngineError,
+  type ManifestHash,
+  type ObjectRef,
+  type WorkloadObservation,
+  type WorkloadState,
+} from "../engine.ts";
+import type { EngineContext } from "./context.ts";
+import { describeWorkload } from "./keeper-status.ts";
+import { LABEL } from "./names.ts";
+import { claimsFor, labelsOf, readNamespace } from "./namespace.ts";
+import { lastLine, preparePod, removePods, runInitContainers, userOf } from "./pods.ts";
+import type { PodModel } from "./translate/pod.ts";
+import type { WorkloadModel } from "./translate/translate.ts";
+
+/** Keeps one workload as desired: starts, probes, restarts, replaces and stops its pods. Level-triggered: `kick` says only "look". */
+export interface Keeper {
+  readonly ref: ObjectRef;
+  /** Sets what is wanted (undefined: nothing, the workload is being removed) and resolves when the first attempt is over. */
+  want(model: WorkloadModel | undefined, hash: ManifestHash): Promise<void>;
+  /** Something may have changed: look again, now. */
+  kick(): Promise<void>;
+  /** A container of this workload has ended. */
+  ended(id: string): void;
+  /** Replaces the pod by a fresh one. */
+  restart(): Promise<void>;
+  observation(): WorkloadObservation;
+  /** Address of the pod that is ready to serve, if any. */
+  endpoint(): string | undefined;
+  /** Rejects with the reason once it is hopeless or the signal aborts. */
+  ready(signal: AbortSignal): Promise<void>;
+  /** Resolves when pods found at the start have been asked for the first time. */
+  settled(): Promise<void>;
+  newestPod(): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+/** A running main container. */
+interface Pod {
+  readonly id: string;
+  readonly address: string;
+  readonly digest: string;
+  readonly hash: ManifestHash;
+  readonly grace: number;
+  readonly watching: AbortController;
+  readonly since: number;
+  started: boolean;
+  ready: boolean;
+  dead: string | undefined;
+}
+
+interface Want {
+  readonly model: WorkloadModel;
+  readonly hash: ManifestHash;
+}
+
+/** After this many failures in a row waiting for it is hopeless. */
+const HOPELESS = 3;
+const LONGEST_BACKOFF = 60_000;
+/** A pod that ran this long was good: its end starts a new count. */
+const GOOD_RUN = 30_000;
+/** Reasons that time alone does not mend. */
+const TERMINAL: ReadonlySet<string> = new Set([
+  REASONS.ImageMissing,
+  "VolumeKeyWrong",
+  REASONS.VolumeMissing,
+  "ManifestRefused",
+]);
+
+export function createKeeper(context: EngineContext, namespace: string, ref: ObjectRef): Keeper {
+  let want: Want | undefined;
+  /** The pod that serves; during a surge the old one. */
+  let current: Pod | undefined;
+  let upcoming: Pod | undefined;
+  let failure: { reason: string; message: string; terminal: boolean } | undefined;
+  let failures = 0;
+  let restarts = 0;
+  let adopted = false;
+  let fresh = false;
+  let closed = false;
+  let work: Promise<void> | undefined;
+  let again = false;
+  let interrupt = new AbortController();
+  let backoff = new AbortController();
+  const draining = new Set<Promise<void>>();
+  const drainingIds = new Set<string>();
+  const waiting = new Set<() => void>();
+  /** Resolves callers of `want` as soon as something runs; the end of the attempt does so too. */
+  let placed: () => void = () => undefined;
+
+  function changed(): void {
+    for (const notify of [...waiting]) notify();
+    context.wake(namespace);
+  }
+
+  function fail(error: unknown): void {
+    failures += 1;
+    const reason = error instanceof EngineError ? error.reason : REASONS.StepFailed;
+    failure = { reason, message: messageOf(error), terminal: TERMINAL.has(reason) };
+    context.log.warn({ namespace, workload: userOf(ref), reason, failures }, messageOf(error));
+    changed();
+  }
+
+  /** Starts the probes of a running container. */
+  function watch(pod: Pod, model: PodModel): void {
+    const report = {
+      started: () => {
+        pod.started = true;
+      },
+      ready: (ready: boolean) => {
+        if (pod.ready === ready) return;
+        pod.ready = ready;
+        if (ready) {
+          failure = undefined;
+          // A restart loop that reaches readiness for a moment is still a loop.
+          if (context.clock.now().getTime() - pod.since > GOOD_RUN || restarts === 0) failures = 0;
+        }
+        changed();
+      },
+      dead: (why: string) => {
+        pod.dead = why;
+        pod.ready = false;
+        changed();
+        void kick();
+      },
+    };
+    void context.prober
+      .watch({ id: pod.id, address: pod.address, container: model.main }, report, pod.watching.signal)
+      .catch((error: unknown) => context.log.error({ namespace, workload: userOf(ref) }, messageOf(error)));
+  }
+
+  function podOf(id: string, address: string, hash: ManifestHash, digest: string, grace: number): Pod {
+    return {
+      id,
+      address,
+      hash,
+      digest,
+      grace,
+      watching: new AbortController(),
+      since: context.clock.now().getTime(),
+      started: false,
+      ready: false,
+      dead: undefined,
+    };
+  }
+
+  /** Takes over what runs already: this process may be younger than the pods. */
+  async function adopt(wanted: Want): Promise<void> {
+    adopted = true;
+    const containers = await context.api.list(labelsOf(context, namespace, ref));
+    const running = containers.filter((container) => container.running && container.labels[LABEL.role] === "main");
+    const best = running.find((container) => container.labels[LABEL.pod] === wanted.model.pod.digest) ?? running[0];
+    if (best === undefined) return;
+    restarts = Number(best.labels[LABEL.restarts] ?? 0);
+    const { [LABEL.address]: address = "", [LABEL.hash]: hash = "", [LABEL.pod]: digest = "" } = best.labels;
+    current = podOf(best.id, address, hash, digest, wanted.model.pod.graceSeconds);
+    const state = await readNamespace(context, namespace);
+    for (const claim of claimsFor(state, wanted.model.pod)) await context.claims.acquire(claim, userOf(ref));
+    watch(current, wanted.model.pod);
+  }
+
+  async function start(wanted: Want, address: string, signal: AbortSignal): Promise<Pod> {
+    const state = await readNamespace(context, namespace);
+    const { pod } = wanted.model;
+    const request = { state, workload: ref, pod, hash: wanted.hash, address, restarts, signal };
+    const maker = await preparePod(context, request);
+    const init = runInitContainers(context, maker, request, () => placed());
+    // Made while the init containers still run; started after them.
+    const [, main] = await Promise.allSettled([init, maker.create(pod.main, "main")]);
+    await init.catch(async (error: unknown) => {
+      if (main.status === "fulfilled") await context.api.remove(main.value);
+      throw error;
+    });
+    if (main.status === "rejected") throw main.reason;
+    const made = podOf(main.value, address, wanted.hash, pod.digest, pod.graceSeconds);
+    if (signal.aborted) {
+      await context.api.remove(made.id);
+      throw new EngineError("Interrupted", "something else is wanted now");
+    }
+    await context.api.start(made.id);
+    placed();
+    watch(made, pod);
+    return made;
+  }
+
+  async function end(pod: Pod): Promise<void> {
+    pod.watching.abort();
+    pod.ready = false;
+    await context.api.stop(pod.id, pod.grace);
+    await context.api.remove(pod.id);
+  }
+
+  /** Notes how a pod ended, with its last words, and removes it. */
+  async function bury(pod: Pod): Promise<void> {
+    const exit = await context.api.exit(pod.id);
+    const words = await context.api.tail(pod.id, 3).catch(() => []);
+    await end(pod);
+    if (current === pod) current = undefined;
+    restarts += 1;
+    if (context.clock.now().getTime() - pod.since > GOOD_RUN) failures = 0;
+    const how = exit?.outOfMemory ? "ran out of memory" : `ended with code ${exit?.exitCode ?? "unknown"}`;
+    const reason = pod.dead === undefined ? REASONS.ContainerCrashing : REASONS.ProbeFailing;
+    fail(new EngineError(reason, pod.dead ?? `the container ${how}: ${lastLine(words.join("\n"))}`));
+  }
+
+  async function stopAll(): Promise<void> {
+    const grace = current?.grace ?? want?.model.pod.graceSeconds ?? 30;
+    for (const pod of [current, upcoming]) pod?.watching.abort();
+    await removePods(context, namespace, ref, grace);
+    await Promise.allSettled(draining);
+    current = undefined;
+    upcoming = undefined;
+    failure = undefined;
+    failures = 0;
+    const state = await readNamespace(context, namespace);
+    const claims = state.objects.filter((object) => object.kind === "PersistentVolumeClaim");
+    await context.claims.release(namespace, userOf(ref), claims);
+    changed();
+  }
+
+  /** The old pod answers until the gateway has learned of the new one, then ends in its own time. */
+  function drain(pod: Pod): void {
+    pod.watching.abort();
+    drainingIds.add(pod.id);
+    const ending = context.clock
+      .sleep(context.drain, interrupt.signal)
+      .then(() => end(pod))
+      .catch((error: unknown) => context.log.warn({ namespace, workload: userOf(ref) }, messageOf(error)))
+      .finally(() => {
+        drainingIds.delete(pod.id);
+        draining.delete(ending);
+      });
+    draining.add(ending);
+  }
+
+  async function surge(wanted: Want, addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    const old = current;
+    const address = addresses.find((candidate) => candidate !== old?.address) ?? addresses[0] ?? "";
+    await Promise.allSettled(draining);
+    const next = await start(wanted, address, signal);
+    upcoming = next;
+    changed();
+    try {
+      await until(() => next.ready || next.dead !== undefined || signal.aborted);
+      if (!next.ready) {
+        if (signal.aborted) return;
+        throw new EngineError(REASONS.ContainerCrashing, next.dead ?? "the new pod did not become ready");
+      }
+      current = next;
+      failure = undefined;
+      changed();
+      if (old) drain(old);
+    } catch (error) {
+      const words = await context.api.tail(next.id, 3).catch(() => []);
+      await end(next);
+      throw new EngineError(REASONS.ContainerCrashing, `${messageOf(error)}: ${lastLine(words.join("\n"))}`);
+    } finally {
+      upcoming = undefined;
+      if (signal.aborted && current !== next) await end(next);
+    }
+  }
+
+  /** Buries a pod that has ended. True when the next one has to wait for the backoff. */
+  async function checkCurrent(): Promise<boolean> {
+    if (current === undefined) return false;
+    const exit = await context.api.exit(current.id);
+    if (current.dead === undefined && exit?.running) return false;
+    const repeated = failures > 0;
+    await bury(current);
+    return repeated;
+  }
+
+  async function replace(wanted: Want, signal: AbortSignal): Promise<void> {
+    const addresses = await context.networks.addressesOf(namespace, ref);
+    if (ref.kind === "Deployment" && current !== undefined) {
+      await removePods(context, namespace, ref, 0, new Set([current.id, ...drainingIds]));
+      await surge(wanted, addresses, signal);
+    } else {
+      if (current !== undefined) await end(current);
+      current = undefined;
+      await removePods(context, namespace, ref, wanted.model.pod.graceSeconds, drainingIds);
+      current = await start(wanted, addresses[0] ?? "", signal);
+      changed();
+    }
+    fresh = false;
+  }
+
+  async function converge(signal: AbortSignal): Promise<void> {
+    const wanted = want;
+    if (wanted === undefined || wanted.model.replicas === 0) return stopAll();
+    if (!adopted) await adopt(wanted);
+    if (await checkCurrent()) return;
+    if (current === undefined || needsNew(wanted)) await replace(wanted, signal);
+  }
+
+  /** Waits for a condition that `changed` may make true. */
+  function until(condition: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!condition() && !closed) return;
+        waiting.delete(look);
+        resolve();
+      };
+      waiting.add(look);
+      look();
+    });
+  }
+
+  async function attempts(): Promise<void> {
+    do {
+      again = false;
+      interrupt = new AbortController();
+      try {
+        await converge(interrupt.signal);
+      } catch (error) {
+        if (!interrupt.signal.aborted) fail(error);
+      }
+    } while (again && !closed);
+  }
+
+  function kick(): Promise<void> {
+    if (closed) return Promise.resolve();
+    again = true;
+    backoff.abort();
+    work ??= attempts().finally(() => {
+      work = undefined;
+      const unmet = want !== undefined && want.model.replicas === 1 && (current === undefined || needsNew(want));
+      if (closed || !unmet) return;
+      backoff = new AbortController();
+      const { signal } = backoff;
+      const pause = Math.min(LONGEST_BACKOFF, 500 * 2 ** Math.max(0, failures - 1)) * (0.8 + 0.4 * Math.random());
+      void context.clock.sleep(pause, signal).then(() => {
+        if (!signal.aborted) void kick();
+      });
+    });
+    return work;
+  }
+
+  function needsNew(wanted: Want): boolean {
+    return fresh || current?.digest !== wanted.model.pod.digest;
+  }
+
+  function describe(): readonly [WorkloadState, string, string] {
+    return describeWorkload({
+      wanted: want !== undefined && want.model.replicas === 1,
+      present: current !== undefined,
+      busy: work !== undefined,
+      asWanted: want !== undefined && !needsNew(want),
+      started: current?.started ?? false,
+      ready: current?.ready ?? false,
+      failure,
+    });
+  }
+
+  return {
+    ref,
+    want(model, hash) {
+      const same = want?.model.pod.digest === model?.pod.digest && want?.model.replicas === model?.replicas;
+      want = model === undefined ? undefined : { model, hash };
+      if (!same || failure !== undefined) {
+        failures = 0;
+        failure = undefined;
+        if (!same) interrupt.abort();
+        changed();
+      }
+      const started = new Promise<void>((resolve) => {
+        placed = resolve;
+      });
+      return Promise.race([kick(), started]);
+    },
+    kick,
+    ended(id) {
+      if (current?.id === id) void kick();
+      if (upcoming?.id === id) {
+        upcoming.dead ??= "the container ended while it started";
+        changed();
+      }
+    },
+    restart() {
+      fresh = true;
+      changed();
+      const started = new Promise<void>((resolve) => {
+        placed = resolve;
+      });
+      return Promise.race([kick(), started]);
+    },
+    observation() {
+      const [state, reason, message] = describe();
+      const running = current;
+      const runningHash =
+        running === undefined ? undefined : running.digest === want?.model.pod.digest ? want.hash : running.hash;
+      return { ref, state, reason, message, runningHash, restarts };
+    },
+    endpoint: () => (current?.ready ? current.address : undefined),
+    async ready(signal) {
+      const over = () => {
+        const [state] = describe();
+        return state === "Ready" || signal.aborted || failure?.terminal === true || failures >= HOPELESS;
+      };
+      const look = () => changed();
+      signal.addEventListener("abort", look, { once: true });
+      await until(over);
+      signal.removeEventListener("abort", look);
+      const [state, reason, message] = describe();
+      if (state === "Ready") return;
+      throw new EngineError(reason, `${userOf(ref)} is not ready: ${message}`, {
+        retryable: failure?.terminal !== true,
+      });
+    },
+    async settled() {
+      await work;
+      const limit = AbortSignal.timeout(3_000);
+      const pod = current;
+      if (pod === undefined || pod.started) return;
+      const look = () => changed();
+      limit.addEventListener("abort", look, { once: true });
+      await until(() => pod.started || pod.dead !== undefined || limit.aborted);
+      limit.removeEventListener("abort", look);
+    },
+    async newestPod() {
+      const known = upcoming ?? current;
+      if (known !== undefined) return known.id;
+      const [left] = await context.api.list(labelsOf(context, namespace, ref));
+      return left?.id;
+    },
+    async close() {
+      closed = true;
+      interrupt.abort();
+      backoff.abort();
+      for (const pod of [current, upcoming]) pod?.watching.abort();
+      for (const notify of [...waiting]) notify();
+      await work?.catch(() => undefined);
+    },
+  };
+}

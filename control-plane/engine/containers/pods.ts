@@ -1,0 +1,157 @@
+import { EngineError, type ManifestHash, type ObjectRef } from "../engine.ts";
+import { containerOptions } from "./container-spec.ts";
+import type { EngineContext } from "./context.ts";
+import { statusOf } from "./docker.ts";
+import { claimsFor, labelsOf, type NamespaceState, serviceHosts } from "./namespace.ts";
+import { type ContainerModel, type PodModel, secretsOf } from "./translate/pod.ts";
+import { subDirectory } from "./volumes.ts";
+
+/** One pod to be made. */
+export interface PodRequest {
+  readonly state: NamespaceState;
+  readonly workload: ObjectRef;
+  readonly pod: PodModel;
+  readonly hash: ManifestHash;
+  readonly address: string;
+  readonly restarts: number;
+  readonly signal: AbortSignal;
+}
+
+/** Who uses a claim: released when the last of them is gone. */
+export function userOf(workload: ObjectRef): string {
+  return `${workload.kind}/${workload.name}`;
+}
+
+/** Makes sure that all a pod mounts is there, and returns the host's directory for each mount of each container. */
+async function sourcesOf(
+  context: EngineContext,
+  request: PodRequest,
+): Promise<(container: ContainerModel) => Promise<Record<string, string>>> {
+  const { state, workload, pod } = request;
+  for (const secret of secretsOf(pod)) {
+    if ((await context.secrets.hash(state.namespace, secret)) === undefined) {
+      throw new EngineError("SecretMissing", `${userOf(workload)} waits for Secret ${secret}`);
+    }
+  }
+  const directories = new Map<string, string>();
+  await Promise.all(
+    claimsFor(state, pod).map(async (claim) => {
+      directories.set(claim.metadata.name, await context.claims.acquire(claim, userOf(workload)));
+    }),
+  );
+  return async (container) => {
+    const sources: Record<string, string> = {};
+    for (const mount of container.mounts) {
+      if (mount.kind === "secret") sources[mount.path] = context.secrets.directory(state.namespace, mount.secret);
+      if (mount.kind !== "claim") continue;
+      const directory = directories.get(mount.claim);
+      if (directory === undefined) throw new Error(`claim ${mount.claim} was not staged`);
+      sources[mount.path] =
+        mount.subPath === undefined ? directory : await subDirectory(directory, mount.subPath, pod.uid, pod.gid);
+    }
+    return sources;
+  };
+}
+
+/** Makes a pod's containers one by one. */
+export interface PodMaker {
+  create(container: ContainerModel, role: "init" | "main"): Promise<string>;
+}
+
+export async function preparePod(context: EngineContext, request: PodRequest): Promise<PodMaker> {
+  const { state, workload, pod } = request;
+  const [sources, hosts, version] = await Promise.all([
+    sourcesOf(context, request),
+    serviceHosts(context, state),
+    context.api.version(),
+  ]);
+  const octet = request.address.split(".").at(-1) ?? "0";
+  const position = String(Number(octet) % 16);
+  return {
+    async create(container, role) {
+      const options = containerOptions(pod, container, {
+        instance: context.instance,
+        namespace: state.namespace,
+        workload,
+        role,
+        suffix: role === "main" ? position : `${position}-${container.name}`,
+        address: request.address,
+        hash: request.hash,
+        restarts: request.restarts,
+        hosts,
+        sources: await sources(container),
+        emptyFile: context.emptyFile,
+        limits: context.limits,
+        podman: version.podman,
+      });
+      try {
+        return await context.api.create(options);
+      } catch (error) {
+        if (statusOf(error) !== 409 && !/already in use/i.test(String(error))) throw error;
+        // Left by an attempt whose answer was lost.
+        await context.api.remove(options.name ?? "");
+        return context.api.create(options);
+      }
+    },
+  };
+}
+
+/** Runs the init containers one after the other. @throws EngineError "ContainerCrashing" with the last words of one that failed */
+export async function runInitContainers(
+  context: EngineContext,
+  maker: PodMaker,
+  request: PodRequest,
+  onStarted: () => void,
+): Promise<void> {
+  for (const container of request.pod.init) {
+    if (request.signal.aborted) return;
+    const id = await maker.create(container, "init");
+    const abort = () => void context.api.remove(id).catch(() => undefined);
+    request.signal.addEventListener("abort", abort, { once: true });
+    try {
+      const output = await context.api.attach(id);
+      let words = "";
+      output.stderr.on("data", (chunk: Buffer) => {
+        words = (words + chunk.toString("utf8")).slice(-2_000);
+      });
+      output.stdout.resume();
+      await context.api.start(id);
+      onStarted();
+      await output.ended;
+      const exit = await context.api.exit(id);
+      if (request.signal.aborted) return;
+      if (exit === undefined || exit.running || exit.exitCode !== 0) {
+        throw new EngineError(
+          "ContainerCrashing",
+          `init container ${container.name} ended with ${exit?.outOfMemory ? "too little memory" : `code ${exit?.exitCode ?? "unknown"}`}: ${lastLine(words)}`,
+        );
+      }
+    } finally {
+      request.signal.removeEventListener("abort", abort);
+      await context.api.remove(id);
+    }
+  }
+}
+
+export function lastLine(text: string): string {
+  return text.trim().split("\n").at(-1) ?? "";
+}
+
+/** Removes containers of a workload, gracefully those that run. `except` stay. */
+export async function removePods(
+  context: EngineContext,
+  namespace: string,
+  workload: ObjectRef,
+  graceSeconds: number,
+  except: ReadonlySet<string> = new Set(),
+): Promise<void> {
+  const containers = await context.api.list(labelsOf(context, namespace, workload));
+  await Promise.all(
+    containers
+      .filter((container) => !except.has(container.id))
+      .map(async (container) => {
+        if (container.running) await context.api.stop(container.id, graceSeconds);
+        await context.api.remove(container.id);
+      }),
+  );
+}

@@ -1,0 +1,154 @@
+import { readFile, statfs } from "node:fs/promises";
+import { messageOf } from "../../errors.ts";
+import type { Finding } from "../engine.ts";
+import type { EngineContext } from "./context.ts";
+import { runHost } from "./program.ts";
+
+const ENOUGH_DISK = 10 * 1024 ** 3;
+
+type Check = (
+  context: EngineContext,
+) => Promise<{ readonly ok: boolean; readonly message: string; readonly remedy: string }>;
+
+async function text(file: string): Promise<string> {
+  return readFile(file, "utf8").catch(() => "");
+}
+
+async function works(command: string, args: readonly string[]): Promise<boolean> {
+  return runHost(command, args).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Destinations of the host's own IPv4 routes that overlap the pool, but for those of our bridges. */
+export function overlappingRoutes(routes: string, pool: string, ownPrefix: string): readonly string[] {
+  const second = Number(pool.split(".")[1]);
+  return routes
+    .split("\n")
+    .slice(1)
+    .flatMap((line) => {
+      const [device = "", destination = "", , , , , , mask = ""] = line.trim().split(/\s+/);
+      if (destination === "" || mask === "00000000" || device.startsWith(ownPrefix)) return [];
+      // Little-endian hexadecimal: 10.64.0.0 is 0000400A.
+      const octets = [6, 4, 2, 0].map((offset) => Number.parseInt(destination.slice(offset, offset + 2), 16));
+      const wide = mask.slice(4, 6) === "00";
+      return octets[0] === 10 && (wide || octets[1] === second) ? [`${octets.join(".")} (${device})`] : [];
+    });
+}
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  root: async () => ({
+    ok: process.getuid?.() === 0,
+    message: process.getuid?.() === 0 ? "runs as root" : "does not run as root: volumes, networks and firewall need it",
+    remedy: "run this with sudo",
+  }),
+  engine: async ({ api }) => {
+    const found = await api.version().catch((error: unknown) => messageOf(error));
+    if (typeof found === "string") {
+      return { ok: false, message: `the container engine does not answer: ${found}`, remedy: "run: classmind up" };
+    }
+    const major = Number(found.version.split(".")[0]);
+    const minor = Number(found.version.split(".")[1]);
+    const ok = found.podman ? major > 4 || (major === 4 && minor >= 3) : major >= 20;
+    return {
+      ok,
+      message: `${found.podman ? "Podman" : "Docker"} ${found.version}`,
+      remedy: "install Podman 4.3 or newer (apt-get install podman)",
+    };
+  },
+  "loop-devices": async () => {
+    const ok = await works("losetup", ["--find"]);
+    return {
+      ok,
+      message: ok ? "loop devices are available" : "no loop device is free",
+      remedy: "load the module (modprobe loop) or raise max_loop",
+    };
+  },
+  "ext4-encryption": async () => {
+    const supported = (await text("/sys/fs/ext4/features/encryption")).includes("supported");
+    const tool = await works("fscrypt", ["--version"]);
+    const ok = supported && tool;
+    return {
+      ok,
+      message: ok
+        ? "ext4 can encrypt"
+        : supported
+          ? "the program fscrypt is missing"
+          : "this kernel's ext4 cannot encrypt (CONFIG_FS_ENCRYPTION)",
+      remedy: supported ? "apt-get install fscrypt" : "use a Debian kernel",
+    };
+  },
+  nftables: async () => {
+    const ok = await runHost(
+      "nft",
+      ["--check", "--file", "-"],
+      "table bridge classmind_check { chain a { type filter hook forward priority 0\n ip saddr 10.0.0.0/8 drop\n } }\n",
+    ).then(
+      () => true,
+      () => false,
+    );
+    return {
+      ok,
+      message: ok ? "nftables works, for bridges too" : "nftables rules for bridges cannot be loaded",
+      remedy: "apt-get install nftables; modprobe nf_tables",
+    };
+  },
+  "disk-space": async ({ instance }) => {
+    const usage = await statfs(instance.stateDir);
+    const free = usage.bavail * usage.bsize;
+    return {
+      ok: free >= ENOUGH_DISK,
+      message: `${Math.floor(free / 1024 ** 3)} GiB free below ${instance.stateDir}`,
+      remedy: "make room or put the state directory on a larger disk; volumes grow as schools fill them",
+    };
+  },
+  "address-pool": async ({ instance }) => {
+    const found = overlappingRoutes(await text("/proc/net/route"), instance.addressPool, `cm${instance.short}`);
+    return {
+      ok: found.length === 0,
+      message:
+        found.length === 0
+          ? `${instance.addressPool} is not used otherwise`
+          : `${instance.addressPool} overlaps with ${found.join(", ")}`,
+      remedy: "choose another pool: classmind up --address-pool 10.x.0.0/16",
+    };
+  },
+  "control-groups": async () => {
+    const mounts = await text("/proc/self/mounts");
+    const unified = await text("/sys/fs/cgroup/cgroup.controllers");
+    const has = (controller: string) =>
+      unified.split(/\s+/).includes(controller) || new RegExp(` cgroup [^\\n]*[ ,]${controller}[ ,]`).test(mounts);
+    const missing = ["memory", "cpu", "pids"].filter((controller) => !has(controller));
+    return {
+      ok: missing.length === 0,
+      message:
+        missing.length === 0
+          ? "limits of memory, processors and processes are enforced"
+          : `not enforced: ${missing.join(", ")}`,
+      remedy: "enable the controllers on the kernel's command line (cgroup_enable=memory)",
+    };
+  },
+};
+
+/** See Engine.preflight. Changes nothing. */
+export async function preflight(context: EngineContext, images: readonly string[]): Promise<readonly Finding[]> {
+  const findings = await Promise.all(
+    Object.entries(CHECKS).map(async ([check, run]): Promise<Finding> => {
+      const { ok, message, remedy } = await run(context).catch((error: unknown) => ({
+        ok: false,
+        message: messageOf(error),
+        remedy: "see the message",
+      }));
+      return ok ? { check, ok, message } : { check, ok, message, remedy };
+    }),
+  );
+  for (const image of images) {
+    const ok = await context.api.hasImage(image).catch(() => false);
+    const check = `image ${image}`;
+    findings.push(
+      ok ? { check, ok, message: "present" } : { check, ok, message: "not on this host", remedy: "run: classmind up" },
+    );
+  }
+  return findings;
+}

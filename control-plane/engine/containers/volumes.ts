@@ -1,0 +1,268 @@
+import { hkdfSync } from "node:crypto";
+import { chmod, chown, mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { messageOf } from "../../errors.ts";
+import type { Instance } from "../../host/instance.ts";
+import { EngineError } from "../engine.ts";
+import { isMountPoint, listMounts } from "./mounts.ts";
+import { createMutex } from "./mutex.ts";
+import { runHost } from "./program.ts";
+
+/** Encrypted volumes: an ext4 image of the claim's size, loop-mounted, with native encryption of its one directory `data`. */
+export interface EncryptedVolumes {
+  /** Whether the image is there and at least of the given size. */
+  whole(namespace: string, claim: string, bytes: number): Promise<boolean>;
+  /** Makes the image if there is none, grows it if it is smaller. Never shrinks, never formats over data. */
+  ensure(namespace: string, claim: string, bytes: number): Promise<void>;
+  /** Mounts and unlocks; returns the directory that holds the data. `key` is asked for only when it is needed. */
+  stage(namespace: string, claim: string, key: () => Promise<Buffer>): Promise<string>;
+  /** Locks, unmounts and detaches. Fine when nothing is mounted. */
+  unstage(namespace: string, claim: string): Promise<void>;
+  remove(namespace: string, claim: string): Promise<void>;
+  removeNamespace(namespace: string): Promise<void>;
+  observe(
+    namespace: string,
+    claim: string,
+  ): Promise<{ capacityBytes: number; usedBytes: number | undefined; locked: boolean }>;
+  namespaces(): Promise<readonly string[]>;
+}
+
+const MOUNT_OPTIONS = "nosuid,nodev,noexec,errors=remount-ro,discard";
+const SECTOR = 4096;
+
+/** 32 bytes for the kernel out of whatever the Secret holds, for this purpose only. */
+function rawKey(secret: Buffer): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", secret, Buffer.alloc(0), "classmind volume", 32));
+}
+
+export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
+  const mutex = createMutex();
+  const imageOf = (namespace: string, claim: string) => join(instance.stateDir, "volumes", namespace, `${claim}.img`);
+  const mountOf = (namespace: string, claim: string) => join(instance.stateDir, "mnt", namespace, claim);
+  const dataOf = (namespace: string, claim: string) => join(mountOf(namespace, claim), "data");
+  const exclusive = <T>(namespace: string, claim: string, task: () => Promise<T>) =>
+    mutex.run(`${namespace}/${claim}`, task);
+
+  async function unmount(namespace: string, claim: string): Promise<void> {
+    const target = mountOf(namespace, claim);
+    while (await isMountPoint(target)) {
+      // The key leaves the kernel first: an unmount that is held up must not leave the data readable.
+      await runHost("fscrypt", ["lock", dataOf(namespace, claim), "--quiet"]).catch((error: unknown) => {
+        if (!/already locked|not encrypted|no such file/i.test(messageOf(error))) throw busy(claim, error);
+      });
+      await runHost("umount", [target]).catch((error: unknown) => {
+        throw busy(claim, error);
+      });
+    }
+    await detach(imageOf(namespace, claim));
+    await rm(target, { recursive: false, force: true }).catch(() => undefined);
+    await rm(target, { recursive: true, force: true });
+  }
+
+  async function make(namespace: string, claim: string, image: string, secret: Buffer): Promise<void> {
+    const half = `${image}.new`;
+    const bytes = (await stat(half)).size;
+    const target = mountOf(namespace, claim);
+    await unmount(namespace, claim);
+    await detach(half);
+    await rm(half, { force: true });
+    await allocate(half, bytes);
+    await runHost("mkfs.ext4", ["-q", "-O", "encrypt", "-E", "lazy_itable_init=1,nodiscard", "-m", "0", half]);
+    await mkdir(target, { recursive: true, mode: 0o700 });
+    await runHost("mount", ["-o", `loop,${MOUNT_OPTIONS}`, half, target]);
+    await runHost("fscrypt", ["setup", target, "--quiet", "--force"]);
+    const data = dataOf(namespace, claim);
+    await mkdir(data, { mode: 0o711 });
+    await withKey(instance, secret, (key) =>
+      runHost("fscrypt", [
+        "encrypt",
+        data,
+        "--source=raw_key",
+        `--key=${key}`,
+        "--name=volume",
+        "--no-recovery",
+        "--quiet",
+      ]),
+    );
+    await runHost("sync", ["--file-system", target]);
+    // From here on it is a volume with data, and is never made again.
+    await rename(half, image);
+    await syncDirectory(dirname(image));
+  }
+
+  async function unlock(namespace: string, claim: string, image: string, secret: Buffer): Promise<void> {
+    const target = mountOf(namespace, claim);
+    await mkdir(target, { recursive: true, mode: 0o700 });
+    await runHost("mount", ["-o", `loop,${MOUNT_OPTIONS}`, image, target]);
+    try {
+      await withKey(instance, secret, (key) =>
+        runHost("fscrypt", ["unlock", dataOf(namespace, claim), `--key=${key}`, "--quiet"]),
+      );
+    } catch (error) {
+      await unmount(namespace, claim);
+      if (/incorrect|wrong|key/i.test(messageOf(error))) {
+        throw new EngineError("VolumeKeyWrong", `volume ${claim} does not open with this school's key`, {
+          retryable: false,
+        });
+      }
+      throw error;
+    }
+  }
+
+  return {
+    async whole(namespace, claim, bytes) {
+      return (
+        (await sizeOf(imageOf(namespace, claim))) >= bytes ||
+        (await sizeOf(`${imageOf(namespace, claim)}.new`)) >= bytes
+      );
+    },
+    ensure: (namespace, claim, bytes) =>
+      exclusive(namespace, claim, async () => {
+        const image = imageOf(namespace, claim);
+        const size = await sizeOf(image);
+        if (size > bytes) {
+          throw new EngineError("VolumeShrink", `volume ${claim} has ${size} bytes and cannot shrink to ${bytes}`, {
+            retryable: false,
+          });
+        }
+        if (size === bytes) return;
+        if (size >= 0) return grow(image, mountOf(namespace, claim), bytes);
+        // The key may not be there yet: the file system is made when the first pod needs it.
+        await mkdir(dirname(image), { recursive: true, mode: 0o700 });
+        if ((await sizeOf(`${image}.new`)) !== bytes) await allocate(`${image}.new`, bytes);
+      }),
+    stage: (namespace, claim, key) =>
+      exclusive(namespace, claim, async () => {
+        const image = imageOf(namespace, claim);
+        const data = dataOf(namespace, claim);
+        if ((await sizeOf(image)) < 0) {
+          if ((await sizeOf(`${image}.new`)) < 0) {
+            throw new EngineError("VolumeMissing", `the image of volume ${claim} is gone`, { retryable: false });
+          }
+          await make(namespace, claim, image, await key());
+        } else if (!(await isMountPoint(mountOf(namespace, claim)))) {
+          await unlock(namespace, claim, image, await key());
+        } else if (await isLocked(data)) {
+          await unmount(namespace, claim);
+          await unlock(namespace, claim, image, await key());
+        }
+        return data;
+      }),
+    unstage: (namespace, claim) => exclusive(namespace, claim, () => unmount(namespace, claim)),
+    remove: (namespace, claim) =>
+      exclusive(namespace, claim, async () => {
+        await unmount(namespace, claim);
+        await detach(`${imageOf(namespace, claim)}.new`);
+        await rm(imageOf(namespace, claim), { force: true });
+        await rm(`${imageOf(namespace, claim)}.new`, { force: true });
+      }),
+    async removeNamespace(namespace) {
+      await rm(join(instance.stateDir, "volumes", namespace), { recursive: true, force: true });
+      await rm(join(instance.stateDir, "mnt", namespace), { recursive: true, force: true });
+    },
+    async observe(namespace, claim) {
+      const size = Math.max(await sizeOf(imageOf(namespace, claim)), await sizeOf(`${imageOf(namespace, claim)}.new`));
+      const target = mountOf(namespace, claim);
+      if (!(await isMountPoint(target)) || (await isLocked(dataOf(namespace, claim)))) {
+        return { capacityBytes: Math.max(size, 0), usedBytes: undefined, locked: true };
+      }
+      const usage = await statfs(target);
+      return {
+        capacityBytes: usage.blocks * usage.bsize,
+        usedBytes: (usage.blocks - usage.bfree) * usage.bsize,
+        locked: false,
+      };
+    },
+    async namespaces() {
+      const names = await readdir(join(instance.stateDir, "volumes")).catch(() => []);
+      return names.sort();
+    },
+  };
+}
+
+/** Directory below an unlocked volume for a subPath, owned by the pod's user. */
+export async function subDirectory(
+  data: string,
+  subPath: string | undefined,
+  uid: number,
+  gid: number,
+): Promise<string> {
+  const path = subPath === undefined ? data : join(data, subPath);
+  const made = await mkdir(path, { mode: 0o700 }).then(
+    () => true,
+    (error: unknown) => {
+      if (typeof error === "object" && error !== null && "code" in error && error.code === "EEXIST") return false;
+      throw error;
+    },
+  );
+  const info = await stat(path);
+  // OnRootMismatch: only the top is looked at, and only its owner is ever changed.
+  if (made || info.uid !== uid || info.gid !== gid) await chown(path, uid, gid);
+  return path;
+}
+
+function busy(claim: string, cause: unknown): EngineError {
+  return new EngineError("VolumeBusy", `volume ${claim} is still in use: ${messageOf(cause)}`, { cause });
+}
+
+async function sizeOf(file: string): Promise<number> {
+  return stat(file).then(
+    (entry) => entry.size,
+    () => -1,
+  );
+}
+
+async function allocate(file: string, bytes: number): Promise<void> {
+  const handle = await open(file, "w", 0o600);
+  await handle.truncate(Math.ceil(bytes / SECTOR) * SECTOR);
+  await handle.close();
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  await directory.sync().finally(() => directory.close());
+}
+
+/** Grows an image and, if it is mounted, the file system in it while it is used. */
+async function grow(image: string, target: string, bytes: number): Promise<void> {
+  const handle = await open(image, "r+");
+  await handle.truncate(bytes);
+  await handle.sync();
+  await handle.close();
+  const mounted = (await listMounts()).find((mount) => mount.target === target);
+  if (mounted) {
+    await runHost("losetup", ["--set-capacity", mounted.source]);
+    await runHost("resize2fs", [mounted.source]);
+  } else {
+    await runHost("e2fsck", ["-f", "-p", image]);
+    await runHost("resize2fs", [image]);
+  }
+}
+
+/** Detaches loop devices that still hold a file (a mount that was made and lost its starter). */
+async function detach(image: string): Promise<void> {
+  const listing = await runHost("losetup", ["--associated", image, "--noheadings", "--output", "NAME"]).catch(() => "");
+  for (const device of listing.split("\n").map((line) => line.trim())) {
+    if (device !== "") await runHost("losetup", ["--detach", device]);
+  }
+}
+
+/** Without the key, names in an encrypted directory cannot be created. fscrypt says so without trying. */
+async function isLocked(data: string): Promise<boolean> {
+  const status = await runHost("fscrypt", ["status", data]).catch(() => "");
+  return !/Unlocked:\s+Yes/.test(status);
+}
+
+/** fscrypt reads a raw key from a file only: one on the secrets' tmpfs that exists for the moment of the call. */
+async function withKey(instance: Instance, secret: Buffer, use: (file: string) => Promise<unknown>): Promise<void> {
+  const directory = join(instance.runDir, "secrets", ".keys");
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const file = join(directory, `${process.pid}-${Math.random().toString(36).slice(2)}`);
+  await writeFile(file, rawKey(secret), { mode: 0o600, flag: "wx" });
+  await chmod(file, 0o400);
+  try {
+    await use(file);
+  } finally {
+    await rm(file, { force: true });
+  }
+}
