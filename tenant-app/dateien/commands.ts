@@ -42,11 +42,8 @@ export async function nimmDateiAn(visit: UploadVisit): Promise<string> {
     });
     return id;
   } catch (error) {
-    // After an unanswered COMMIT the row may exist: the blob then stays and is collected if it does not.
-    if (error instanceof Refused) {
-      await app.blobs.remove(id);
-    }
-    throw error;
+    // A blob without a row stays for now: after an unanswered COMMIT the row may exist. If not, it is collected.
+    throw upload.failure() ?? error;
   } finally {
     release();
   }

@@ -9,6 +9,8 @@ export interface Upload {
   readonly name: string;
   /** Bytes of the file; fails with Refused when it is too large (413) or too slow (408). */
   readonly content: Readable;
+  /** Why the file did not arrive whole; undefined while nothing went wrong. */
+  failure(): Refused | undefined;
 }
 
 export interface UploadLimits {
@@ -52,21 +54,29 @@ export async function readUpload(request: IncomingMessage, limits: UploadLimits)
   const fields = new URLSearchParams();
   return new Promise((resolve, reject) => {
     let content: Readable | undefined;
+    let failure: Refused | undefined;
     const fail = (error: unknown) => {
+      if (failure) {
+        return;
+      }
       stopWatching();
       request.unpipe(parser);
       request.resume();
-      const refused = error instanceof Refused ? error : malformed();
+      failure = error instanceof Refused ? error : malformed();
       // The stream's reader learns of it, too: a file that did not arrive whole is not kept.
-      content?.destroy(refused);
-      reject(refused);
+      content?.destroy(failure);
+      reject(failure);
     };
     const stopWatching = watchPace(request, limits, fail);
     parser.on("field", (name, value) => fields.append(name, value));
     parser.on("file", (_field, stream, info) => {
       content = stream;
+      // Also when nobody reads the stream yet or any more: an error without a listener would end the process.
+      stream.on("error", fail);
       stream.on("limit", () => fail(tooLarge(limits.bytes)));
-      resolve({ fields, name: info.filename ?? "", content: stream });
+      // A copy: what comes after the file does not count.
+      const before = new URLSearchParams(fields);
+      resolve({ fields: before, name: info.filename ?? "", content: stream, failure: () => failure });
     });
     parser.on("error", fail);
     parser.on("close", () => {
