@@ -117,9 +117,10 @@ function planRun(input: PlanInput): readonly Step[] {
   const starting = workloadsChange || !isReady(input.observed, APP);
   if (starting) steps.push({ id: "await-app", kind: "await-ready", workload: APP, after: applied });
   const awaited = starting ? ["await-app"] : [];
-  // The job waits for the migrations by itself, so it may start beside the app.
-  if (!input.initialised && !restoring)
-    steps.push({ id: "create-administrator", kind: "create-administrator", after: applied });
+  // The app is ready only when the migrations are done, which the job needs too.
+  if (!input.initialised && !restoring) {
+    steps.push({ id: "create-administrator", kind: "create-administrator", after: starting ? awaited : applied });
+  }
   const tlsChanges = early.length < apply.length;
   steps.push(...certificateSteps(input, tlsChanges, applied));
   steps.push(...routeStep(input, starting, awaited));

@@ -29,11 +29,17 @@ function tryTcp(target: ProbeTarget): Promise<Outcome> {
   });
 }
 
+/** A DNS question for the root's name servers: whatever answers anything may answer this. */
+const QUESTION = Buffer.from("1234010000010000000000000000020001", "hex");
+
 /** UDP shows that it arrived only by an answer or an ICMP error; silence counts as blocked. */
 function tryUdp(target: ProbeTarget): Promise<Outcome> {
   return new Promise((resolve) => {
     const socket = createSocket("udp4");
+    let settled = false;
     const settle = (outcome: Outcome): void => {
+      if (settled) return;
+      settled = true;
       clearTimeout(timer);
       socket.close();
       resolve(outcome);
@@ -43,9 +49,11 @@ function tryUdp(target: ProbeTarget): Promise<Outcome> {
     socket.once("error", (error: NodeJS.ErrnoException) =>
       settle(error.code === "ECONNREFUSED" ? "refused-by-target" : "blocked"),
     );
-    // A DNS question for the root's name servers: whatever answers anything may answer this.
-    const question = Buffer.from("123401000001000000000000000002", "hex");
-    socket.connect(target.port, target.host, () => socket.send(Buffer.concat([question, Buffer.from("0001", "hex")])));
+    socket.connect(target.port, target.host, ((error?: Error | null) => {
+      // No route: nothing to send to, and the socket is not connected.
+      if (error) settle("blocked");
+      else socket.send(QUESTION);
+    }) as () => void);
   });
 }
 

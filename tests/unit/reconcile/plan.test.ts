@@ -60,7 +60,7 @@ describe("the planner", () => {
     expect(plan(input({ goal: "stop", gateway: closed }))).toEqual([]);
   });
 
-  it("makes a new school in one go: certificate beside everything else, administrator beside the app's start, the route last", () => {
+  it("makes a new school in one go: certificate beside everything else, administrator and route once the app is ready", () => {
     const wish = input({
       observed: EMPTY,
       initialised: false,
@@ -83,7 +83,7 @@ describe("the planner", () => {
     expect(steps.get("issue-certificate")?.after).toEqual([]);
     expect(steps.get("apply")?.after).toEqual([]);
     expect(steps.get("apply-tls")?.after).toEqual(["apply", "issue-certificate"]);
-    expect(steps.get("create-administrator")?.after).toEqual(["apply"]);
+    expect(steps.get("create-administrator")?.after).toEqual(["await-app"]);
     expect(steps.get("open-route")?.after).toEqual(["await-app"]);
   });
 
