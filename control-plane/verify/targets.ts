@@ -42,9 +42,10 @@ function readTable(name: string): string {
   }
 }
 
+/** Addresses by which others see this host; a loopback address would be the school's own. */
 function hostAddresses(): readonly string[] {
   return Object.values(networkInterfaces()).flatMap((entries) =>
-    (entries ?? []).filter((entry) => entry.family === "IPv4").map((entry) => entry.address),
+    (entries ?? []).filter((entry) => entry.family === "IPv4" && !entry.internal).map((entry) => entry.address),
   );
 }
 
