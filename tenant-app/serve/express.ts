@@ -35,7 +35,7 @@ function entrance(app: App, anyHost: ReadonlySet<string>): RequestHandler {
     setHeaders(response);
     const target = request.url;
     // An absolute address in the request line would take precedence over the Host header somewhere on the way.
-    if (!target.startsWith("/") || target.startsWith("//") || target.includes("\\")) {
+    if (!target.startsWith("/") || target.startsWith("//") || target.includes("\\") || hostHeaders(request) > 1) {
       answerError(
         app,
         response,
@@ -55,6 +55,11 @@ function entrance(app: App, anyHost: ReadonlySet<string>): RequestHandler {
     }
     next();
   };
+}
+
+/** Node keeps the first of two Host headers where another on the way may keep the second. */
+function hostHeaders(request: IncomingMessage): number {
+  return request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
 }
 
 function runner(app: App, declared: Declared): RequestHandler {
