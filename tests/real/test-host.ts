@@ -1,10 +1,49 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createInstance, type Instance } from "../../control-plane/host/instance.ts";
 
-/** The instance that tests use: beside a live platform, with everything host-wide under a name of its own. */
-export function testInstance(name = "cmtest"): Instance {
+const DIRECTORY = "/run/classmind";
+
+/**
+ * The instance that tests use: beside a live platform and beside other test runs, with everything host-wide under a name of
+ * its own. The global setup claims one; its tests learn the name from the environment.
+ */
+export function testInstance(name = process.env.CLASSMIND_TEST_INSTANCE ?? "cmtest"): Instance {
   return createInstance(name, {
     stateDir: `/var/tmp/classmind-test/${name}`,
-    runDir: `/run/classmind/${name}`,
+    runDir: `${DIRECTORY}/${name}`,
     configDir: `/var/tmp/classmind-test/${name}-config`,
   });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Claims the first test instance that no other run uses. Returns what gives it back. */
+export function claimTestInstance(): { readonly name: string; release(): void } {
+  mkdirSync(DIRECTORY, { recursive: true, mode: 0o755 });
+  for (let number = 1; number <= 16; number += 1) {
+    const name = number === 1 ? "cmtest" : `cmtest${number}`;
+    const lock = `${DIRECTORY}/${name}.claimed`;
+    try {
+      const holder = Number(readFileSync(lock, "utf8"));
+      if (holder !== process.pid && isAlive(holder)) continue;
+      rmSync(lock, { force: true });
+    } catch {
+      // Nobody claimed it.
+    }
+    try {
+      writeFileSync(lock, String(process.pid), { flag: "wx" });
+    } catch {
+      continue;
+    }
+    process.env.CLASSMIND_TEST_INSTANCE = name;
+    return { name, release: () => rmSync(lock, { force: true }) };
+  }
+  throw new Error("sixteen test runs at once; wait for one to end");
 }
