@@ -65,6 +65,9 @@ export function openDatabase(settings: ConnectionSettings): Database {
   });
   // A connection that breaks while idle is dropped by the pool; the next request opens a new one.
   pool.on("error", () => undefined);
+  // And one that breaks while a transaction holds it fails that transaction's next statement; without a listener of
+  // its own it would end the process.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return {
     as: (acting, work) => inTransaction(pool, acting, work),
     ping: async () => {
