@@ -41,16 +41,17 @@ async function runServe(): Promise<void> {
   const { releaseStartupMemory } = await import("./serve/memory.ts");
   setTimeout(releaseStartupMemory, 5_000).unref();
   let stopping = false;
-  const stop = () => {
+  const stop = (lingerMs: number) => {
     if (!stopping) {
       stopping = true;
       // The deadline holds even if something never finishes.
       setTimeout(() => process.exit(1), 25_000).unref();
-      serving.stop().then(() => process.exit(0));
+      serving.stop(lingerMs).then(() => process.exit(0));
     }
   };
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
+  // Whoever sends requests here learns of the end a moment later than we do: until then they are still answered.
+  process.on("SIGTERM", () => stop(1_500));
+  process.on("SIGINT", () => stop(0));
 }
 
 main().catch((error: unknown) => {

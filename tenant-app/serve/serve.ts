@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import type { App } from "../app.ts";
 import type { ServeConfig } from "../config.ts";
@@ -17,8 +18,11 @@ import { tidyUpDaily } from "./taeglich.ts";
 export interface Serving {
   readonly port: number;
   readonly app: App;
-  /** Stops accepting, lets running requests finish, closes the database. Resolves when all is done. */
-  stop(): Promise<void>;
+  /**
+   * Is no longer ready, but answers for another `lingerMs` (0 by default); then stops accepting, lets running requests
+   * finish and closes the database. Resolves when all is done.
+   */
+  stop(lingerMs?: number): Promise<void>;
 }
 
 export interface ServeOptions {
@@ -66,9 +70,10 @@ export async function serve(config: ServeConfig, options: ServeOptions = {}): Pr
   return {
     port,
     app,
-    stop: async () => {
+    stop: async (lingerMs = 0) => {
       accepting = false;
       stopTidying();
+      await sleep(lingerMs);
       await drain(server);
       await database.close();
       log.info("stopped");

@@ -101,6 +101,8 @@ describe("bundle", () => {
     const css = /href="(\/assets\/stil[^"]+)"/.exec(login.body)?.[1] ?? "";
     expect((await get(css)).status).toBe(200);
     child.kill("SIGTERM");
+    await expect.poll(async () => (await get("/readyz")).status).toBe(503);
+    expect((await get("/anmelden")).status).toBe(200);
     const [code] = await once(child, "close");
     expect(code).toBe(0);
   });
