@@ -93,8 +93,22 @@ async function visit(options: { width?: number; dark?: boolean; cookies?: false 
   return { page, context, hosts, complaints };
 }
 
+/** Opens a page. Chromium gives up loading when a network of the host comes or goes, as containers' do: then once more. */
+async function oeffne(page: Page, path: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await page.goto(origin + path);
+      return;
+    } catch (error) {
+      if (attempt === 5 || !String(error).includes("ERR_NETWORK_CHANGED")) {
+        throw error;
+      }
+    }
+  }
+}
+
 async function meldeAn(page: Page, konto: TestKonto): Promise<void> {
-  await page.goto(`${origin}/anmelden`);
+  await oeffne(page, "/anmelden");
   await page.getByLabel("Benutzername").fill(konto.benutzername);
   await page.getByLabel("Passwort").fill(konto.passwort);
   await page.getByRole("button", { name: "Anmelden" }).click();
@@ -120,7 +134,7 @@ describe("in a real browser", () => {
     await teacher.page.getByRole("button", { name: "Hochladen", exact: true }).click();
     await teacher.page.getByRole("status").getByText("hochgeladen").waitFor();
 
-    await teacher.page.goto(`${origin}/nachrichten/neu`);
+    await oeffne(teacher.page, "/nachrichten/neu");
     await teacher.page.getByLabel("Person suchen").fill("brecht");
     await teacher.page.getByRole("button", { name: "Suchen" }).click();
     await teacher.page.getByLabel("Bert Brecht").check();
@@ -157,7 +171,7 @@ describe("in a real browser", () => {
 
   test("the login works with the keyboard alone, and each stop is visible", async () => {
     const { page, context } = await visit();
-    await page.goto(`${origin}/anmelden`);
+    await oeffne(page, "/anmelden");
     await page.keyboard.press("Tab");
     expect(await page.evaluate("document.activeElement.textContent")).toBe("Zum Inhalt springen");
     const skip = await page.evaluate("document.activeElement.getBoundingClientRect().top");
@@ -178,7 +192,7 @@ describe("in a real browser", () => {
   test("an error leads to its field", async () => {
     const { page, context } = await visit();
     await meldeAn(page, admin);
-    await page.goto(`${origin}/konten/neu`);
+    await oeffne(page, "/konten/neu");
     await page.getByLabel("Vorname").fill("Eva");
     await page.getByLabel("Nachname").fill("Ernst");
     await page.getByLabel("E-Mail-Adresse").fill("eva@schule");
@@ -198,7 +212,7 @@ describe("in a real browser", () => {
     const { page, context, complaints } = await visit(options);
     const problems: string[] = [];
     const look = async (path: string) => {
-      await page.goto(origin + path);
+      await oeffne(page, path);
       problems.push(...(await shortcomings(page)));
     };
     await look("/anmelden");
