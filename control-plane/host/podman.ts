@@ -38,6 +38,8 @@ http_proxy = false
 [engine]
 lock_type = "file"
 events_logger = "file"
+# The monitor of each probe by exec would stay for five minutes, so that its exit could be looked up.
+exit_command_delay = 10
 image_parallel_copies = 2
 
 [network]

@@ -45,6 +45,20 @@ async function removeContainers(instance: Instance): Promise<number> {
   }
 }
 
+/** Podman's monitors of ended probes outlive their containers for some seconds; recognised by the paths of this instance. */
+async function endMonitors(instance: Instance): Promise<void> {
+  const root = join(instance.stateDir, "containers");
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+    if (words[0]?.endsWith("/conmon") !== true || !words.some((word) => word.startsWith(`${root}/`))) continue;
+    try {
+      process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // It ended by itself meanwhile.
+    }
+  }
+}
+
 async function unmountBelow(directories: readonly string[]): Promise<void> {
   const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => line.split(" ")[1] ?? "");
   const ours = mounts.filter((mount) =>
@@ -64,6 +78,7 @@ async function detachLoops(instance: Instance): Promise<void> {
 /** Removes what an instance has that a reboot would remove too: containers, networks, mounts, loop devices, firewall tables. Data stays. */
 export async function removeVolatile(instance: Instance): Promise<number> {
   const count = existsSync(join(instance.stateDir, "containers")) ? await removeContainers(instance) : 0;
+  await endMonitors(instance);
   await unmountBelow([instance.stateDir, instance.runDir]);
   await detachLoops(instance);
   for (const family of ["inet", "bridge"]) {
