@@ -9,7 +9,7 @@ import { installPackages, missingPackages } from "../../control-plane/host/packa
 import { startEngineService } from "../../control-plane/host/podman.ts";
 import { buildImages, type ImageReferences, pruneImages } from "../../control-plane/images/build.ts";
 import { removeInstanceRemains } from "./remains.ts";
-import { testInstance } from "./test-host.ts";
+import { claimTestInstance, testInstance } from "./test-host.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -22,7 +22,6 @@ declare module "vitest" {
 }
 
 const UID = 10001;
-const POSTGRES = "cmtest-postgres";
 
 /**
  * Prepares the host once for all tests of the project `real`: Debian packages, the test instance's container engine, images,
@@ -36,6 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const say = (message: string) => process.stderr.write(`real: ${message}\n`);
   await installPackages(await missingPackages(), { onProgress: say });
 
+  const claim = claimTestInstance();
   const instance = testInstance();
   await mkdir(instance.stateDir, { recursive: true, mode: 0o700 });
   const service = await startEngineService(instance);
@@ -43,6 +43,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const end = async () => {
     await removeInstanceRemains(docker, instance);
     await service.stop();
+    claim.release();
   };
   try {
     await removeInstanceRemains(docker, instance);
@@ -86,7 +87,7 @@ async function startPostgres(
     await chown(file, UID, UID);
   }
   const container = await docker.createContainer({
-    name: POSTGRES,
+    name: `${instance.name}-postgres`,
     Image: image,
     User: `${UID}:${UID}`,
     Cmd: [
@@ -116,11 +117,11 @@ async function startPostgres(
     },
   });
   await container.start();
-  await untilAccepting(docker, host);
+  await untilAccepting(docker, `${instance.name}-postgres`, host);
   return { host, passwordFile: join(secrets, "postgres") };
 }
 
-async function untilAccepting(docker: Dockerode, host: string): Promise<void> {
+async function untilAccepting(docker: Dockerode, container: string, host: string): Promise<void> {
   const { connect } = await import("node:net");
   const until = Date.now() + 60_000;
   for (;;) {
@@ -132,9 +133,9 @@ async function untilAccepting(docker: Dockerode, host: string): Promise<void> {
       socket.on("error", () => resolve(false));
     });
     if (open) return;
-    const state = await docker.getContainer(POSTGRES).inspect();
+    const state = await docker.getContainer(container).inspect();
     if (!state.State.Running || Date.now() > until) {
-      const words = await docker.getContainer(POSTGRES).logs({ stdout: true, stderr: true, tail: 20 });
+      const words = await docker.getContainer(container).logs({ stdout: true, stderr: true, tail: 20 });
       throw new Error(`PostgreSQL for the tests did not start: ${words.toString("utf8")}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 25));

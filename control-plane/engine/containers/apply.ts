@@ -1,8 +1,10 @@
 import { hashManifest } from "../../render/hash.ts";
 import type { ApplyOptions, Manifest, ObjectRef, Observation } from "../engine.ts";
+import type { Claim } from "./claims.ts";
 import type { EngineContext } from "./context.ts";
-import { objectsOf, readNamespace, stateOf } from "./namespace.ts";
+import { type NamespaceState, objectsOf, readNamespace, stateOf } from "./namespace.ts";
 import type { RecordedObject } from "./objects.ts";
+import { claimsOf } from "./translate/pod.ts";
 import { checkPolicy } from "./translate/policies.ts";
 import { checkQuota } from "./translate/quota.ts";
 import { accept, refuse, type WorkloadModel } from "./translate/translate.ts";
@@ -26,6 +28,7 @@ async function outstanding(
     const accepted = accept(namespace, object);
     if (accepted.kind === "Job") throw refuse(`Job/${object.metadata.name}: a job is run, not applied`);
     if (accepted.kind === "NetworkPolicy") checkPolicy(accepted, context.instance.addressPool);
+    if (accepted.kind === "PersistentVolumeClaim") await context.claims.refuseShrink(accepted);
   }
   const given = objects.map((manifest) => ({ manifest, hash: hashManifest(manifest) }));
   const known = await context.objects.read(namespace);
@@ -64,6 +67,20 @@ async function writeSecrets(
   );
 }
 
+/** Where a host may not grow a volume in use, its pods pause for the moment that takes. */
+async function growClosed(
+  applying: Applying,
+  state: NamespaceState,
+  claims: readonly Claim[],
+  options: ApplyOptions,
+): Promise<void> {
+  const names = claims.map((claim) => claim.metadata.name);
+  options.onProgress?.(`growing ${names.join(", ")}`);
+  const users = state.workloads.filter((workload) => claimsOf(workload.pod).some((name) => names.includes(name)));
+  await Promise.all(users.map((workload) => applying.want(state.namespace, { ...workload, replicas: 0 }, "")));
+  for (const claim of claims) await applying.context.claims.ensure(claim);
+}
+
 /** See Engine.apply. Order: records, then network, secrets and volumes side by side, the firewall, and the workloads last. */
 export async function applyObjects(
   applying: Applying,
@@ -83,12 +100,14 @@ export async function applyObjects(
     for (const workload of state.workloads) await context.networks.addressesOf(namespace, workload);
     await applying.loadFirewall(namespace);
   });
-  await Promise.all([
+  const [, , ...ensured] = await Promise.all([
     allocated,
     writeSecrets(context, namespace, changes),
     ...claims.map((claim) => context.claims.ensure(claim)),
   ]);
   options.signal?.throwIfAborted();
+  const closedOnly = claims.filter((_, index) => ensured[index] === "closed-only");
+  if (closedOnly.length > 0) await growClosed(applying, state, closedOnly, options);
   const changed = (ref: ObjectRef) =>
     changes.some(({ manifest }) => manifest.kind === ref.kind && manifest.metadata.name === ref.name);
   // Those that stop come first: what they used may be about to be locked. The others start beside each other.

@@ -16,8 +16,11 @@ const KEY_ANNOTATION = "classmind.de/volume-key";
 
 /** Claims of both classes: an encrypted volume, or a plain directory for a repository that restic encrypts itself. */
 export interface Claims {
+  /** @throws EngineError "VolumeShrink" when the claim asks for less than the volume has; changes nothing */
+  refuseShrink(claim: Claim): Promise<void>;
   whole(claim: Claim): Promise<boolean>;
-  ensure(claim: Claim): Promise<void>;
+  /** "closed-only": it can only grow while no pod uses it; call again then. */
+  ensure(claim: Claim): Promise<"done" | "closed-only">;
   /** Makes a claim usable by a pod and returns its directory; it stays so until its last user releases it. */
   acquire(claim: Claim, user: string): Promise<string>;
   /** Drops a user of all claims of a namespace; a volume that nobody uses is locked. */
@@ -52,6 +55,9 @@ export function openClaims(instance: Instance, volumes: EncryptedVolumes, secret
   }
 
   return {
+    async refuseShrink(claim) {
+      if (isEncrypted(claim)) await volumes.refuseShrink(namespaceOf(claim), claim.metadata.name, bytesOf(claim));
+    },
     async whole(claim) {
       if (isEncrypted(claim)) return volumes.whole(namespaceOf(claim), claim.metadata.name, bytesOf(claim));
       return stat(directoryOf(claim)).then(
@@ -63,6 +69,7 @@ export function openClaims(instance: Instance, volumes: EncryptedVolumes, secret
       if (isEncrypted(claim)) return volumes.ensure(namespaceOf(claim), claim.metadata.name, bytesOf(claim));
       await mkdir(directoryOf(claim), { recursive: true, mode: 0o700 });
       await chown(directoryOf(claim), CONTAINER_UID, CONTAINER_UID);
+      return "done";
     },
     acquire: (claim, user) =>
       mutex.run(keyOf(claim), async () => {

@@ -46,6 +46,8 @@ export interface ContainerApi {
   attach(id: string): Promise<Attached>;
   start(id: string): Promise<void>;
   exit(id: string): Promise<ContainerExit | undefined>;
+  /** The same for a container whose output has ended: its state follows a moment later. */
+  finalExit(id: string): Promise<ContainerExit | undefined>;
   /** SIGTERM, then SIGKILL after the grace period; returns when it has ended. */
   stop(id: string, graceSeconds: number): Promise<void>;
   remove(id: string): Promise<void>;
@@ -163,6 +165,13 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
       } catch (error) {
         absentIsFine(error);
         return undefined;
+      }
+    },
+    async finalExit(id) {
+      for (let waited = 0; ; waited += 20) {
+        const exit = await api.exit(id);
+        if (!exit?.running || waited > 5_000) return exit;
+        await clock.sleep(20);
       }
     },
     async stop(id, graceSeconds) {

@@ -102,7 +102,7 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
       if (outcome === "late") {
         throw new EngineError("JobDeadline", `job ${job.name} did not end within ${Math.round(deadline / 1000)} s`);
       }
-      const exit = await context.api.exit(id);
+      const exit = await context.api.finalExit(id);
       if (exit === undefined || exit.running) throw new EngineError("JobLost", `job ${job.name} was lost`);
       if (exit.outOfMemory) logTail.push("the job ran out of memory");
       if (size > MOST_OUTPUT)

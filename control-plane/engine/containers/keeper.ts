@@ -89,6 +89,11 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
   const waiting = new Set<() => void>();
   /** Resolves callers of `want` as soon as something runs; the end of the attempt does so too. */
   let placed: () => void = () => undefined;
+  /** Resolves `settled` once pods of an earlier process were looked for. */
+  let found: () => void = () => undefined;
+  const looked = new Promise<void>((resolve) => {
+    found = resolve;
+  });
 
   function changed(): void {
     for (const notify of [...waiting]) notify();
@@ -123,7 +128,8 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
         pod.dead = why;
         pod.ready = false;
         changed();
-        void kick();
+        // A pod that never took over is the rollout's own business.
+        if (pod === current) void kick();
       },
     };
     void context.prober
@@ -250,6 +256,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       }
       current = next;
       failure = undefined;
+      fresh = false;
       changed();
       if (old) drain(old);
     } catch (error) {
@@ -282,15 +289,16 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       current = undefined;
       await removePods(context, namespace, ref, wanted.model.pod.graceSeconds, drainingIds);
       current = await start(wanted, addresses[0] ?? "", signal);
+      fresh = false;
       changed();
     }
-    fresh = false;
   }
 
   async function converge(signal: AbortSignal): Promise<void> {
     const wanted = want;
     if (wanted === undefined || wanted.model.replicas === 0) return stopAll();
     if (!adopted) await adopt(wanted);
+    found();
     if (await checkCurrent()) return;
     if (current === undefined || needsNew(wanted)) await replace(wanted, signal);
   }
@@ -315,7 +323,13 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       try {
         await converge(interrupt.signal);
       } catch (error) {
-        if (!interrupt.signal.aborted) fail(error);
+        if (!interrupt.signal.aborted) {
+          fail(error);
+          // What was asked meanwhile waits for the backoff like everything else, or a failing pod would be made at once again.
+          break;
+        }
+      } finally {
+        found();
       }
     } while (again && !closed);
   }
@@ -410,7 +424,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       });
     },
     async settled() {
-      await work;
+      await looked;
       const limit = AbortSignal.timeout(3_000);
       const pod = current;
       if (pod === undefined || pod.started) return;
@@ -427,6 +441,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     },
     async close() {
       closed = true;
+      found();
       interrupt.abort();
       backoff.abort();
       for (const pod of [current, upcoming]) pod?.watching.abort();

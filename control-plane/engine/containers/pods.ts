@@ -118,7 +118,7 @@ export async function runInitContainers(
       await context.api.start(id);
       onStarted();
       await output.ended;
-      const exit = await context.api.exit(id);
+      const exit = await context.api.finalExit(id);
       if (request.signal.aborted) return;
       if (exit === undefined || exit.running || exit.exitCode !== 0) {
         throw new EngineError(

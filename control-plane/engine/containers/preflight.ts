@@ -83,7 +83,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     const ok = await runHost(
       "nft",
       ["--check", "--file", "-"],
-      "table bridge classmind_check { chain a { type filter hook forward priority 0\n ip saddr 10.0.0.0/8 drop\n } }\n",
+      "table bridge classmind_check {\nchain a {\ntype filter hook forward priority 0; policy accept;\nip saddr 10.0.0.0/8 drop\n}\n}\n",
     ).then(
       () => true,
       () => false,

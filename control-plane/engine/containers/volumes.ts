@@ -6,14 +6,20 @@ import type { Instance } from "../../host/instance.ts";
 import { EngineError } from "../engine.ts";
 import { isMountPoint, listMounts } from "./mounts.ts";
 import { createMutex } from "./mutex.ts";
-import { runHost } from "./program.ts";
+import { ProgramError, runHost } from "./program.ts";
 
 /** Encrypted volumes: an ext4 image of the claim's size, loop-mounted, with native encryption of its one directory `data`. */
 export interface EncryptedVolumes {
+  /** @throws EngineError "VolumeShrink" when the image is larger than `bytes`; changes nothing */
+  refuseShrink(namespace: string, claim: string, bytes: number): Promise<void>;
   /** Whether the image is there and at least of the given size. */
   whole(namespace: string, claim: string, bytes: number): Promise<boolean>;
-  /** Makes the image if there is none, grows it if it is smaller. Never shrinks, never formats over data. */
-  ensure(namespace: string, claim: string, bytes: number): Promise<void>;
+  /**
+   * Makes the image if there is none, grows it if it is smaller. Never shrinks, never formats over data.
+   * "closed-only": the host may not grow a mounted file system (CAP_SYS_RESOURCE is missing), so it happens at the next
+   * staging, or when this is called again while nothing uses the volume.
+   */
+  ensure(namespace: string, claim: string, bytes: number): Promise<"done" | "closed-only">;
   /** Mounts and unlocks; returns the directory that holds the data. `key` is asked for only when it is needed. */
   stage(namespace: string, claim: string, key: () => Promise<Buffer>): Promise<string>;
   /** Locks, unmounts and detaches. Fine when nothing is mounted. */
@@ -42,6 +48,14 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
   const dataOf = (namespace: string, claim: string) => join(mountOf(namespace, claim), "data");
   const exclusive = <T>(namespace: string, claim: string, task: () => Promise<T>) =>
     mutex.run(`${namespace}/${claim}`, task);
+
+  async function refuseShrink(namespace: string, claim: string, bytes: number): Promise<void> {
+    const size = await sizeOf(imageOf(namespace, claim));
+    if (size <= bytes) return;
+    throw new EngineError("VolumeShrink", `volume ${claim} has ${size} bytes and cannot shrink to ${bytes}`, {
+      retryable: false,
+    });
+  }
 
   async function unmount(namespace: string, claim: string): Promise<void> {
     const target = mountOf(namespace, claim);
@@ -92,6 +106,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
 
   async function unlock(namespace: string, claim: string, image: string, secret: Buffer): Promise<void> {
     const target = mountOf(namespace, claim);
+    if (!(await isGrown(image))) await grow(image, target);
     await mkdir(target, { recursive: true, mode: 0o700 });
     await runHost("mount", ["-o", `loop,${MOUNT_OPTIONS}`, image, target]);
     try {
@@ -110,6 +125,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
   }
 
   return {
+    refuseShrink,
     async whole(namespace, claim, bytes) {
       return (
         (await sizeOf(imageOf(namespace, claim))) >= bytes ||
@@ -119,17 +135,16 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
     ensure: (namespace, claim, bytes) =>
       exclusive(namespace, claim, async () => {
         const image = imageOf(namespace, claim);
+        await refuseShrink(namespace, claim, bytes);
         const size = await sizeOf(image);
-        if (size > bytes) {
-          throw new EngineError("VolumeShrink", `volume ${claim} has ${size} bytes and cannot shrink to ${bytes}`, {
-            retryable: false,
-          });
+        if (size >= 0) {
+          if (size < bytes) await enlarge(image, bytes);
+          return (await isGrown(image)) ? "done" : grow(image, mountOf(namespace, claim));
         }
-        if (size === bytes) return;
-        if (size >= 0) return grow(image, mountOf(namespace, claim), bytes);
         // The key may not be there yet: the file system is made when the first pod needs it.
         await mkdir(dirname(image), { recursive: true, mode: 0o700 });
         if ((await sizeOf(`${image}.new`)) !== bytes) await allocate(`${image}.new`, bytes);
+        return "done";
       }),
     stage: (namespace, claim, key) =>
       exclusive(namespace, claim, async () => {
@@ -223,19 +238,47 @@ async function syncDirectory(path: string): Promise<void> {
   await directory.sync().finally(() => directory.close());
 }
 
-/** Grows an image and, if it is mounted, the file system in it while it is used. */
-async function grow(image: string, target: string, bytes: number): Promise<void> {
+async function enlarge(image: string, bytes: number): Promise<void> {
   const handle = await open(image, "r+");
   await handle.truncate(bytes);
   await handle.sync();
   await handle.close();
+}
+
+/** Whether the file system fills its image; read from the superblock (ext4 on-disk format: 1024 bytes in, little-endian). */
+async function isGrown(image: string): Promise<boolean> {
+  const handle = await open(image, "r");
+  try {
+    const { size } = await handle.stat();
+    const superblock = Buffer.alloc(1024);
+    await handle.read(superblock, 0, 1024, 1024);
+    const blockSize = 1024 << superblock.readUInt32LE(24);
+    const blocks = superblock.readUInt32LE(4) + superblock.readUInt32LE(0x150) * 2 ** 32;
+    // A last group too small to be worth it may stay unused.
+    return size - blocks * blockSize < 1024 * 1024;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Grows the file system to its image's size, while it is used if the host permits that. */
+async function grow(image: string, target: string): Promise<"done" | "closed-only"> {
   const mounted = (await listMounts()).find((mount) => mount.target === target);
-  if (mounted) {
-    await runHost("losetup", ["--set-capacity", mounted.source]);
-    await runHost("resize2fs", [mounted.source]);
-  } else {
-    await runHost("e2fsck", ["-f", "-p", image]);
+  if (!mounted) {
+    // 1: errors were corrected.
+    await runHost("e2fsck", ["-f", "-p", image]).catch((error: unknown) => {
+      if (!(error instanceof ProgramError && error.code === 1)) throw error;
+    });
     await runHost("resize2fs", [image]);
+    return "done";
+  }
+  await runHost("losetup", ["--set-capacity", mounted.source]);
+  try {
+    await runHost("resize2fs", [mounted.source]);
+    return "done";
+  } catch (error) {
+    if (/permission denied|operation not permitted/i.test(messageOf(error))) return "closed-only";
+    throw error;
   }
 }
 

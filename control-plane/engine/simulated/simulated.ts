@@ -1,6 +1,7 @@
 import { EventEmitter, on } from "node:events";
 import type { Clock } from "../../clock.ts";
 import { hashManifest } from "../../render/hash.ts";
+import { schemaProblems } from "../../render/schema.ts";
 import { quantityToBytes } from "../../render/values.ts";
 import {
   type Engine,
@@ -167,10 +168,15 @@ function observeNamespace(name: string, state: SimulatedNamespace | undefined, n
   };
 }
 
-function refuseUnknown(objects: readonly Manifest[]): void {
+/** What a cluster would refuse: other kinds, fields that Kubernetes does not have, objects of another namespace. */
+function refuseUnknown(namespace: string, objects: readonly Manifest[]): void {
   for (const manifest of objects) {
-    if (!KINDS.has(manifest.kind))
-      throw new EngineError("UnknownKind", `${manifest.kind} is not a kind this engine knows.`, { retryable: false });
+    const title = `${manifest.kind}/${manifest.metadata.name}`;
+    const problems = KINDS.has(manifest.kind) ? [...schemaProblems(manifest)] : ["not a kind this engine knows"];
+    const home = manifest.kind === "Namespace" ? manifest.metadata.name : manifest.metadata.namespace;
+    if (home !== namespace) problems.push(`metadata.namespace: is ${String(home)}, not ${namespace}`);
+    if (problems.length > 0)
+      throw new EngineError("ManifestRefused", `${title}: ${problems.join("; ")}`, { retryable: false });
   }
 }
 
@@ -199,7 +205,7 @@ export function createSimulatedEngine(options: SimulatedOptions): Engine {
     observe: (namespace) => call(`observe ${namespace}`, () => observe(namespace)),
     list: () => call("list", () => Object.keys(world.read().namespaces)),
     async apply(namespace, objects) {
-      refuseUnknown(objects);
+      refuseUnknown(namespace, objects);
       // One object at a time, as a cluster would take them: a kill may come between any two.
       for (const manifest of objects) {
         await call(`apply ${manifest.kind}/${manifest.metadata.name}`, () => {
