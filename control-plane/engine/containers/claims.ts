@@ -23,15 +23,21 @@ export interface Claims {
   ensure(claim: Claim): Promise<"done" | "closed-only">;
   /** Makes a claim usable by a pod and returns its directory; it stays so until its last user releases it. */
   acquire(claim: Claim, user: string): Promise<string>;
-  /** Drops a user of all claims of a namespace; a volume that nobody uses is locked. */
-  release(namespace: string, user: string, claims: readonly Claim[]): Promise<void>;
+  /** Drops a user of the given claims; a volume that nobody uses is locked. */
+  release(user: string, claims: readonly Claim[]): Promise<void>;
   remove(claim: Claim): Promise<void>;
   removeNamespace(namespace: string): Promise<void>;
   observe(claim: Claim): Promise<VolumeObservation>;
   namespaces(): Promise<readonly string[]>;
 }
 
-export function openClaims(instance: Instance, volumes: EncryptedVolumes, secrets: SecretFiles): Claims {
+/** @param inUse whether any running container mounts a claim, of whichever process it is */
+export function openClaims(
+  instance: Instance,
+  volumes: EncryptedVolumes,
+  secrets: SecretFiles,
+  inUse: (namespace: string, claim: string) => Promise<boolean>,
+): Claims {
   const users = new Map<string, Set<string>>();
   // Staging and locking of one claim must not overtake each other.
   const mutex = createMutex();
@@ -80,14 +86,15 @@ export function openClaims(instance: Instance, volumes: EncryptedVolumes, secret
         users.set(keyOf(claim), current.add(user));
         return directory;
       }),
-    async release(_namespace, user, claims) {
+    async release(user, claims) {
       for (const claim of claims) {
         await mutex.run(keyOf(claim), async () => {
           const current = users.get(keyOf(claim));
           current?.delete(user);
           if (!isEncrypted(claim) || (current !== undefined && current.size > 0)) return;
-          await volumes.unstage(namespaceOf(claim), claim.metadata.name);
           users.delete(keyOf(claim));
+          if (await inUse(namespaceOf(claim), claim.metadata.name)) return;
+          await volumes.unstage(namespaceOf(claim), claim.metadata.name);
         });
       }
     },

@@ -3,7 +3,7 @@ import type Dockerode from "dockerode";
 import type { Instance } from "../../host/instance.ts";
 import type { ManifestHash, ObjectRef } from "../engine.ts";
 import { containerName, LABEL, networkName } from "./names.ts";
-import type { ContainerModel, PodModel } from "./translate/pod.ts";
+import { type ContainerModel, claimsOf, type PodModel } from "./translate/pod.ts";
 
 /** Where and as what a container of a pod is to run. */
 export interface Placement {
@@ -47,6 +47,16 @@ export function processLimits(text: string = readFileSync("/proc/self/limits", "
   };
 }
 
+/**
+ * The hardware address that goes with an address, for ever. A successor at the same address would otherwise not be found for
+ * half a minute by those who remember its predecessor's (the host, and the app its database).
+ */
+export function macOf(address: string): string {
+  const octets = address.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
+  // Locally administered, unicast.
+  return ["02", "63", ...octets].join(":");
+}
+
 const PIDS = 256;
 const TMPFS = "nosuid,nodev,noexec";
 
@@ -88,6 +98,7 @@ export function containerOptions(
       [LABEL.hash]: placement.hash,
       [LABEL.address]: placement.address,
       [LABEL.restarts]: String(placement.restarts),
+      [LABEL.claims]: claimsOf(pod).join(","),
       [LABEL.labels]: JSON.stringify(pod.labels),
     },
     HostConfig: {
@@ -113,6 +124,10 @@ export function containerOptions(
       RestartPolicy: { Name: "no" },
       LogConfig: { Type: "json-file", Config: { "max-size": "5m" } },
     },
-    NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: placement.address } } } },
+    NetworkingConfig: {
+      EndpointsConfig: {
+        [network]: { IPAMConfig: { IPv4Address: placement.address }, MacAddress: macOf(placement.address) },
+      },
+    },
   };
 }

@@ -10,7 +10,7 @@ import { applyObjects } from "./apply.ts";
 import { openClaims } from "./claims.ts";
 import { processLimits } from "./container-spec.ts";
 import type { EngineContext } from "./context.ts";
-import { openContainerApi } from "./docker.ts";
+import { type ContainerApi, openContainerApi } from "./docker.ts";
 import { followEvents } from "./events.ts";
 import { openFirewall } from "./firewall.ts";
 import { createJobRunner } from "./jobs.ts";
@@ -48,11 +48,23 @@ export interface ContainersEngineOptions {
   readonly keep?: boolean;
 }
 
+const RESYNC = 60_000;
+
 /** fscrypt wants one configuration per host. Whether we made it is remembered, so that the last uninstall can take it away. */
 async function prepareFscrypt(instance: Instance): Promise<void> {
   if (existsSync("/etc/fscrypt.conf")) return;
   await runHost("fscrypt", ["setup", "--force", "--quiet"]);
   await writeFile(join(instance.stateDir, "made-fscrypt-conf"), "");
+}
+
+/** Whether a running container mounts a claim, told by its label. */
+function mountedBy(api: ContainerApi, instance: Instance): (namespace: string, claim: string) => Promise<boolean> {
+  return async (namespace, claim) => {
+    const containers = await api.list({ [LABEL.instance]: instance.name, [LABEL.namespace]: namespace });
+    return containers.some(
+      (container) => container.running && (container.labels[LABEL.claims] ?? "").split(",").includes(claim),
+    );
+  };
 }
 
 /**
@@ -78,7 +90,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     api,
     objects,
     secrets,
-    claims: openClaims(instance, openEncryptedVolumes(instance), secrets),
+    claims: openClaims(instance, openEncryptedVolumes(instance), secrets, mountedBy(api, instance)),
     networks: openNetworks(instance, api, () => objects.namespaces()),
     firewall: openFirewall(instance, options.hostAccessUids ?? []),
     prober: createProber(api, clock),
@@ -141,7 +153,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
       }),
     );
     // A stop that was cut off may have left a volume open.
-    await context.claims.release(namespace, "", objectsOf(state, "PersistentVolumeClaim"));
+    await context.claims.release("", objectsOf(state, "PersistentVolumeClaim"));
   }
 
   async function open(): Promise<void> {
@@ -152,6 +164,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     for (const namespace of await objects.namespaces()) {
       await takeOver(namespace).catch((error: unknown) => log.error({ namespace }, messageOf(error)));
     }
+    void resync();
     void followEvents(
       api,
       instance,
@@ -163,6 +176,18 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
       },
     );
   }
+  /** Events may be missed while the engine's API restarts: one look at everything a minute finds what ended unseen. */
+  async function resync(): Promise<void> {
+    while (!closing.signal.aborted) {
+      await clock.sleep(RESYNC, closing.signal);
+      const containers = await api.list({ [LABEL.instance]: instance.name }).catch(() => undefined);
+      const running = new Set(containers?.filter((container) => container.running).map((container) => container.id));
+      for (const keeper of [...keepers.values()].flatMap((own) => [...own.values()])) {
+        if (containers !== undefined && !closing.signal.aborted) keeper.running(running);
+      }
+    }
+  }
+
   if (keep) await open();
 
   return {

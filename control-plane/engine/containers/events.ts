@@ -32,11 +32,8 @@ export async function followEvents(
   onEnded: (ended: Ended) => void,
   onGap: () => void,
 ): Promise<void> {
-  const filters = JSON.stringify({
-    type: ["container"],
-    event: ["die"],
-    label: [`${LABEL.instance}=${instance.name}`],
-  });
+  // Not filtered by event: Podman calls the one we look for "died" in filters and "die" in what it sends.
+  const filters = JSON.stringify({ type: ["container"], label: [`${LABEL.instance}=${instance.name}`] });
   let pause = 100;
   while (!signal.aborted) {
     try {

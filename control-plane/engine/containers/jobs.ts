@@ -139,7 +139,7 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
       await removePods(context, namespace, workload, 0);
       await context.secrets.remove(namespace, inputSecret(job));
       placements.get(namespace)?.delete(job.name);
-      await context.claims.release(namespace, userOf(workload), claims);
+      await context.claims.release(userOf(workload), claims);
       await loadFirewall(namespace);
     }
   }

@@ -24,7 +24,8 @@ export function describeWorkload(snapshot: KeeperSnapshot): readonly [WorkloadSt
       : ["Stopped", REASONS.AsDesired, "stopped"];
   }
   if (snapshot.ready && snapshot.asWanted) return ["Ready", REASONS.AsDesired, "ready"];
-  if (failure?.reason === "SecretMissing" && !snapshot.present) {
+  // Lost at a reboot, or never given: the caller has to apply it (again).
+  if ((failure?.reason === "SecretMissing" || failure?.reason === "VolumeKeyMissing") && !snapshot.present) {
     return ["Missing", REASONS.ContainerMissing, failure.message];
   }
   if (failure !== undefined) return ["Failing", failure.reason, failure.message];

@@ -22,6 +22,8 @@ export interface Keeper {
   want(model: WorkloadModel | undefined, hash: ManifestHash): Promise<void>;
   /** Something may have changed: look again, now. */
   kick(): Promise<void>;
+  /** Ids of all containers that run: a pod that is not among them has ended. */
+  running(ids: ReadonlySet<string>): void;
   /** A container of this workload has ended. */
   ended(id: string): void;
   /** Replaces the pod by a fresh one. */
@@ -61,6 +63,8 @@ const HOPELESS = 3;
 const LONGEST_BACKOFF = 60_000;
 /** A pod that ran this long was good: its end starts a new count. */
 const GOOD_RUN = 30_000;
+/** Seconds for a pod to end that nobody ever reached. */
+const NEVER_SERVED_GRACE = 1;
 /** Reasons that time alone does not mend. */
 const TERMINAL: ReadonlySet<string> = new Set([
   REASONS.ImageMissing,
@@ -191,10 +195,10 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     return made;
   }
 
-  async function end(pod: Pod): Promise<void> {
+  async function end(pod: Pod, graceSeconds = pod.grace): Promise<void> {
     pod.watching.abort();
     pod.ready = false;
-    await context.api.stop(pod.id, pod.grace);
+    await context.api.stop(pod.id, graceSeconds);
     await context.api.remove(pod.id);
   }
 
@@ -222,7 +226,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     failures = 0;
     const state = await readNamespace(context, namespace);
     const claims = state.objects.filter((object) => object.kind === "PersistentVolumeClaim");
-    await context.claims.release(namespace, userOf(ref), claims);
+    await context.claims.release(userOf(ref), claims);
     changed();
   }
 
@@ -261,11 +265,11 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       if (old) drain(old);
     } catch (error) {
       const words = await context.api.tail(next.id, 3).catch(() => []);
-      await end(next);
+      await end(next, NEVER_SERVED_GRACE);
       throw new EngineError(REASONS.ContainerCrashing, `${messageOf(error)}: ${lastLine(words.join("\n"))}`);
     } finally {
       upcoming = undefined;
-      if (signal.aborted && current !== next) await end(next);
+      if (signal.aborted && current !== next) await end(next, NEVER_SERVED_GRACE);
     }
   }
 
@@ -385,6 +389,9 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       return Promise.race([kick(), started]);
     },
     kick,
+    running(ids) {
+      if (work === undefined && current !== undefined && !ids.has(current.id)) void kick();
+    },
     ended(id) {
       if (current?.id === id) void kick();
       if (upcoming?.id === id) {

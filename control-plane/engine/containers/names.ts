@@ -14,6 +14,8 @@ export const LABEL = {
   hash: "classmind.hash",
   address: "classmind.address",
   restarts: "classmind.restarts",
+  /** Claims the pod mounts, separated by commas. */
+  claims: "classmind.claims",
   /** Kubernetes labels of the pod, as JSON. */
   labels: "classmind.labels",
 } as const;
