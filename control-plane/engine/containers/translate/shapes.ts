@@ -2,7 +2,7 @@ import { z } from "zod";
 
 /**
  * The subset of Kubernetes that one machine can honour, as strict shapes: a field that is not listed is refused by name.
- * Fields that are accepted although they mean nothing here are marked `unused` with the reason; ACCEPTED_WITHOUT_EFFECT in
+ * Fields that are accepted although they mean nothing here are marked `unused` with the reason; acceptedWithoutEffect in
  * accepted.ts lists them for the documentation, and a test compares the two.
  */
 
