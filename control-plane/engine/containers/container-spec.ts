@@ -16,6 +16,8 @@ export interface Placement {
   readonly address: string;
   readonly hash: ManifestHash;
   readonly restarts: number;
+  /** Billionths of a processor while it starts; the manifest's limit follows once it has. */
+  readonly startNanoCpus: number;
   /** Names of the namespace's Services that lead to one address: "db" → "10.70.0.2". */
   readonly hosts: Readonly<Record<string, string>>;
   /** Directory on the host for each mount of a claim or secret, by mount path. */
@@ -109,7 +111,7 @@ export function containerOptions(
       SecurityOpt: ["no-new-privileges"],
       Memory: container.memoryBytes,
       MemorySwap: container.memoryBytes,
-      NanoCpus: container.nanoCpus,
+      NanoCpus: Math.max(container.nanoCpus, placement.startNanoCpus),
       PidsLimit: PIDS,
       Ulimits: [
         { Name: "nofile", Soft: placement.limits.openFiles, Hard: placement.limits.openFiles },

@@ -51,6 +51,8 @@ export interface ContainerApi {
   /** SIGTERM, then SIGKILL after the grace period; returns when it has ended. */
   stop(id: string, graceSeconds: number): Promise<void>;
   remove(id: string): Promise<void>;
+  /** Sets the processor time of a running container, in billionths of a processor. */
+  limitProcessors(id: string, nanoCpus: number): Promise<void>;
   exec(id: string, command: readonly string[], timeout: number): Promise<boolean>;
   tail(id: string, lines: number): Promise<readonly string[]>;
   hasImage(reference: string): Promise<boolean>;
@@ -183,6 +185,13 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
     async remove(id) {
       await busyRetried(() => docker.getContainer(id).remove({ force: true, v: true })).catch(absentIsFine);
     },
+    async limitProcessors(id, nanoCpus) {
+      const { podman } = await api.version();
+      const change = podman
+        ? post(docker, `/v4.3.0/libpod/containers/${id}/update`, { cpu: { quota: nanoCpus / 10_000, period: 100_000 } })
+        : docker.getContainer(id).update({ NanoCpus: nanoCpus });
+      await change.catch(absentIsFine);
+    },
     async exec(id, command, timeout) {
       const exec = await busyRetried(() =>
         docker.getContainer(id).exec({ Cmd: [...command], AttachStdout: true, AttachStderr: true }),
@@ -253,27 +262,27 @@ function demuxed(buffer: Buffer): string {
   return Buffer.concat(parts).toString("utf8");
 }
 
-/** Podman's own endpoint, because only it can leave out the resolver: a school has no DNS at all. */
-async function createPodmanNetwork(docker: Dockerode, spec: NetworkSpec): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
+/** A request that dockerode has no method for. */
+function post(docker: Dockerode, path: string, body: object): Promise<void> {
+  return new Promise((resolve, reject) => {
     docker.modem.dial(
-      {
-        path: "/v4.0.0/libpod/networks/create",
-        method: "POST",
-        options: {
-          name: spec.name,
-          driver: "bridge",
-          internal: true,
-          dns_enabled: false,
-          ipv6_enabled: false,
-          network_interface: spec.bridge,
-          subnets: [{ subnet: spec.subnet, gateway: spec.gateway }],
-          labels: spec.labels,
-        },
-        statusCodes: { 200: true, 201: true },
-      },
+      { path, method: "POST", options: body, statusCodes: { 200: true, 201: true } },
       (error: unknown) => (error ? reject(error) : resolve()),
     );
+  });
+}
+
+/** Podman's own endpoint, because only it can leave out the resolver: a school has no DNS at all. */
+async function createPodmanNetwork(docker: Dockerode, spec: NetworkSpec): Promise<void> {
+  await post(docker, "/v4.0.0/libpod/networks/create", {
+    name: spec.name,
+    driver: "bridge",
+    internal: true,
+    dns_enabled: false,
+    ipv6_enabled: false,
+    network_interface: spec.bridge,
+    subnets: [{ subnet: spec.subnet, gateway: spec.gateway }],
+    labels: spec.labels,
   });
 }
 

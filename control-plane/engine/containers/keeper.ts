@@ -7,11 +7,12 @@ import {
   type WorkloadObservation,
   type WorkloadState,
 } from "../engine.ts";
+import { createChanges } from "./changes.ts";
 import type { EngineContext } from "./context.ts";
 import { describeWorkload } from "./keeper-status.ts";
-import { LABEL } from "./names.ts";
 import { claimsFor, labelsOf, readNamespace } from "./namespace.ts";
-import { lastLine, preparePod, removePods, runInitContainers, userOf } from "./pods.ts";
+import { lastLine, removePods, userOf } from "./pods.ts";
+import { endPod, findPod, type RunningPod as Pod, startPod, watchPod } from "./running-pod.ts";
 import type { PodModel } from "./translate/pod.ts";
 import type { WorkloadModel } from "./translate/translate.ts";
 
@@ -37,20 +38,6 @@ export interface Keeper {
   settled(): Promise<void>;
   newestPod(): Promise<string | undefined>;
   close(): Promise<void>;
-}
-
-/** A running main container. */
-interface Pod {
-  readonly id: string;
-  readonly address: string;
-  readonly digest: string;
-  readonly hash: ManifestHash;
-  readonly grace: number;
-  readonly watching: AbortController;
-  readonly since: number;
-  started: boolean;
-  ready: boolean;
-  dead: string | undefined;
 }
 
 interface Want {
@@ -90,7 +77,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
   let backoff = new AbortController();
   const draining = new Set<Promise<void>>();
   const drainingIds = new Set<string>();
-  const waiting = new Set<() => void>();
+  const changes = createChanges();
   /** Resolves callers of `want` as soon as something runs; the end of the attempt does so too. */
   let placed: () => void = () => undefined;
   /** Resolves `settled` once pods of an earlier process were looked for. */
@@ -100,7 +87,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
   });
 
   function changed(): void {
-    for (const notify of [...waiting]) notify();
+    changes.notify();
     context.wake(namespace);
   }
 
@@ -114,58 +101,28 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
 
   /** Starts the probes of a running container. */
   function watch(pod: Pod, model: PodModel): void {
-    const report = {
-      started: () => {
-        pod.started = true;
-      },
-      ready: (ready: boolean) => {
-        if (pod.ready === ready) return;
-        pod.ready = ready;
-        if (ready) {
-          failure = undefined;
-          // A restart loop that reaches readiness for a moment is still a loop.
-          if (context.clock.now().getTime() - pod.since > GOOD_RUN || restarts === 0) failures = 0;
-        }
+    watchPod(context, namespace, ref, pod, model, {
+      ready: (ready) => {
+        if (ready && pod.digest === want?.model.pod.digest) failure = undefined;
+        // A restart loop that reaches readiness for a moment is still a loop.
+        if (ready && (context.clock.now().getTime() - pod.since > GOOD_RUN || restarts === 0)) failures = 0;
         changed();
       },
-      dead: (why: string) => {
-        pod.dead = why;
-        pod.ready = false;
+      dead: () => {
         changed();
         // A pod that never took over is the rollout's own business.
         if (pod === current) void kick();
       },
-    };
-    void context.prober
-      .watch({ id: pod.id, address: pod.address, container: model.main }, report, pod.watching.signal)
-      .catch((error: unknown) => context.log.error({ namespace, workload: userOf(ref) }, messageOf(error)));
-  }
-
-  function podOf(id: string, address: string, hash: ManifestHash, digest: string, grace: number): Pod {
-    return {
-      id,
-      address,
-      hash,
-      digest,
-      grace,
-      watching: new AbortController(),
-      since: context.clock.now().getTime(),
-      started: false,
-      ready: false,
-      dead: undefined,
-    };
+    });
   }
 
   /** Takes over what runs already: this process may be younger than the pods. */
   async function adopt(wanted: Want): Promise<void> {
     adopted = true;
-    const containers = await context.api.list(labelsOf(context, namespace, ref));
-    const running = containers.filter((container) => container.running && container.labels[LABEL.role] === "main");
-    const best = running.find((container) => container.labels[LABEL.pod] === wanted.model.pod.digest) ?? running[0];
-    if (best === undefined) return;
-    restarts = Number(best.labels[LABEL.restarts] ?? 0);
-    const { [LABEL.address]: address = "", [LABEL.hash]: hash = "", [LABEL.pod]: digest = "" } = best.labels;
-    current = podOf(best.id, address, hash, digest, wanted.model.pod.graceSeconds);
+    const found = await findPod(context, namespace, ref, wanted.model.pod);
+    if (found === undefined) return;
+    restarts = found.restarts;
+    current = found.pod;
     const state = await readNamespace(context, namespace);
     for (const claim of claimsFor(state, wanted.model.pod)) await context.claims.acquire(claim, userOf(ref));
     watch(current, wanted.model.pod);
@@ -175,38 +132,16 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     const state = await readNamespace(context, namespace);
     const { pod } = wanted.model;
     const request = { state, workload: ref, pod, hash: wanted.hash, address, restarts, signal };
-    const maker = await preparePod(context, request);
-    const init = runInitContainers(context, maker, request, () => placed());
-    // Made while the init containers still run; started after them.
-    const [, main] = await Promise.allSettled([init, maker.create(pod.main, "main")]);
-    await init.catch(async (error: unknown) => {
-      if (main.status === "fulfilled") await context.api.remove(main.value);
-      throw error;
-    });
-    if (main.status === "rejected") throw main.reason;
-    const made = podOf(main.value, address, wanted.hash, pod.digest, pod.graceSeconds);
-    if (signal.aborted) {
-      await context.api.remove(made.id);
-      throw new EngineError("Interrupted", "something else is wanted now");
-    }
-    await context.api.start(made.id);
-    placed();
+    const made = await startPod(context, request, () => placed());
     watch(made, pod);
     return made;
-  }
-
-  async function end(pod: Pod, graceSeconds = pod.grace): Promise<void> {
-    pod.watching.abort();
-    pod.ready = false;
-    await context.api.stop(pod.id, graceSeconds);
-    await context.api.remove(pod.id);
   }
 
   /** Notes how a pod ended, with its last words, and removes it. */
   async function bury(pod: Pod): Promise<void> {
     const exit = await context.api.exit(pod.id);
     const words = await context.api.tail(pod.id, 3).catch(() => []);
-    await end(pod);
+    await endPod(context, pod);
     if (current === pod) current = undefined;
     restarts += 1;
     if (context.clock.now().getTime() - pod.since > GOOD_RUN) failures = 0;
@@ -236,7 +171,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     drainingIds.add(pod.id);
     const ending = context.clock
       .sleep(context.drain, interrupt.signal)
-      .then(() => end(pod))
+      .then(() => endPod(context, pod))
       .catch((error: unknown) => context.log.warn({ namespace, workload: userOf(ref) }, messageOf(error)))
       .finally(() => {
         drainingIds.delete(pod.id);
@@ -253,7 +188,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     upcoming = next;
     changed();
     try {
-      await until(() => next.ready || next.dead !== undefined || signal.aborted);
+      await changes.until(() => next.ready || next.dead !== undefined || signal.aborted);
       if (!next.ready) {
         if (signal.aborted) return;
         throw new EngineError(REASONS.ContainerCrashing, next.dead ?? "the new pod did not become ready");
@@ -265,11 +200,11 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       if (old) drain(old);
     } catch (error) {
       const words = await context.api.tail(next.id, 3).catch(() => []);
-      await end(next, NEVER_SERVED_GRACE);
+      await endPod(context, next, NEVER_SERVED_GRACE);
       throw new EngineError(REASONS.ContainerCrashing, `${messageOf(error)}: ${lastLine(words.join("\n"))}`);
     } finally {
       upcoming = undefined;
-      if (signal.aborted && current !== next) await end(next, NEVER_SERVED_GRACE);
+      if (signal.aborted && current !== next) await endPod(context, next, NEVER_SERVED_GRACE);
     }
   }
 
@@ -289,7 +224,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       await removePods(context, namespace, ref, 0, new Set([current.id, ...drainingIds]));
       await surge(wanted, addresses, signal);
     } else {
-      if (current !== undefined) await end(current);
+      if (current !== undefined) await endPod(context, current);
       current = undefined;
       await removePods(context, namespace, ref, wanted.model.pod.graceSeconds, drainingIds);
       current = await start(wanted, addresses[0] ?? "", signal);
@@ -305,19 +240,6 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     found();
     if (await checkCurrent()) return;
     if (current === undefined || needsNew(wanted)) await replace(wanted, signal);
-  }
-
-  /** Waits for a condition that `changed` may make true. */
-  function until(condition: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const look = () => {
-        if (!condition() && !closed) return;
-        waiting.delete(look);
-        resolve();
-      };
-      waiting.add(look);
-      look();
-    });
   }
 
   async function attempts(): Promise<void> {
@@ -422,7 +344,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       };
       const look = () => changed();
       signal.addEventListener("abort", look, { once: true });
-      await until(over);
+      await changes.until(over);
       signal.removeEventListener("abort", look);
       const [state, reason, message] = describe();
       if (state === "Ready") return;
@@ -437,7 +359,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       if (pod === undefined || pod.started) return;
       const look = () => changed();
       limit.addEventListener("abort", look, { once: true });
-      await until(() => pod.started || pod.dead !== undefined || limit.aborted);
+      await changes.until(() => pod.started || pod.dead !== undefined || limit.aborted);
       limit.removeEventListener("abort", look);
     },
     async newestPod() {
@@ -452,7 +374,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       interrupt.abort();
       backoff.abort();
       for (const pod of [current, upcoming]) pod?.watching.abort();
-      for (const notify of [...waiting]) notify();
+      changes.close();
       await work?.catch(() => undefined);
     },
   };

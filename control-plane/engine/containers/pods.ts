@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { EngineError, type ManifestHash, type ObjectRef } from "../engine.ts";
 import { containerOptions } from "./container-spec.ts";
 import type { EngineContext } from "./context.ts";
@@ -78,6 +79,8 @@ export async function preparePod(context: EngineContext, request: PodRequest): P
         address: request.address,
         hash: request.hash,
         restarts: request.restarts,
+        // A pod's first start may use what the host has: it takes half the time. One that fails again and again may not.
+        startNanoCpus: request.restarts === 0 && workload.kind !== "Job" ? availableParallelism() * 1e9 : 0,
         hosts,
         sources: await sources(container),
         emptyFile: context.emptyFile,

@@ -26,8 +26,10 @@ export interface Prober {
   watch(target: ProbeTarget, report: ProbeReport, signal: AbortSignal): Promise<void>;
 }
 
-/** How quickly a starting container is asked at first; doubles up to the probe's own period. */
-const FIRST_DELAY = 40;
+/** How often a starting container is asked: eagerly at first, for somebody waits, then at the probe's own period. */
+const FIRST_DELAY = 25;
+const EAGER_PAUSE = 60;
+const EAGER = 10_000;
 /** Probes that run at the same time, over all schools. */
 const AT_ONCE = 16;
 
@@ -88,8 +90,9 @@ export function createProber(api: ContainerApi, clock: Clock): Prober {
   async function startUp(target: ProbeTarget, probe: ProbeModel, signal: AbortSignal): Promise<boolean> {
     await clock.sleep(probe.initialDelay, signal);
     const until = clock.now().getTime() + probe.period * probe.failureThreshold;
+    const began = clock.now().getTime();
     let pause = FIRST_DELAY;
-    let asked = 0;
+    let asked = began;
     while (!signal.aborted) {
       const due = clock.now().getTime() - asked >= probe.period;
       if ((await worthwhile(target, probe)) || due) {
@@ -98,7 +101,8 @@ export function createProber(api: ContainerApi, clock: Clock): Prober {
       }
       if (clock.now().getTime() >= until) return false;
       await clock.sleep(pause, signal);
-      pause = Math.min(pause * 1.5, probe.period);
+      const eager = clock.now().getTime() - began < EAGER;
+      pause = Math.min(pause * 1.5, eager ? EAGER_PAUSE : probe.period);
     }
     return false;
   }

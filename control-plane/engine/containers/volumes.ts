@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Instance } from "../../host/instance.ts";
 import { EngineError } from "../engine.ts";
+import { writeWhole } from "./files.ts";
 import { isMountPoint, listMounts } from "./mounts.ts";
 import { createMutex } from "./mutex.ts";
 import { ProgramError, runHost } from "./program.ts";
@@ -46,6 +47,8 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
   const imageOf = (namespace: string, claim: string) => join(instance.stateDir, "volumes", namespace, `${claim}.img`);
   const mountOf = (namespace: string, claim: string) => join(instance.stateDir, "mnt", namespace, claim);
   const dataOf = (namespace: string, claim: string) => join(mountOf(namespace, claim), "data");
+  /** Says that the volume held data once: should its image vanish, no empty one may take its place unnoticed. */
+  const markerOf = (namespace: string, claim: string) => join(instance.stateDir, "engine", namespace, `made.${claim}`);
   const exclusive = <T>(namespace: string, claim: string, task: () => Promise<T>) =>
     mutex.run(`${namespace}/${claim}`, task);
 
@@ -102,10 +105,26 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
     // From here on it is a volume with data, and is never made again.
     await rename(half, image);
     await syncDirectory(dirname(image));
+    await remember(namespace, claim);
+  }
+
+  async function remember(namespace: string, claim: string): Promise<void> {
+    const marker = markerOf(namespace, claim);
+    if ((await sizeOf(marker)) < 0) await writeWhole(marker, "", { mode: 0o600, durable: true });
+  }
+
+  async function refuseReplacement(namespace: string, claim: string): Promise<void> {
+    if ((await sizeOf(markerOf(namespace, claim))) < 0) return;
+    throw new EngineError(
+      "VolumeMissing",
+      `the image of volume ${claim} (${imageOf(namespace, claim)}) is gone; restore the school from a backup`,
+      { retryable: false },
+    );
   }
 
   async function unlock(namespace: string, claim: string, image: string, secret: Buffer): Promise<void> {
     const target = mountOf(namespace, claim);
+    await remember(namespace, claim);
     if (!(await isGrown(image))) await grow(image, target);
     await mkdir(target, { recursive: true, mode: 0o700 });
     await runHost("mount", ["-o", `loop,${MOUNT_OPTIONS}`, image, target]);
@@ -141,6 +160,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
           if (size < bytes) await enlarge(image, bytes);
           return (await isGrown(image)) ? "done" : grow(image, mountOf(namespace, claim));
         }
+        await refuseReplacement(namespace, claim);
         // The key may not be there yet: the file system is made when the first pod needs it.
         await mkdir(dirname(image), { recursive: true, mode: 0o700 });
         if ((await sizeOf(`${image}.new`)) !== bytes) await allocate(`${image}.new`, bytes);
@@ -151,6 +171,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
         const image = imageOf(namespace, claim);
         const data = dataOf(namespace, claim);
         if ((await sizeOf(image)) < 0) {
+          await refuseReplacement(namespace, claim);
           if ((await sizeOf(`${image}.new`)) < 0) {
             throw new EngineError("VolumeMissing", `the image of volume ${claim} is gone`, { retryable: false });
           }
@@ -168,6 +189,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
       exclusive(namespace, claim, async () => {
         await unmount(namespace, claim);
         await detach(`${imageOf(namespace, claim)}.new`);
+        await rm(markerOf(namespace, claim), { force: true });
         await rm(imageOf(namespace, claim), { force: true });
         await rm(`${imageOf(namespace, claim)}.new`, { force: true });
       }),

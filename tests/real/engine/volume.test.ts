@@ -138,6 +138,15 @@ describe("the encrypted volume", () => {
     expect(await job({ action: "write", name: "x", text: "y" })).toBe("written");
   });
 
+  it("an image that vanished is never replaced by an empty one", async () => {
+    await up();
+    await engine.apply(SPACE, school({ replicas: 0 }));
+    await rm(IMAGE_FILE());
+    expect((await engine.observe(SPACE)).objects.some((object) => object.kind === "PersistentVolumeClaim")).toBe(false);
+    await expect(engine.apply(SPACE, school())).rejects.toMatchObject({ reason: "VolumeMissing", retryable: false });
+    await expect(stat(IMAGE_FILE())).rejects.toThrow();
+  });
+
   it("the school's directories belong to its user alone", async () => {
     await up();
     const data = join(testInstance().stateDir, "mnt", SPACE, "data", "data");

@@ -141,6 +141,7 @@ describe("containers made of manifests", () => {
       address: "10.70.0.2",
       hash: "sha256:00",
       restarts: 0,
+      startNanoCpus: 0,
       hosts: { db: "10.70.0.4" },
       sources: Object.fromEntries(pod.main.mounts.map((mount) => [mount.path, `/host${mount.path}`])),
       emptyFile: "/run/classmind/classmind/empty",

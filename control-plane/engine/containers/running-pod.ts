@@ -1,0 +1,116 @@
+import { messageOf } from "../../errors.ts";
+import { EngineError, type ManifestHash, type ObjectRef } from "../engine.ts";
+import type { EngineContext } from "./context.ts";
+import { LABEL } from "./names.ts";
+import { labelsOf } from "./namespace.ts";
+import { type PodRequest, preparePod, runInitContainers, userOf } from "./pods.ts";
+import type { PodModel } from "./translate/pod.ts";
+
+/** A pod whose main container was started, and what is known of it. */
+export interface RunningPod {
+  readonly id: string;
+  readonly address: string;
+  /** Digest of the pod model it was made from. */
+  readonly digest: string;
+  /** Hash of the manifest it was made from. */
+  readonly hash: ManifestHash;
+  readonly grace: number;
+  /** Aborted when its probes are to end. */
+  readonly watching: AbortController;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+  started: boolean;
+  ready: boolean;
+  /** Why it has to be replaced. */
+  dead: string | undefined;
+}
+
+function runningPod(
+  context: EngineContext,
+  known: Pick<RunningPod, "id" | "address" | "digest" | "hash" | "grace">,
+): RunningPod {
+  return {
+    ...known,
+    watching: new AbortController(),
+    since: context.clock.now().getTime(),
+    started: false,
+    ready: false,
+    dead: undefined,
+  };
+}
+
+/** Makes and starts a pod: init containers one after the other, then the main container. `onPlaced`: something runs. */
+export async function startPod(context: EngineContext, request: PodRequest, onPlaced: () => void): Promise<RunningPod> {
+  const { pod, signal, hash, address } = request;
+  const maker = await preparePod(context, request);
+  const init = runInitContainers(context, maker, request, onPlaced);
+  // Made while the init containers still run; started after them.
+  const [, main] = await Promise.allSettled([init, maker.create(pod.main, "main")]);
+  await init.catch(async (error: unknown) => {
+    if (main.status === "fulfilled") await context.api.remove(main.value);
+    throw error;
+  });
+  if (main.status === "rejected") throw main.reason;
+  if (signal.aborted) {
+    await context.api.remove(main.value);
+    throw new EngineError("Interrupted", "something else is wanted now");
+  }
+  await context.api.start(main.value);
+  onPlaced();
+  return runningPod(context, { id: main.value, address, digest: pod.digest, hash, grace: pod.graceSeconds });
+}
+
+/** A running pod of a workload, if there is one: one made from the wanted model rather than another. */
+export async function findPod(
+  context: EngineContext,
+  namespace: string,
+  ref: ObjectRef,
+  wanted: PodModel,
+): Promise<{ readonly pod: RunningPod; readonly restarts: number } | undefined> {
+  const containers = await context.api.list(labelsOf(context, namespace, ref));
+  const running = containers.filter((container) => container.running && container.labels[LABEL.role] === "main");
+  const best = running.find((container) => container.labels[LABEL.pod] === wanted.digest) ?? running[0];
+  if (best === undefined) return undefined;
+  const { [LABEL.address]: address = "", [LABEL.hash]: hash = "", [LABEL.pod]: digest = "" } = best.labels;
+  const pod = runningPod(context, { id: best.id, address, hash, digest, grace: wanted.graceSeconds });
+  return { pod, restarts: Number(best.labels[LABEL.restarts] ?? 0) };
+}
+
+/** Probes a pod until it is ended, noting in it what they find; told are changes only. */
+export function watchPod(
+  context: EngineContext,
+  namespace: string,
+  ref: ObjectRef,
+  pod: RunningPod,
+  model: PodModel,
+  told: { ready(ready: boolean): void; dead(): void },
+): void {
+  const complain = (error: unknown) => context.log.warn({ namespace, workload: userOf(ref) }, messageOf(error));
+  const report = {
+    started: () => {
+      pod.started = true;
+      // It started with more (see pods.ts); also after another process has taken over.
+      void context.api.limitProcessors(pod.id, model.main.nanoCpus).catch(complain);
+    },
+    ready: (ready: boolean) => {
+      if (pod.ready === ready) return;
+      pod.ready = ready;
+      told.ready(ready);
+    },
+    dead: (why: string) => {
+      pod.dead = why;
+      pod.ready = false;
+      told.dead();
+    },
+  };
+  const target = { id: pod.id, address: pod.address, container: model.main };
+  void context.prober.watch(target, report, pod.watching.signal).catch(complain);
+}
+
+/** Ends a pod gracefully and removes it. */
+export async function endPod(context: EngineContext, pod: RunningPod, graceSeconds: number = pod.grace): Promise<void> {
+  pod.watching.abort();
+  pod.ready = false;
+  await context.api.stop(pod.id, graceSeconds);
+  await context.api.remove(pod.id);
+}
