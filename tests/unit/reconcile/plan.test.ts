@@ -87,6 +87,46 @@ describe("the planner", () => {
     expect(steps.get("open-route")?.after).toEqual(["await-app"]);
   });
 
+  describe("makes the first administrator only when the migrations are done", () => {
+    const administrator = (overrides: Partial<PlanInput>): readonly string[] | undefined =>
+      plan(input({ initialised: false, ...overrides })).find((step) => step.kind === "create-administrator")?.after;
+
+    it("after the app's start when an attempt was cut off before it", () => {
+      const starting = observation({
+        workloads: observation().workloads.filter((workload) => workload.ref.name === "db"),
+      });
+      expect(administrator({ observed: starting })).toEqual(["await-app"]);
+    });
+
+    it("at once when an attempt was cut off between the app's start and the administrator", () => {
+      expect(administrator({})).toEqual([]);
+    });
+
+    it("after what is applied when only something else drifted", () => {
+      const drifted = observation({ objects: DESIRED.filter((object) => object.kind !== "PersistentVolumeClaim") });
+      expect(administrator({ observed: drifted })).toEqual(["apply"]);
+    });
+
+    it("never again once there is one, nor in a school that comes out of a backup", () => {
+      expect(administrator({ initialised: true })).toBeUndefined();
+      const restore = {
+        id: "0190a5c8-0000-7000-8000-00000000000b",
+        tenantUid: "0190a5c8-0000-7000-8000-000000000001",
+        kind: "restore" as const,
+        params: {},
+        state: "Pending" as const,
+        progress: {},
+        result: undefined,
+        error: undefined,
+        requestedBy: "anna",
+        createdAt: "2026-11-23T09:00:00Z",
+        startedAt: undefined,
+        finishedAt: undefined,
+      };
+      expect(administrator({ operations: [restore] })).toBeUndefined();
+    });
+  });
+
   it("repairs just what drifted", () => {
     const drifted = observation({ objects: DESIRED.filter((object) => object.kind !== "PersistentVolumeClaim") });
     expect(plan(input({ observed: drifted }))).toEqual([
