@@ -12,6 +12,7 @@ import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
 import { type GatewayPaths, gatewayPaths } from "../../../control-plane/gateway/paths.ts";
 import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
 import type { Issuer } from "../../../control-plane/issuer/issuer.ts";
+import { testInstance } from "../test-host.ts";
 
 /** A real gateway on a loopback address of its own with two schools, which are plain HTTP servers that say what they were asked. */
 
@@ -67,8 +68,8 @@ export async function openStage(changes: Partial<GatewayOptions> = {}): Promise<
   const options: GatewayOptions = {
     docker,
     image: inject("images").gateway,
-    name: `cmtest-gateway-${randomBytes(4).toString("hex")}`,
-    labels: { "classmind.instance": "cmtest" },
+    name: `${testInstance().name}-gateway-${randomBytes(4).toString("hex")}`,
+    labels: { "classmind.instance": testInstance().name },
     ...directories,
     addresses: [GATEWAY_ADDRESS],
     httpPort: await freePort(),
