@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import type { Client } from "../client.ts";
 import { CliError, EXIT } from "../errors.ts";
-import { bytes, type Column, details, json, span, table, tint } from "../output.ts";
+import { bytes, type Column, details, json, span, table } from "../output.ts";
 import { createRecipient } from "../sealed.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import type { Operation, Tenant } from "../types.ts";
@@ -406,12 +406,4 @@ export function addTenantCommands(program: Command, session: Session): void {
         ]),
       );
     });
-}
-
-/** Colours a phase; the word itself says the same. */
-export function paintPhase(session: Session, phase: string): string {
-  if (phase === "Ready") return tint(session.terminal, "green", phase);
-  return phase === "Degraded" || phase === "Failed"
-    ? tint(session.terminal, "red", phase)
-    : tint(session.terminal, "yellow", phase);
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { canonicalJson } from "../canonical-json.ts";
 
 /** What the audit records of an action: who, from where, what, on which school, why. Never a secret, never a pupil's data. */
 export interface AuditEvent {
@@ -22,15 +23,6 @@ export interface AuditEntry extends AuditEvent {
 /** Hash before the first entry. */
 export const GENESIS = "00".repeat(32);
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
-    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, sorted(inner)]));
-  }
-  return value;
-}
-
 /** Hash of an entry (hex): SHA-256 over the previous hash and every field, so that no entry can be altered, removed or moved unseen. */
 export function hashEntry(entry: Omit<AuditEntry, "hash">): string {
   const fields = [
@@ -44,9 +36,9 @@ export function hashEntry(entry: Omit<AuditEntry, "hash">): string {
     entry.slug ?? null,
     entry.tenantUid ?? null,
     entry.reason ?? null,
-    sorted(entry.detail),
+    entry.detail,
   ];
-  return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
+  return createHash("sha256").update(canonicalJson(fields)).digest("hex");
 }
 
 /**

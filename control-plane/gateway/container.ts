@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type Docker from "dockerode";
 import { ClassmindError, messageOf } from "../errors.ts";
+import { statusOf } from "../host/docker-errors.ts";
 import { renderConfig, renderPages } from "./config.ts";
 import { mendFiles } from "./files.ts";
 import { CONFIG_MOUNT, gatewayPaths, PATHS_INSIDE, RUN_MOUNT } from "./paths.ts";
@@ -147,7 +148,7 @@ async function inspect(docker: Docker, name: string): Promise<Docker.ContainerIn
   try {
     return await docker.getContainer(name).inspect();
   } catch (error) {
-    if (error instanceof Error && "statusCode" in error && error.statusCode === 404) return undefined;
+    if (statusOf(error) === 404) return undefined;
     throw error;
   }
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type Docker from "dockerode";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
+import { statusOf } from "./docker-errors.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { API_MOUNTS, DATABASE_ROLES } from "./settings.ts";
@@ -93,10 +94,6 @@ async function restart(docker: Docker, spec: Docker.ContainerCreateOptions): Pro
   return container;
 }
 
-function isMissing(error: unknown): boolean {
-  return typeof error === "object" && error !== null && "statusCode" in error && error.statusCode === 404;
-}
-
 /** Stops (with time to end well) and removes a container; an absent one is fine. */
 export async function removeContainer(docker: Docker, name: string): Promise<void> {
   const container = docker.getContainer(name);
@@ -105,7 +102,7 @@ export async function removeContainer(docker: Docker, name: string): Promise<voi
     if (state.State.Running) await container.stop({ t: 30 });
     await container.remove({ force: true });
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    if (statusOf(error) !== 404) throw error;
   }
 }
 

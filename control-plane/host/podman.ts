@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
+import Dockerode from "dockerode";
 import { messageOf } from "../errors.ts";
 import { engineSocket, type Instance } from "./instance.ts";
 
@@ -148,6 +149,17 @@ export async function startEngineService(
       await rm(pidFile, { force: true });
     },
   };
+}
+
+/** Works with the instance's engine; where its service does not run, it runs for the work alone. */
+export async function withEngine<T>(instance: Instance, work: (docker: Dockerode) => Promise<T>): Promise<T> {
+  const socketPath = engineSocket(instance);
+  const service = (await answers(socketPath)) ? undefined : await startEngineService(instance);
+  try {
+    return await work(new Dockerode({ socketPath }));
+  } finally {
+    await service?.stop();
+  }
 }
 
 /** Whether a Docker API answers on a Unix socket. */

@@ -1,48 +1,43 @@
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import Dockerode from "dockerode";
+import type Dockerode from "dockerode";
+import { statusOf } from "./docker-errors.ts";
 import { firewallTable, type Instance } from "./instance.ts";
-import { answers, startEngineService } from "./podman.ts";
+import { withEngine } from "./podman.ts";
+import { runHost } from "./program.ts";
 import { stopSupervisor } from "./up.ts";
-
-const run = promisify(execFile);
 
 /** Seconds a container gets to end well. */
 const GRACE_SECONDS = 30;
 
-function isAbsent(error: unknown): boolean {
-  return (
-    typeof error === "object" &&
-    error !== null &&
-    "statusCode" in error &&
-    (error.statusCode === 404 || error.statusCode === 304)
-  );
+/** What is fine when something is stopped or removed: it was stopped already, or is not there. */
+function absentIsFine(error: unknown): void {
+  const status = statusOf(error);
+  if (status !== 304 && status !== 404) throw error;
+}
+
+/**
+ * Removes the containers and networks that carry the instance's label.
+ * @param graceSeconds time each container gets to end well; 0 ends it at once
+ * @returns how many containers there were
+ */
+export async function removeLabelled(docker: Dockerode, instance: Instance, graceSeconds: number): Promise<number> {
+  const label = { filters: JSON.stringify({ label: [`classmind.instance=${instance.name}`] }) };
+  const containers = await docker.listContainers({ all: true, ...label });
+  for (const { Id } of containers) {
+    const container = docker.getContainer(Id);
+    if (graceSeconds > 0) await container.stop({ t: graceSeconds }).catch(absentIsFine);
+    await container.remove({ force: true, v: true }).catch(absentIsFine);
+  }
+  for (const network of await docker.listNetworks(label)) {
+    await docker.getNetwork(network.Id).remove().catch(absentIsFine);
+  }
+  return containers.length;
 }
 
 async function removeContainers(instance: Instance): Promise<number> {
-  const socket = join(instance.runDir, "engine.sock");
-  const service = (await answers(socket)) ? undefined : await startEngineService(instance);
-  try {
-    const docker = new Dockerode({ socketPath: socket });
-    const label = { filters: JSON.stringify({ label: [`classmind.instance=${instance.name}`] }) };
-    const containers = await docker.listContainers({ all: true, ...label });
-    for (const { Id } of containers) {
-      const container = docker.getContainer(Id);
-      await container.stop({ t: GRACE_SECONDS }).catch((error: unknown) => {
-        if (!isAbsent(error)) throw error;
-      });
-      await container.remove({ force: true, v: true }).catch((error: unknown) => {
-        if (!isAbsent(error)) throw error;
-      });
-    }
-    for (const network of await docker.listNetworks(label)) await docker.getNetwork(network.Id).remove();
-    return containers.length;
-  } finally {
-    await service?.stop();
-  }
+  return withEngine(instance, (docker) => removeLabelled(docker, instance, GRACE_SECONDS));
 }
 
 /** Podman's monitors of ended probes outlive their containers for some seconds; recognised by the paths of this instance. */
@@ -59,19 +54,30 @@ async function endMonitors(instance: Instance): Promise<void> {
   }
 }
 
-async function unmountBelow(directories: readonly string[]): Promise<void> {
+/** Unmounts whatever is mounted at or below the directories, innermost first. */
+export async function unmountBelow(directories: readonly string[]): Promise<void> {
   const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => line.split(" ")[1] ?? "");
   const ours = mounts.filter((mount) =>
     directories.some((directory) => mount === directory || mount.startsWith(`${directory}/`)),
   );
-  for (const mount of ours.sort((a, b) => b.length - a.length)) await run("umount", [mount]);
+  for (const mount of ours.sort((a, b) => b.length - a.length)) await runHost("umount", [mount]);
 }
 
-async function detachLoops(instance: Instance): Promise<void> {
-  const { stdout } = await run("losetup", ["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
-  for (const line of stdout.split("\n")) {
+/** Detaches the loop devices that carry files of the instance. */
+export async function detachLoops(instance: Instance): Promise<void> {
+  const listed = await runHost("losetup", ["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
+  for (const line of listed.split("\n")) {
     const [device, file] = line.trim().split(/\s+/);
-    if (device !== undefined && file?.startsWith(`${instance.stateDir}/`)) await run("losetup", ["--detach", device]);
+    if (device !== undefined && file?.startsWith(`${instance.stateDir}/`))
+      await runHost("losetup", ["--detach", device]);
+  }
+}
+
+/** Removes the instance's firewall tables. */
+export async function removeFirewall(instance: Instance): Promise<void> {
+  for (const family of ["inet", "bridge"]) {
+    // A table that is not there is what we want.
+    await runHost("nft", ["delete", "table", family, firewallTable(instance)]).catch(() => undefined);
   }
 }
 
@@ -81,10 +87,7 @@ export async function removeVolatile(instance: Instance): Promise<number> {
   await endMonitors(instance);
   await unmountBelow([instance.stateDir, instance.runDir]);
   await detachLoops(instance);
-  for (const family of ["inet", "bridge"]) {
-    // A table that is not there is what we want.
-    await run("nft", ["delete", "table", family, firewallTable(instance)]).catch(() => undefined);
-  }
+  await removeFirewall(instance);
   return count;
 }
 

@@ -1,14 +1,13 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import Dockerode from "dockerode";
 import { ClassmindError } from "../errors.ts";
 import { choosePorts, everyAddress } from "../gateway/ports.ts";
 import { buildImages, type ImageReferences, pruneImages } from "../images/build.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { installPackages, missingPackages } from "./packages.ts";
-import { answers, startEngineService } from "./podman.ts";
+import { withEngine } from "./podman.ts";
 import { DEFAULT_SETTINGS, readSettings, type Settings, writeConfigurations, writeSettings } from "./settings.ts";
 
 /** Bringing the platform of this machine up and down. Every step can be repeated; an interruption anywhere is made up for. */
@@ -66,16 +65,11 @@ async function settle(instance: Instance, options: UpOptions): Promise<Settings>
 
 /** Builds what is not built, with the engine's service running just for that if nothing else runs it. */
 async function prepareImages(instance: Instance, onProgress: (message: string) => void): Promise<ImageReferences> {
-  const socket = join(instance.runDir, "engine.sock");
-  const service = (await answers(socket)) ? undefined : await startEngineService(instance);
-  try {
-    const docker = new Dockerode({ socketPath: socket });
+  return withEngine(instance, async (docker) => {
     const images = await buildImages(docker, instance, { onProgress });
     await pruneImages(docker, instance, images);
     return images;
-  } finally {
-    await service?.stop();
-  }
+  });
 }
 
 function startSupervisor(instance: Instance): Promise<void> {

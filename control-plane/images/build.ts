@@ -4,8 +4,9 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type Dockerode from "dockerode";
 import { build } from "esbuild";
+import { statusOf } from "../host/docker-errors.ts";
 import type { Instance } from "../host/instance.ts";
-import { createSemaphore } from "../host/semaphore.ts";
+import { createSemaphore } from "../semaphore.ts";
 import { describeImage, type ImageArchive, streamArchive } from "./archive.ts";
 import { runProgram } from "./command.ts";
 import { DETERMINISTIC_TAR, type DebianSource, digestOf, type Layer, nodeLayer, rootfsLayer } from "./layers.ts";
@@ -194,10 +195,4 @@ export async function pruneImages(docker: Dockerode, instance: Instance, keep: I
     const file = join(layers, name);
     if ((await stat(file)).mtimeMs < oldest) await rm(file, { force: true });
   }
-}
-
-function statusOf(error: unknown): number | undefined {
-  return typeof error === "object" && error !== null && "statusCode" in error && typeof error.statusCode === "number"
-    ? error.statusCode
-    : undefined;
 }

@@ -23,7 +23,7 @@ export type KeyPurpose = (typeof KEY_PURPOSES)[number];
 export type SchoolKeys = Readonly<Record<KeyPurpose, Buffer>>;
 
 /** Purposes with material made elsewhere. */
-export type MaterialPurpose = "tls" | "tls-previous" | "ca";
+export type MaterialPurpose = "tls" | "ca";
 
 const PASSWORDS = new Set<KeyPurpose>([
   "database-superuser",

@@ -217,14 +217,14 @@ export async function attemptTenant(
   }, HEARTBEAT_MS);
   try {
     const outcome = await attemptHeld(deps, tenant, holder, signal);
-    if (outcome !== "gone") await finishAttempt(deps.pool, tenant, holder, { status: undefined, ...outcome });
+    if (outcome !== "gone") await finishAttempt(deps.pool, tenant, holder, outcome);
   } catch (error) {
     const attempts = tenant.attempts + 1;
     deps.log.error(
       { slug: tenant.slug, error: messageOf(error), attempts, reason: REASONS.EngineUnavailable },
       "attempt failed",
     );
-    const end = { status: undefined, attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
+    const end = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
     // If the store is gone too, the lease runs out by itself and the school is due again.
     await finishAttempt(deps.pool, tenant, holder, end).catch(() => undefined);
   } finally {

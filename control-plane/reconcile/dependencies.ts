@@ -6,6 +6,7 @@ import type { Issuer } from "../issuer/issuer.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../log.ts";
 import type { Chart } from "../render/render.ts";
+import type { Semaphore } from "../semaphore.ts";
 
 /** Where a school's host names lead: to its app, to the page that says it is closed, or nowhere. */
 export type GatewayRoute =
@@ -30,11 +31,6 @@ export interface GatewayPort {
   remove(slug: string): Promise<void>;
 }
 
-/** Lets at most n do something at once. */
-export interface Semaphore {
-  tryAcquire(): (() => void) | undefined;
-}
-
 /** Everything an attempt works with; built once in main.ts. */
 export interface Dependencies {
   readonly pool: Pool;
@@ -51,20 +47,4 @@ export interface Dependencies {
   readonly repositoryEnvironment: string;
   /** Called before and after each step; tests kill here. */
   readonly onStep?: (moment: "before" | "after", step: string) => Promise<void> | void;
-}
-
-/** At most `limit` holders at once. */
-export function createSemaphore(limit: number): Semaphore {
-  let held = 0;
-  return {
-    tryAcquire() {
-      if (held >= limit) return undefined;
-      held += 1;
-      let released = false;
-      return () => {
-        if (!released) held -= 1;
-        released = true;
-      };
-    },
-  };
 }

@@ -21,7 +21,6 @@ export type Step = { readonly id: string; readonly after: readonly string[] } & 
   | { readonly kind: "remove-namespace" }
   | { readonly kind: "destroy-keys" }
 );
-export type StepKind = Step["kind"];
 
 export type DesiredObject = ObjectRef & { readonly hash: ManifestHash };
 

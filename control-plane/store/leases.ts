@@ -1,6 +1,6 @@
 import type { TenantStatus } from "../tenant.ts";
 import type { ProgressStep, Queryable, StoredTenant } from "./tenants.ts";
-import { toTenant } from "./tenants.ts";
+import { TENANT_COLUMNS, toTenant } from "./tenants.ts";
 
 /**
  * Leases: who may act on a school. Every write of a holder is guarded by the lease, so that a worker that lost it
@@ -9,9 +9,6 @@ import { toTenant } from "./tenants.ts";
 
 export const LEASE_SECONDS = 15;
 
-const RETURNING =
-  "uid, slug, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
-
 type TenantRow = Parameters<typeof toTenant>[0];
 
 /** Takes the school that has been due longest and that nobody holds; undefined when none is. */
@@ -19,7 +16,7 @@ export async function claimTenant(db: Queryable, holder: string): Promise<Stored
   const { rows } = await db.query<TenantRow>(
     `update tenants set lease_holder = $1, lease_expires = now() + make_interval(secs => $2), wake_at = 'infinity'
      where uid = (select uid from tenants where due_at <= now() order by due_at limit 1 for update skip locked)
-     returning ${RETURNING}`,
+     returning ${TENANT_COLUMNS}`,
     [holder, LEASE_SECONDS],
   );
   return rows[0] === undefined ? undefined : toTenant(rows[0]);
@@ -49,8 +46,6 @@ export async function writeProgress(
 }
 
 export interface AttemptEnd {
-  /** Undefined when nothing changed: then no status is written. */
-  readonly status: TenantStatus | undefined;
   /** Seconds until the next attempt. */
   readonly wakeInSeconds: number;
   /** Failed attempts in a row. */
@@ -58,8 +53,8 @@ export interface AttemptEnd {
 }
 
 /**
- * Ends an attempt: writes the status if the lease still holds and nobody changed the wish meanwhile, and lets the school go.
- * @returns false when the lease was lost; the status was then not written
+ * Ends an attempt and lets the school go, if the lease still holds. A wish that came meanwhile makes it due at once.
+ * @returns false when the lease was lost
  */
 export async function finishAttempt(
   db: Queryable,
@@ -67,15 +62,14 @@ export async function finishAttempt(
   holder: string,
   end: AttemptEnd,
 ): Promise<boolean> {
-  const guard = "uid = $1 and lease_holder = $2 and lease_expires >= now()";
-  const { rows } = await db.query<{ current: boolean }>(
+  const { rowCount } = await db.query(
     `update tenants set
        lease_holder = null, lease_expires = null, attempts = $4,
        wake_at = case when generation = $3 then least(wake_at, now() + make_interval(secs => $5)) else now() end
-     where ${guard} returning generation = $3 as current`,
+     where uid = $1 and lease_holder = $2 and lease_expires >= now()`,
     [tenant.uid, holder, tenant.generation, end.attempts, end.wakeInSeconds],
   );
-  return rows.length === 1;
+  return rowCount === 1;
 }
 
 /** Writes a status mid-attempt or at its end; guarded by lease and generation. */

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
 import { ClassmindError } from "../errors.ts";
-import type { Phase, StepReport, Tenant, TenantSpec, TenantStatus } from "../tenant.ts";
+import type { Phase, Tenant, TenantSpec, TenantStatus } from "../tenant.ts";
 
 /** Anything one can query: a pool or a client inside a transaction. */
 export type Queryable = Pick<Pool | PoolClient, "query">;
@@ -34,7 +34,8 @@ export interface StoredTenant extends Tenant {
   readonly attempts: number;
 }
 
-const COLUMNS =
+/** What toTenant reads. */
+export const TENANT_COLUMNS =
   "uid, slug, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
 
 export function toTenant(row: TenantRow): StoredTenant {
@@ -78,15 +79,15 @@ export async function insertTenant(
   createKey: string | undefined,
 ): Promise<StoredTenant> {
   if (createKey !== undefined) {
-    const earlier = await db.query<TenantRow>(`select ${COLUMNS} from tenants where create_key = $1 and slug = $2`, [
-      createKey,
-      slug,
-    ]);
+    const earlier = await db.query<TenantRow>(
+      `select ${TENANT_COLUMNS} from tenants where create_key = $1 and slug = $2`,
+      [createKey, slug],
+    );
     if (earlier.rows[0] !== undefined) return toTenant(earlier.rows[0]);
   }
   try {
     const { rows } = await db.query<TenantRow>(
-      `insert into tenants (uid, slug, spec, status, create_key) values ($1, $2, $3, $4, $5) returning ${COLUMNS}`,
+      `insert into tenants (uid, slug, spec, status, create_key) values ($1, $2, $3, $4, $5) returning ${TENANT_COLUMNS}`,
       [randomUUID(), slug, JSON.stringify(spec), JSON.stringify(EMPTY_STATUS), createKey ?? null],
     );
     const row = rows[0];
@@ -103,7 +104,7 @@ export async function insertTenant(
 }
 
 export async function findTenant(db: Queryable, slug: string): Promise<StoredTenant | undefined> {
-  const { rows } = await db.query<TenantRow>(`select ${COLUMNS} from tenants where slug = $1`, [slug]);
+  const { rows } = await db.query<TenantRow>(`select ${TENANT_COLUMNS} from tenants where slug = $1`, [slug]);
   return rows[0] === undefined ? undefined : toTenant(rows[0]);
 }
 
@@ -118,7 +119,7 @@ export async function getTenant(db: Queryable, slug: string): Promise<StoredTena
 }
 
 export async function findTenantByUid(db: Queryable, uid: string): Promise<StoredTenant | undefined> {
-  const { rows } = await db.query<TenantRow>(`select ${COLUMNS} from tenants where uid = $1`, [uid]);
+  const { rows } = await db.query<TenantRow>(`select ${TENANT_COLUMNS} from tenants where uid = $1`, [uid]);
   return rows[0] === undefined ? undefined : toTenant(rows[0]);
 }
 
@@ -139,7 +140,7 @@ export async function listTenants(
   },
 ): Promise<TenantPage> {
   const { rows } = await db.query<TenantRow>(
-    `select ${COLUMNS} from tenants
+    `select ${TENANT_COLUMNS} from tenants
      where slug > $1 and ($2::text is null or phase = $2)
        and ($3::text is null or strpos(slug, $3) > 0 or strpos(lower(spec ->> 'displayName'), $3) > 0)
      order by slug limit $4`,
@@ -166,12 +167,14 @@ export async function updateSpec(
   slug: string,
   change: (tenant: StoredTenant) => TenantSpec,
 ): Promise<StoredTenant> {
-  const { rows } = await db.query<TenantRow>(`select ${COLUMNS} from tenants where slug = $1 for update`, [slug]);
+  const { rows } = await db.query<TenantRow>(`select ${TENANT_COLUMNS} from tenants where slug = $1 for update`, [
+    slug,
+  ]);
   if (rows[0] === undefined) return getTenant(db, slug);
   const tenant = toTenant(rows[0]);
   const spec = change(tenant);
   const updated = await db.query<TenantRow>(
-    `update tenants set spec = $2, generation = generation + 1, wake_at = now() where slug = $1 returning ${COLUMNS}`,
+    `update tenants set spec = $2, generation = generation + 1, wake_at = now() where slug = $1 returning ${TENANT_COLUMNS}`,
     [slug, JSON.stringify(spec)],
   );
   return updated.rows[0] === undefined ? tenant : toTenant(updated.rows[0]);
@@ -202,5 +205,3 @@ export async function wakeAll(db: Queryable, spreadSeconds: number): Promise<num
   );
   return rowCount ?? 0;
 }
-
-export type { StepReport };

@@ -2,7 +2,8 @@ import { PassThrough } from "node:stream";
 import Dockerode from "dockerode";
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
-import { createSemaphore } from "../../host/semaphore.ts";
+import { statusOf } from "../../host/docker-errors.ts";
+import { createSemaphore } from "../../semaphore.ts";
 import { EngineError } from "../engine.ts";
 
 /** What the engine needs to know of a container. */
@@ -59,13 +60,6 @@ export interface ContainerApi {
   createNetwork(spec: NetworkSpec): Promise<void>;
   networks(labels: Readonly<Record<string, string>>): Promise<readonly string[]>;
   removeNetwork(name: string): Promise<void>;
-}
-
-/** HTTP status of an API error, undefined for other errors. */
-export function statusOf(error: unknown): number | undefined {
-  return typeof error === "object" && error !== null && "statusCode" in error && typeof error.statusCode === "number"
-    ? error.statusCode
-    : undefined;
 }
 
 function filters(labels: Readonly<Record<string, string>>): string {

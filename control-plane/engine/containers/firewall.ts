@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { firewallTable, type Instance } from "../../host/instance.ts";
+import { runHost } from "../../host/program.ts";
 import { createMutex } from "./mutex.ts";
-import { runHost } from "./program.ts";
 import type { Allowance } from "./translate/policies.ts";
 
 /**

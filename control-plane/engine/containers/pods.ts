@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
+import { statusOf } from "../../host/docker-errors.ts";
 import { EngineError, type ManifestHash, type ObjectRef } from "../engine.ts";
 import { containerOptions } from "./container-spec.ts";
 import type { EngineContext } from "./context.ts";
-import { statusOf } from "./docker.ts";
 import { claimsFor, labelsOf, type NamespaceState, serviceHosts } from "./namespace.ts";
 import { type ContainerModel, type PodModel, secretsOf } from "./translate/pod.ts";
 import { subDirectory } from "./volumes.ts";

@@ -1,8 +1,8 @@
 import { readFile, statfs } from "node:fs/promises";
 import { messageOf } from "../../errors.ts";
+import { runHost } from "../../host/program.ts";
 import type { Finding } from "../engine.ts";
 import type { EngineContext } from "./context.ts";
-import { runHost } from "./program.ts";
 
 const ENOUGH_DISK = 10 * 1024 ** 3;
 

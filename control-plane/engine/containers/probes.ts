@@ -1,7 +1,7 @@
 import { request } from "node:http";
 import { connect } from "node:net";
 import type { Clock } from "../../clock.ts";
-import { createSemaphore, type Semaphore } from "../../host/semaphore.ts";
+import { createSemaphore, type Semaphore } from "../../semaphore.ts";
 import type { ContainerApi } from "./docker.ts";
 import type { ContainerModel, ProbeModel } from "./translate/pod.ts";
 

@@ -1,10 +1,10 @@
 import { chown, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { runHost } from "../../host/program.ts";
 import { CONTAINER_UID } from "../../images/recipes.ts";
 import type { ManifestHash } from "../engine.ts";
 import { writeWhole } from "./files.ts";
 import { isMountPoint } from "./mounts.ts";
-import { runHost } from "./program.ts";
 
 /** Secrets as files on a tmpfs of our own: never on disk, gone at a reboot. */
 export interface SecretFiles {

@@ -3,11 +3,11 @@ import { chmod, chown, mkdir, open, readdir, rename, rm, stat, statfs, writeFile
 import { dirname, join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Instance } from "../../host/instance.ts";
+import { ProgramError, runHost } from "../../host/program.ts";
 import { EngineError } from "../engine.ts";
 import { writeWhole } from "./files.ts";
 import { isMountPoint, listMounts } from "./mounts.ts";
 import { createMutex } from "./mutex.ts";
-import { ProgramError, runHost } from "./program.ts";
 
 /** Encrypted volumes: an ext4 image of the claim's size, loop-mounted, with native encryption of its one directory `data`. */
 export interface EncryptedVolumes {
