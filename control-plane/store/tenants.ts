@@ -180,12 +180,14 @@ export async function updateSpec(
   return updated.rows[0] === undefined ? tenant : toTenant(updated.rows[0]);
 }
 
+/** When a deletion was asked for, and when the purge begins. */
+export interface Deletion {
+  readonly requestedAt: Date;
+  readonly purgeAfter: Date;
+}
+
 /** Marks a school as deleted (with the time its purge begins) or, with undefined, takes that back. */
-export async function setDeletion(
-  db: Queryable,
-  slug: string,
-  deletion: { readonly requestedAt: Date; readonly purgeAfter: Date } | undefined,
-): Promise<void> {
+export async function setDeletion(db: Queryable, slug: string, deletion: Deletion | undefined): Promise<void> {
   await db.query(
     `update tenants set deletion_requested_at = $2, purge_after = $3, generation = generation + 1, wake_at = now() where slug = $1`,
     [slug, deletion?.requestedAt ?? null, deletion?.purgeAfter ?? null],

@@ -2,12 +2,13 @@ import { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
 import { checkSlug } from "../../slug.ts";
 import { type Backup, findBackup, listBackups, newestBackupAt } from "../../store/backups.ts";
-import { getOperation, listOperations, requestOperation } from "../../store/operations.ts";
+import { getOperation, listOperations } from "../../store/operations.ts";
 import { findTenantByUid, getTenant, insertTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
 import { type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewBackup, viewOperation } from "../views.ts";
 import { checkConfirmation, specOf } from "./tenants.ts";
+import { recordWork } from "./work.ts";
 
 function refuseUnless(tenant: StoredTenant, running: boolean): void {
   if (tenant.deletion === undefined && (!running || !tenant.spec.suspended)) return;
@@ -98,17 +99,16 @@ export const backupRoutes: readonly Route[] = [
     status: 202,
     response: schemas.operation,
     async handle({ params, body, act, caller }) {
-      return act(async ({ db, audit }) => {
-        const tenant = await getTenant(db, params.slug);
+      return act(async (action) => {
+        const tenant = await getTenant(action.db, params.slug);
         refuseUnless(tenant, true);
-        const operation = await requestOperation(db, {
-          tenantUid: tenant.uid,
+        const { reason } = body;
+        return recordWork(action, caller, tenant, {
           kind: "backup",
           params: { trigger: "manual" },
-          requestedBy: caller.operator,
+          action: "backup.create",
+          reason,
         });
-        await audit({ action: "backup.create", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
-        return viewOperation(operation, tenant.slug);
       });
     },
   }),
@@ -121,24 +121,18 @@ export const backupRoutes: readonly Route[] = [
     status: 202,
     response: schemas.operation,
     async handle({ params, body, act, caller, context }) {
-      return act(async ({ db, audit }) => {
-        const tenant = await getTenant(db, params.slug);
+      return act(async (action) => {
+        const tenant = await getTenant(action.db, params.slug);
         refuseUnless(tenant, true);
-        const backup = await chooseBackup(db, tenant, { runId: params.runId }, context.clock.now());
-        const operation = await requestOperation(db, {
-          tenantUid: tenant.uid,
+        const { runId } = await chooseBackup(action.db, tenant, { runId: params.runId }, context.clock.now());
+        const { reason } = body;
+        return recordWork(action, caller, tenant, {
           kind: "verify-backup",
-          params: { runId: backup.runId },
-          requestedBy: caller.operator,
-        });
-        await audit({
+          params: { runId },
           action: "backup.verify",
-          slug: tenant.slug,
-          tenantUid: tenant.uid,
-          reason: body.reason,
-          detail: { runId: backup.runId },
+          reason,
+          detail: { runId },
         });
-        return viewOperation(operation, tenant.slug);
       });
     },
   }),
@@ -154,38 +148,22 @@ export const backupRoutes: readonly Route[] = [
       checkConfirmation(params.slug, body.confirm);
       const into = body.into;
       if (into !== undefined) checkSlug(into.slug);
-      return act(async ({ db, audit }) => {
-        const source = await getTenant(db, params.slug);
-        const backup = await chooseBackup(db, source, body, context.clock.now());
+      return act(async (action) => {
+        const source = await getTenant(action.db, params.slug);
+        const { runId } = await chooseBackup(action.db, source, body, context.clock.now());
         if (into === undefined) refuseUnless(source, true);
+        const { plan, storage, backup } = source.spec;
         const target =
           into === undefined
             ? source
-            : await insertTenant(
-                db,
-                into.slug,
-                {
-                  ...specOf(
-                    { ...into, plan: source.spec.plan, storage: source.spec.storage, backup: source.spec.backup },
-                    context,
-                  ),
-                },
-                undefined,
-              );
-        const operation = await requestOperation(db, {
-          tenantUid: target.uid,
+            : await insertTenant(action.db, into.slug, specOf({ ...into, plan, storage, backup }, context), undefined);
+        return recordWork(action, caller, target, {
           kind: "restore",
-          params: { runId: backup.runId, sourceUid: source.uid, sourceSlug: source.slug },
-          requestedBy: caller.operator,
-        });
-        await audit({
+          params: { runId, sourceUid: source.uid, sourceSlug: source.slug },
           action: "backup.restore",
-          slug: target.slug,
-          tenantUid: target.uid,
           reason: body.reason,
-          detail: { runId: backup.runId, source: source.slug },
+          detail: { runId, source: source.slug },
         });
-        return viewOperation(operation, target.slug);
       });
     },
   }),

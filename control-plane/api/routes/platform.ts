@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
 import { listAudit, verifyAudit } from "../../store/audit.ts";
-import { requestOperation } from "../../store/operations.ts";
 import {
   createToken,
   disableOperator,
@@ -11,11 +10,11 @@ import {
   revokeToken,
 } from "../../store/operators.ts";
 import { readSetting } from "../../store/settings.ts";
-import { countByPhase, getTenant, listTenants } from "../../store/tenants.ts";
+import { countByPhase, listTenants } from "../../store/tenants.ts";
 import { hostOf } from "../../tenant.ts";
 import { type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
-import { viewOperation } from "../views.ts";
+import { requestWork } from "./work.ts";
 
 const DAY = 86_400_000;
 
@@ -53,19 +52,13 @@ const certificateRoutes: readonly Route[] = [
     body: schemas.withReason,
     status: 202,
     response: schemas.operation,
-    async handle({ params, body, act, caller }) {
-      return act(async ({ db, audit }) => {
-        const tenant = await getTenant(db, params.slug);
-        const operation = await requestOperation(db, {
-          tenantUid: tenant.uid,
-          kind: "renew-certificate",
-          params: {},
-          requestedBy: caller.operator,
-        });
-        await audit({ action: "certificate.renew", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
-        return viewOperation(operation, tenant.slug);
-      });
-    },
+    handle: (input) =>
+      requestWork(input, {
+        kind: "renew-certificate",
+        params: {},
+        action: "certificate.renew",
+        reason: input.body.reason,
+      }),
   }),
 ];
 
@@ -78,19 +71,13 @@ const verifyRoutes: readonly Route[] = [
     body: schemas.withReason,
     status: 202,
     response: schemas.operation,
-    async handle({ params, body, act, caller }) {
-      return act(async ({ db, audit }) => {
-        const tenant = await getTenant(db, params.slug);
-        const operation = await requestOperation(db, {
-          tenantUid: tenant.uid,
-          kind: "verify-isolation",
-          params: {},
-          requestedBy: caller.operator,
-        });
-        await audit({ action: "verify.isolation", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
-        return viewOperation(operation, tenant.slug);
-      });
-    },
+    handle: (input) =>
+      requestWork(input, {
+        kind: "verify-isolation",
+        params: {},
+        action: "verify.isolation",
+        reason: input.body.reason,
+      }),
   }),
   route({
     method: "post",
@@ -104,23 +91,15 @@ const verifyRoutes: readonly Route[] = [
     }),
     status: 202,
     response: schemas.operation,
-    async handle({ params, body, act, caller }) {
-      return act(async ({ db, audit }) => {
-        const tenant = await getTenant(db, params.slug);
-        const operation = await requestOperation(db, {
-          tenantUid: tenant.uid,
-          kind: "reset-password",
-          params: { username: body.username, recipient: body.recipient },
-          requestedBy: caller.operator,
-        });
-        await audit({
-          action: "tenant.reset-password",
-          slug: tenant.slug,
-          tenantUid: tenant.uid,
-          reason: body.reason,
-          detail: { username: body.username },
-        });
-        return viewOperation(operation, tenant.slug);
+    handle(input) {
+      const { username, recipient, reason } = input.body;
+      const params = { username, recipient };
+      return requestWork(input, {
+        kind: "reset-password",
+        params,
+        action: "tenant.reset-password",
+        reason,
+        detail: { username },
       });
     },
   }),

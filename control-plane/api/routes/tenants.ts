@@ -3,6 +3,7 @@ import { ClassmindError } from "../../errors.ts";
 import { quantityToBytes } from "../../render/values.ts";
 import { checkSlug } from "../../slug.ts";
 import {
+  type Deletion,
   getTenant,
   insertTenant,
   listTenants,
@@ -93,6 +94,22 @@ async function change(input: SlugInput, action: string, edit: (tenant: StoredTen
     });
     await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
     return viewTenant(tenant, context.platform);
+  });
+}
+
+/** Sets or takes back a deletion, with its audit entry. `keep` leaves it as it is. */
+function changeDeletion(
+  input: Pick<SlugInput, "params" | "body" | "context" | "act">,
+  action: string,
+  decide: (tenant: StoredTenant, now: Date) => Deletion | undefined | "keep",
+): Promise<unknown> {
+  const { params, body, context, act } = input;
+  return act(async ({ db, audit }) => {
+    const tenant = await getTenant(db, params.slug);
+    const deletion = decide(tenant, context.clock.now());
+    if (deletion !== "keep") await setDeletion(db, params.slug, deletion);
+    await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
+    return viewTenant(await getTenant(db, params.slug), context.platform);
   });
 }
 
@@ -198,17 +215,15 @@ export const tenantRoutes: readonly Route[] = [
     body: schemas.withConfirmation,
     status: 202,
     response: schemas.tenant,
-    async handle({ params, body, context, act }) {
-      checkConfirmation(params.slug, body.confirm);
-      return act(async ({ db, audit }) => {
-        const tenant = await getTenant(db, params.slug);
-        if (tenant.deletion === undefined) {
-          const requestedAt = context.clock.now();
-          const purgeAfter = new Date(requestedAt.getTime() + context.platform.deletionGraceDays * DAY);
-          await setDeletion(db, params.slug, { requestedAt, purgeAfter });
-        }
-        await audit({ action: "tenant.delete", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
-        return viewTenant(await getTenant(db, params.slug), context.platform);
+    async handle(input) {
+      checkConfirmation(input.params.slug, input.body.confirm);
+      return changeDeletion(input, "tenant.delete", (tenant, now) => {
+        // Asked for again, the first grace period stands.
+        if (tenant.deletion !== undefined) return "keep";
+        return {
+          requestedAt: now,
+          purgeAfter: new Date(now.getTime() + input.context.platform.deletionGraceDays * DAY),
+        };
       });
     },
   }),
@@ -220,24 +235,18 @@ export const tenantRoutes: readonly Route[] = [
     body: schemas.withReason,
     status: 202,
     response: schemas.tenant,
-    async handle({ params, body, context, act }) {
-      return act(async ({ db, audit }) => {
-        const tenant = await getTenant(db, params.slug);
-        if (
-          tenant.status.phase === "Purging" ||
-          (tenant.deletion !== undefined && Date.parse(tenant.deletion.purgeAfter) <= context.clock.now().getTime())
-        ) {
-          throw new ClassmindError(
-            "PreconditionFailed",
-            `The purge of ${params.slug} has begun; it cannot be taken back.`,
-            { field: "slug" },
-          );
-        }
-        await setDeletion(db, params.slug, undefined);
-        await audit({ action: "tenant.undelete", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
-        return viewTenant(await getTenant(db, params.slug), context.platform);
-      });
-    },
+    handle: (input) =>
+      changeDeletion(input, "tenant.undelete", (tenant, now) => {
+        const due = tenant.deletion !== undefined && Date.parse(tenant.deletion.purgeAfter) <= now.getTime();
+        if (!due && tenant.status.phase !== "Purging") return undefined;
+        throw new ClassmindError(
+          "PreconditionFailed",
+          `The purge of ${tenant.slug} has begun; it cannot be taken back.`,
+          {
+            field: "slug",
+          },
+        );
+      }),
   }),
   route({
     method: "post",
@@ -247,15 +256,9 @@ export const tenantRoutes: readonly Route[] = [
     body: schemas.withConfirmation,
     status: 202,
     response: schemas.tenant,
-    async handle({ params, body, context, act }) {
-      checkConfirmation(params.slug, body.confirm);
-      return act(async ({ db, audit }) => {
-        const tenant = await getTenant(db, params.slug);
-        const now = context.clock.now();
-        await setDeletion(db, params.slug, { requestedAt: now, purgeAfter: now });
-        await audit({ action: "tenant.purge", slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
-        return viewTenant(await getTenant(db, params.slug), context.platform);
-      });
+    async handle(input) {
+      checkConfirmation(input.params.slug, input.body.confirm);
+      return changeDeletion(input, "tenant.purge", (_tenant, now) => ({ requestedAt: now, purgeAfter: now }));
     },
   }),
   route({
