@@ -2,6 +2,7 @@ import { personenwahl } from "../adressbuch/queries.ts";
 import { download, page, type Reply, redirect } from "../gate/reply.ts";
 import { type Declared, route } from "../gate/route.ts";
 import type { PersonVisit } from "../gate/visit.ts";
+import { blaettern, gefragteSeite } from "../pages/blaettern.ts";
 import { personFrame } from "../pages/layout.ts";
 import { gibFrei, loescheDatei, nimmDateiAn } from "./commands.ts";
 import { type Datei, eigeneDateien, findeDatei, freigaben, geteilteDateien, oeffneDatei } from "./queries.ts";
@@ -67,7 +68,7 @@ export const dateienRoutes: readonly Declared[] = [
 ];
 
 async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promise<Reply> {
-  const seite = Math.min(10_000, Math.max(1, Number.parseInt(visit.query.get("seite") ?? "1", 10) || 1));
+  const seite = gefragteSeite(visit.query);
   const load = which === "eigene" ? eigeneDateien : geteilteDateien;
   const liste = await visit.transaction((tx) => load(tx, visit.app.fieldKey, visit.person.kontoId, seite));
   const path = which === "eigene" ? "/dateien" : "/dateien/geteilt";
@@ -76,10 +77,7 @@ async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promis
     titel: which === "eigene" ? "Dateien" : "Mit mir geteilte Dateien",
     eigene: which === "eigene",
     zeilen: liste.zeilen,
-    seite,
-    mehrere: seite > 1 || liste.weitere,
-    zurueck: seite > 1 ? `${path}?seite=${seite - 1}` : undefined,
-    weiter: liste.weitere ? `${path}?seite=${seite + 1}` : undefined,
+    ...blaettern(path, seite, liste.weitere),
     darfHochladen: visit.may("Datei", "anlegen"),
     groessteMegabyte: Math.floor(visit.app.config.uploadLimit / 1024 / 1024),
   });

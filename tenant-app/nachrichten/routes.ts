@@ -6,6 +6,7 @@ import { anhaengeDerNachricht, eigeneDateien } from "../dateien/queries.ts";
 import { page, type Reply, redirect } from "../gate/reply.ts";
 import { type Declared, route } from "../gate/route.ts";
 import type { PersonVisit } from "../gate/visit.ts";
+import { blaettern, gefragteSeite } from "../pages/blaettern.ts";
 import { type Eingabefehler, Eingabeproblem, felder, jeFeld, pruefe } from "../pages/eingaben.ts";
 import { personFrame } from "../pages/layout.ts";
 import { loesche, nachrichtangaben, sende } from "./commands.ts";
@@ -53,7 +54,7 @@ export const nachrichtenRoutes: readonly Declared[] = [
 ];
 
 async function listPage(visit: PersonVisit, fach: "eingang" | "gesendet"): Promise<Reply> {
-  const seite = Math.min(10_000, Math.max(1, Number.parseInt(visit.query.get("seite") ?? "1", 10) || 1));
+  const seite = gefragteSeite(visit.query);
   const load = fach === "eingang" ? posteingang : gesendete;
   const liste = await visit.transaction((tx) => load(tx, visit.app.fieldKey, visit.person.kontoId, seite));
   const path = fach === "eingang" ? "/nachrichten" : "/nachrichten/gesendet";
@@ -62,10 +63,7 @@ async function listPage(visit: PersonVisit, fach: "eingang" | "gesendet"): Promi
     titel: fach === "eingang" ? "Nachrichten" : "Gesendete Nachrichten",
     eingang: fach === "eingang",
     zeilen: liste.zeilen,
-    seite,
-    mehrere: seite > 1 || liste.weitere,
-    zurueck: seite > 1 ? `${path}?seite=${seite - 1}` : undefined,
-    weiter: liste.weitere ? `${path}?seite=${seite + 1}` : undefined,
+    ...blaettern(path, seite, liste.weitere),
     darfSchreiben: visit.may("Nachricht", "anlegen"),
   });
 }
