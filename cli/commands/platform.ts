@@ -253,7 +253,8 @@ function addVerifyCommands(program: Command, session: Session): void {
         options.reason === undefined ? {} : { reason: options.reason },
       );
       const finished = await waitForOperation(client, session.terminal, started, 10 * MINUTES);
-      const result = finished.result as IsolationResult;
+      const answer: unknown = finished.result;
+      const result = answer as IsolationResult;
       print(session, options, result, (value) => describeIsolation(slug, value));
       if (result.holes.length > 0)
         throw new CliError(EXIT.failed, `${slug} is not isolated.`, {
