@@ -54,7 +54,7 @@ export function chooseContext(file: string, name: string | undefined): Context {
       remedy:
         names.length > 0
           ? `Known: ${names.join(", ")}`
-          : "Start one here with: ./classmind quickstart — or name one with: classmind context add",
+          : `Start one here with: ./classmind quickstart — or name one in ${file}`,
     },
   );
 }
