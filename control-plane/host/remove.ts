@@ -41,7 +41,7 @@ async function removeContainers(instance: Instance): Promise<number> {
 }
 
 /** Podman's monitors of ended probes outlive their containers for some seconds; recognised by the paths of this instance. */
-async function endMonitors(instance: Instance): Promise<void> {
+export async function endMonitors(instance: Instance): Promise<void> {
   const root = join(instance.stateDir, "containers");
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");

@@ -5,11 +5,11 @@ import Dockerode from "dockerode";
 import type { TestProject } from "vitest/node";
 import { messageOf } from "../../control-plane/errors.ts";
 import type { Instance } from "../../control-plane/host/instance.ts";
-import { installPackages, missingPackages } from "../../control-plane/host/packages.ts";
+import { HOST_PACKAGES, installPackages, missingPackages } from "../../control-plane/host/packages.ts";
 import { startEngineService } from "../../control-plane/host/podman.ts";
 import { buildImages, type ImageReferences, pruneImages } from "../../control-plane/images/build.ts";
 import { removeInstanceRemains } from "./remains.ts";
-import { claimTestInstance, testInstance } from "./test-host.ts";
+import { claimTestInstance, TEST_PACKAGES, testInstance } from "./test-host.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -33,7 +33,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     throw new Error("tests/real starts containers, mounts volumes and loads firewall rules: run it as root on Linux");
   }
   const say = (message: string) => process.stderr.write(`real: ${message}\n`);
-  await installPackages(await missingPackages(), { onProgress: say });
+  await installPackages(await missingPackages([...HOST_PACKAGES, ...TEST_PACKAGES]), { onProgress: say });
 
   const claim = claimTestInstance();
   const instance = testInstance();

@@ -2,7 +2,13 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type Dockerode from "dockerode";
 import type { Instance } from "../../control-plane/host/instance.ts";
-import { detachLoops, removeFirewall, removeLabelled, unmountBelow } from "../../control-plane/host/remove.ts";
+import {
+  detachLoops,
+  endMonitors,
+  removeFirewall,
+  removeLabelled,
+  unmountBelow,
+} from "../../control-plane/host/remove.ts";
 
 /** What the next test run wants to find again: the images, and what the running engine itself uses. */
 const KEPT = ["containers", "containers.conf", "networks", "tmp"];
@@ -13,6 +19,7 @@ const KEPT = ["containers", "containers.conf", "networks", "tmp"];
  */
 export async function removeInstanceRemains(docker: Dockerode, instance: Instance): Promise<void> {
   await removeLabelled(docker, instance, 0);
+  await endMonitors(instance);
   await removeFirewall(instance);
   await unmountBelow([join(instance.stateDir, "mnt"), join(instance.runDir, "secrets")]);
   await detachLoops(instance);

@@ -1,7 +1,16 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createInstance, type Instance } from "../../control-plane/host/instance.ts";
+import type { HostPackage } from "../../control-plane/host/packages.ts";
 
 const DIRECTORY = "/run/classmind";
+
+/** What the tests need of Debian beyond what the platform needs. */
+export const TEST_PACKAGES: readonly HostPackage[] = [
+  { name: "chromium", why: "opens the school's pages as people do" },
+  { name: "openssl", why: "judges certificates as others do" },
+  { name: "curl", why: "speaks to the gateway as programs do" },
+  { name: "hostname", why: "names the host's addresses, which a school must not reach" },
+];
 
 /**
  * The instance that tests use: beside a live platform and beside other test runs, with everything host-wide under a name of
