@@ -1,0 +1,49 @@
+import type { Clock } from "../../clock.ts";
+import type { Log } from "../../log.ts";
+import type { Client } from "./client.ts";
+import type { Grant } from "./grant.ts";
+
+/** What every part of the engine needs. */
+export interface KubernetesContext {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Aborts when the engine is closed. */
+  readonly closing: AbortSignal;
+  /** Rights to be taken in each school's namespace, where they are not held in all. */
+  readonly grant: Grant | undefined;
+  /** Milliseconds a step that waits for the cluster may take before it says what blocks it. */
+  readonly patience: number;
+  /** See Following. */
+  readonly relist: number;
+  /** Digests that this cluster makes of what we send (see whole.ts). */
+  readonly accepted: Map<string, string>;
+  readonly conflicts: ConflictLog;
+  /** Nodes' statistics for the fill of volumes; undefined where the rights to read them are missing. */
+  readonly usage: VolumeUsage;
+}
+
+/** Remembers how often a field was taken from another manager. */
+export interface ConflictLog {
+  /** Times, the present one included, that we took this field back lately. */
+  note(key: string): number;
+}
+
+/** Bytes used of a mounted volume, by namespace and claim, if the node tells. */
+export interface VolumeUsage {
+  usedBytes(node: string, namespace: string, claim: string): Promise<number | undefined>;
+}
+
+const LATELY = 600_000;
+
+export function createConflictLog(clock: Clock): ConflictLog {
+  const times = new Map<string, readonly number[]>();
+  return {
+    note(key) {
+      const now = clock.now().getTime();
+      const recent = [...(times.get(key) ?? []).filter((time) => now - time < LATELY), now];
+      times.set(key, recent);
+      return recent.length;
+    },
+  };
+}

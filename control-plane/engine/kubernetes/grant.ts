@@ -1,0 +1,79 @@
+import { EngineError } from "../engine.ts";
+import { mayI } from "./access-review.ts";
+import type { Client } from "./client.ts";
+import type { KubernetesContext } from "./context.ts";
+import { isStatus } from "./failure.ts";
+import { collectionPath, FIELD_MANAGER, MANAGED_BY, MARK } from "./kinds.ts";
+import { at, listAt, textAt } from "./live.ts";
+
+/**
+ * Least rights: RBAC cannot say "namespaces school-*", so the engine's account holds what it needs inside a school by a RoleBinding
+ * in that school's namespace, which it makes itself before anything else.
+ */
+export interface Grant {
+  /** ClusterRole with the rights inside a school. */
+  readonly role: string;
+  /** ServiceAccount that gets them, and its namespace. */
+  readonly account: string;
+  readonly namespace: string;
+}
+
+const BINDINGS = { apiVersion: "rbac.authorization.k8s.io/v1", plural: "rolebindings" } as const;
+const NAME = "classmind";
+const PAUSE = 50;
+const PATIENCE = 10_000;
+
+async function isHeld(client: Client, path: string, grant: Grant, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    const binding = await client.transport.request({ path: `${path}/${NAME}`, signal });
+    return (
+      textAt(binding, "roleRef", "name") === grant.role &&
+      listAt(binding, "subjects").some(
+        (subject) => at(subject, "name") === grant.account && at(subject, "namespace") === grant.namespace,
+      )
+    );
+  } catch (error) {
+    if (isStatus(error, 404)) return false;
+    throw error;
+  }
+}
+
+/** Whether what the binding grants has reached the API's authorizer, which learns of it a moment later. */
+function isEffective(client: Client, namespace: string): Promise<boolean> {
+  return mayI(client, { namespace, resource: "secrets", verb: "patch" });
+}
+
+/** Makes sure that the engine's account holds its rights in a namespace of ours. Writes nothing where it does. */
+export async function ensureGrant(
+  context: KubernetesContext,
+  namespace: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { client, clock, grant } = context;
+  if (grant === undefined) return;
+  const path = collectionPath(BINDINGS, namespace);
+  if (await isHeld(client, path, grant, signal)) return;
+  await client.transport.request({
+    method: "PATCH",
+    path: `${path}/${NAME}`,
+    query: { fieldManager: FIELD_MANAGER, force: true },
+    contentType: "application/apply-patch+yaml",
+    body: {
+      apiVersion: BINDINGS.apiVersion,
+      kind: "RoleBinding",
+      metadata: { name: NAME, namespace, labels: { [MARK.managedBy]: MANAGED_BY } },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: grant.role },
+      subjects: [{ kind: "ServiceAccount", name: grant.account, namespace: grant.namespace }],
+    },
+    signal,
+  });
+  const end = clock.now().getTime() + PATIENCE;
+  while (!(await isEffective(client, namespace))) {
+    if (clock.now().getTime() > end)
+      throw new EngineError(
+        "EngineForbidden",
+        `the role ${grant.role} does not give the rights this needs in ${namespace}`,
+      );
+    await clock.sleep(PAUSE, signal);
+  }
+}

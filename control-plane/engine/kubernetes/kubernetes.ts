@@ -1,0 +1,101 @@
+import { KubeConfig } from "@kubernetes/client-node";
+import type { Clock } from "../../clock.ts";
+import { messageOf } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import { type Engine, EngineError } from "../engine.ts";
+import { applyObjects } from "./apply.ts";
+import { openClient } from "./client.ts";
+import { createConflictLog, type KubernetesContext } from "./context.ts";
+import { runJob } from "./jobs.ts";
+import { collectionPath, kindOf, MANAGED_BY, MARK } from "./kinds.ts";
+import { observeNamespace } from "./observe.ts";
+import { type PreflightOptions, preflight } from "./preflight.ts";
+import { awaitReady, readLogs, restart } from "./ready.ts";
+import { removeObjects } from "./remove.ts";
+import { openTransport, type TransportOptions } from "./transport.ts";
+import { openVolumeUsage } from "./usage.ts";
+import { createWatchHub, type WatchTimes } from "./watch.ts";
+
+export interface KubernetesEngineOptions extends PreflightOptions {
+  /** A kubeconfig file; absent inside a pod, where its ServiceAccount is used. */
+  readonly kubeconfig?: string;
+  /** Context of the kubeconfig; its current one if absent. */
+  readonly context?: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Milliseconds a step that waits for the cluster may take before it says what blocks it. */
+  readonly patience?: number;
+  readonly requests?: Partial<Pick<TransportOptions, "concurrency" | "timeout" | "tries" | "pause" | "random">>;
+  readonly watchTimes?: WatchTimes;
+  /** Milliseconds after which what is waited for is listed again although a watch is open. */
+  readonly relist?: number;
+}
+
+const PATIENCE = 120_000;
+const RELIST = 5_000;
+
+function loadConfig(options: KubernetesEngineOptions): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    if (options.kubeconfig === undefined) config.loadFromCluster();
+    else config.loadFromFile(options.kubeconfig);
+  } catch (error) {
+    const what = options.kubeconfig ?? "the pod's ServiceAccount";
+    throw new EngineError("EngineUnavailable", `${what} cannot be read: ${messageOf(error)}`, { retryable: false });
+  }
+  if (options.context !== undefined) config.setCurrentContext(options.context);
+  if (config.getCurrentCluster() === null)
+    throw new EngineError(
+      "EngineUnavailable",
+      `${options.kubeconfig ?? "the pod"} names no cluster for the context ${config.getCurrentContext()}`,
+      { retryable: false },
+    );
+  return config;
+}
+
+/**
+ * Opens the engine for one Kubernetes cluster. It keeps nothing that would be lost with the process: what a school is made of is
+ * written on its objects.
+ * @throws EngineError when the kubeconfig cannot be used
+ */
+export function createKubernetesEngine(options: KubernetesEngineOptions): Engine {
+  const { clock, log } = options;
+  const transport = openTransport({ config: loadConfig(options), clock, ...options.requests });
+  const client = openClient(transport);
+  const closing = new AbortController();
+  const context: KubernetesContext = {
+    client,
+    clock,
+    log,
+    closing: closing.signal,
+    grant: options.grant,
+    patience: options.patience ?? PATIENCE,
+    relist: options.relist ?? RELIST,
+    accepted: new Map(),
+    conflicts: createConflictLog(clock),
+    usage: openVolumeUsage(transport, clock),
+  };
+  const hub = createWatchHub(context, closing.signal, options.watchTimes);
+
+  return {
+    name: "kubernetes",
+    preflight: () => preflight(client, options),
+    observe: (namespace) => observeNamespace(context, namespace),
+    async list() {
+      const query = { labelSelector: `${MARK.managedBy}=${MANAGED_BY},${MARK.tenant}`, metadataOnly: true };
+      const { items } = await client.list(collectionPath(kindOf("Namespace")), query);
+      return items.map((item) => item.metadata.name).sort();
+    },
+    apply: (namespace, objects, applyOptions = {}) => applyObjects(context, namespace, objects, applyOptions),
+    awaitReady: (namespace, workload, deadline, signal) => awaitReady(context, namespace, workload, deadline, signal),
+    remove: (namespace, refs, removeOptions = {}) => removeObjects(context, namespace, refs, removeOptions),
+    run: (namespace, job) => runJob(context, namespace, job),
+    logs: (namespace, workload, logOptions = {}) => readLogs(context, namespace, workload, logOptions),
+    restart: (namespace, workload) => restart(context, namespace, workload),
+    watch: (signal) => hub.watch(signal),
+    async close() {
+      closing.abort();
+      transport.close();
+    },
+  };
+}

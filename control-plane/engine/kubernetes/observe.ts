@@ -1,0 +1,156 @@
+import type { EndpointObservation, Observation, VolumeObservation } from "../engine.ts";
+import type { KubernetesContext } from "./context.ts";
+import { ensureGrant } from "./grant.ts";
+import { collectionPath, KINDS, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
+import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from "./live.ts";
+import { isOurs, readNamespace } from "./namespaces.ts";
+import { hasEnded, isReady } from "./pods.ts";
+import { bytesOf } from "./quantity.ts";
+import { isWhole } from "./whole.ts";
+import { observeWorkload } from "./workloads.ts";
+
+const OWN: { readonly labelSelector: string } = {
+  labelSelector: `${MARK.managedBy}=${MANAGED_BY},!${MARK.job}`,
+};
+
+/** Objects of the given kinds that we made in a namespace. Lists of one kind come without their kind: it is added. */
+export async function listOwn(
+  context: KubernetesContext,
+  namespace: string,
+  kinds: readonly string[],
+  signal?: AbortSignal,
+): Promise<readonly LiveObject[]> {
+  const listings = await Promise.all(
+    kinds.map(async (kind) => {
+      const info = KINDS[kind];
+      if (info === undefined || kind === "Namespace") return [];
+      const { items } = await context.client.list(collectionPath(info, namespace), OWN, signal);
+      return items.map((item) => ({ ...item, kind, apiVersion: info.apiVersion }));
+    }),
+  );
+  return listings.flat();
+}
+
+export async function listPods(
+  context: KubernetesContext,
+  namespace: string,
+  signal?: AbortSignal,
+): Promise<readonly LiveObject[]> {
+  return (await context.client.list(collectionPath(OTHERS.Pod, namespace), {}, signal)).items;
+}
+
+/** Warnings of a namespace, the newest first. */
+export async function listWarnings(
+  context: KubernetesContext,
+  namespace: string,
+  signal?: AbortSignal,
+): Promise<readonly LiveObject[]> {
+  const { items } = await context.client.list(
+    collectionPath(OTHERS.Event, namespace),
+    { fieldSelector: "type=Warning" },
+    signal,
+  );
+  const time = (event: LiveObject): string =>
+    textAt(event, "lastTimestamp") ?? textAt(event, "eventTime") ?? event.metadata.creationTimestamp ?? "";
+  return [...items].sort((a, b) => (time(a) < time(b) ? 1 : -1));
+}
+
+/** Names of the claims that a pod's specification mounts. */
+export function claimsOf(podSpec: unknown): readonly string[] {
+  return listAt(podSpec, "volumes").flatMap((volume) => textAt(volume, "persistentVolumeClaim", "claimName") ?? []);
+}
+
+export function mounts(pod: LiveObject, claim: string): boolean {
+  return claimsOf(pod.spec).includes(claim);
+}
+
+/** A service's port as a pod knows it, by number or by name. */
+function portOf(service: LiveObject, pod: LiveObject): number | undefined {
+  const target = at(service, "spec", "ports", 0, "targetPort");
+  if (typeof target === "number") return target;
+  const ports = listAt(pod, "spec", "containers").flatMap((container) => listAt(container, "ports"));
+  return numberAt(
+    ports.find((port) => textAt(port, "name") === target),
+    "containerPort",
+  );
+}
+
+/** Ready pods behind each service. Taken from the pods, so that it never lags behind their readiness. Pure. */
+export function endpointsOf(
+  services: readonly LiveObject[],
+  pods: readonly LiveObject[],
+): readonly EndpointObservation[] {
+  return services.flatMap((service) => {
+    const selector = at(service, "spec", "selector");
+    if (!isRecord(selector)) return [];
+    return pods.flatMap((pod) => {
+      const address = textAt(pod, "status", "podIP");
+      const port = portOf(service, pod);
+      const serves =
+        selects(selector, pod.metadata.labels) && isReady(pod) && pod.metadata.deletionTimestamp === undefined;
+      return serves && address !== undefined && port !== undefined
+        ? [{ service: service.metadata.name, address, port }]
+        : [];
+    });
+  });
+}
+
+async function observeVolume(
+  context: KubernetesContext,
+  claim: LiveObject,
+  pods: readonly LiveObject[],
+): Promise<VolumeObservation> {
+  const { name, namespace = "" } = claim.metadata;
+  const users = pods.filter((pod) => !hasEnded(pod) && mounts(pod, name));
+  const capacity =
+    textAt(claim, "status", "capacity", "storage") ?? textAt(claim, "spec", "resources", "requests", "storage");
+  const node = users.map((pod) => textAt(pod, "spec", "nodeName")).find((candidate) => candidate !== undefined);
+  return {
+    name,
+    capacityBytes: bytesOf(capacity),
+    usedBytes: node === undefined ? undefined : await context.usage.usedBytes(node, namespace, name),
+    locked: users.length === 0,
+  };
+}
+
+/** Whether a workload has no pod where one is wanted: the reason is then in an event. */
+function lacksPods(objects: readonly LiveObject[], pods: readonly LiveObject[]): boolean {
+  return objects.some(
+    (object) =>
+      WORKLOADS.has(object.kind ?? "") &&
+      (numberAt(object, "spec", "replicas") ?? 1) > 0 &&
+      !pods.some((pod) => selects(at(object, "spec", "selector", "matchLabels"), pod.metadata.labels)),
+  );
+}
+
+/** See Engine.observe. Lists each kind in the namespace, all side by side; reads events only when a pod is missing. */
+export async function observeNamespace(context: KubernetesContext, namespace: string): Promise<Observation> {
+  const space = await readNamespace(context, namespace);
+  const nothing = { objects: [], workloads: [], volumes: [], endpoints: [] };
+  if (space === undefined) return { namespace, exists: false, ...nothing };
+  if (!isOurs(space)) return { namespace, exists: true, ...nothing };
+  // To look needs the rights too, and somebody may have taken them away.
+  if (space.metadata.deletionTimestamp === undefined) await ensureGrant(context, namespace, undefined);
+  const [objects, pods] = await Promise.all([
+    listOwn(context, namespace, Object.keys(KINDS)),
+    listPods(context, namespace),
+  ]);
+  const warnings = lacksPods(objects, pods) ? await listWarnings(context, namespace) : [];
+  const now = context.clock.now().getTime();
+  const ofKind = (kind: string): readonly LiveObject[] => objects.filter((object) => object.kind === kind);
+  return {
+    namespace,
+    exists: true,
+    objects: [{ ...space, kind: "Namespace" }, ...objects].flatMap((object) => {
+      const hash = object.metadata.annotations?.[MARK.hash];
+      return hash !== undefined && isWhole(context, object)
+        ? [{ kind: object.kind ?? "", name: object.metadata.name, hash }]
+        : [];
+    }),
+    workloads: objects
+      .filter((object) => WORKLOADS.has(object.kind ?? ""))
+      .map((object) => observeWorkload(object, pods, warnings, now)),
+    volumes: await Promise.all(ofKind("PersistentVolumeClaim").map((claim) => observeVolume(context, claim, pods))),
+    endpoints: endpointsOf(ofKind("Service"), pods),
+  };
+}

@@ -1,0 +1,227 @@
+import { messageOf } from "../../errors.ts";
+import type { Finding } from "../engine.ts";
+import { mayI } from "./access-review.ts";
+import type { Client } from "./client.ts";
+import { ApiFailure } from "./failure.ts";
+import type { Grant } from "./grant.ts";
+import { collectionPath, kindOf } from "./kinds.ts";
+import { conditionsOf, isRecord, type LiveObject, listAt, textAt } from "./live.ts";
+
+export interface PreflightOptions {
+  readonly storageClass: string;
+  readonly ingressClass: string;
+  /** See Grant. */
+  readonly grant?: Grant;
+}
+
+type Outcome = { readonly ok: boolean; readonly message: string; readonly remedy: string };
+type Check = (client: Client, options: PreflightOptions) => Promise<Outcome>;
+
+const OLDEST_MINOR = 33;
+/** Set by an administrator on a StorageClass whose encryption its parameters do not show. */
+export const ENCRYPTS = "classmind.de/encrypts";
+
+/** What the engine does in a cluster, verb by verb: the rights it cannot do without. */
+export const NEEDED_RIGHTS: ReadonlyArray<readonly [group: string, resource: string, verbs: readonly string[]]> = [
+  ["", "namespaces", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["", "serviceaccounts", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["", "resourcequotas", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["", "limitranges", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["", "secrets", ["get", "list", "create", "patch", "delete"]],
+  ["", "persistentvolumeclaims", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["", "services", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["networking.k8s.io", "networkpolicies", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["networking.k8s.io", "ingresses", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["apps", "deployments", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["apps", "statefulsets", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["batch", "jobs", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["", "pods", ["get", "list", "watch", "delete"]],
+  ["", "pods/log", ["get"]],
+  ["", "events", ["list"]],
+  ["", "persistentvolumes", ["list", "watch"]],
+];
+
+/** With a grant the rights inside a school come with its namespace; here it is seen that they can be taken. */
+function rightsFor(grant: Grant | undefined): typeof NEEDED_RIGHTS {
+  if (grant === undefined) return NEEDED_RIGHTS;
+  const rbac = "rbac.authorization.k8s.io";
+  return [
+    ...NEEDED_RIGHTS.filter(([, resource]) => resource === "namespaces"),
+    [rbac, "rolebindings", ["get", "create", "patch"]],
+    [rbac, `clusterroles:${grant.role}`, ["bind"]],
+  ];
+}
+
+function isAllowed(client: Client, group: string, resource: string, verb: string): Promise<boolean> {
+  const [path = "", object] = resource.split(":");
+  const [name = "", subresource] = path.split("/");
+  const clusterWide = ["namespaces", "persistentvolumes", "clusterroles"].includes(name);
+  return mayI(client, {
+    namespace: clusterWide ? "" : "school-preflight",
+    ...(object === undefined ? {} : { name: object }),
+    group,
+    resource: name,
+    verb,
+    ...(subresource === undefined ? {} : { subresource }),
+  });
+}
+
+async function readClass(client: Client, path: string): Promise<LiveObject | undefined> {
+  try {
+    return (await client.transport.request({ path })) as LiveObject;
+  } catch (error) {
+    if (error instanceof ApiFailure && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+/** How a StorageClass says that it encrypts; undefined if it does not. Pure. */
+export function encryptionOf(storageClass: LiveObject): string | undefined {
+  const { parameters } = storageClass;
+  const encrypted = isRecord(parameters)
+    ? Object.entries(parameters).find(([key]) => key.toLowerCase() === "encrypted")
+    : undefined;
+  if (String(encrypted?.[1]).toLowerCase() === "true") return `by its parameter ${encrypted?.[0]}`;
+  if (storageClass.metadata.annotations?.[ENCRYPTS] === "true") return "as an administrator has declared";
+  return undefined;
+}
+
+/** A namespace that is only tried: nothing is made of it. */
+async function tryNamespace(client: Client, level: string): Promise<unknown> {
+  const name = "school-preflight";
+  return client.transport.request({
+    method: "POST",
+    path: collectionPath(kindOf("Namespace")),
+    query: { dryRun: "All" },
+    body: {
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { generateName: `${name}-`, labels: { "pod-security.kubernetes.io/enforce": level } },
+    },
+  });
+}
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  "api-server": async (client) => {
+    const version = await client.transport.request({ path: "/version" });
+    const name = textAt(version, "gitVersion") ?? "unknown";
+    const minor = Number.parseInt(textAt(version, "minor") ?? "", 10);
+    return {
+      ok: textAt(version, "major") === "1" && minor >= OLDEST_MINOR,
+      message: `Kubernetes ${name}`,
+      remedy: `use Kubernetes 1.${OLDEST_MINOR} or newer`,
+    };
+  },
+  rights: async (client, { grant }) => {
+    const asked = rightsFor(grant).flatMap(([group, resource, verbs]) =>
+      verbs.map((verb) => ({ group, resource, verb })),
+    );
+    const answers = await Promise.all(
+      asked.map(async (right) => ({ ...right, ok: await isAllowed(client, right.group, right.resource, right.verb) })),
+    );
+    const missing = answers
+      .filter((right) => !right.ok)
+      .map(({ group, resource, verb }) => `${verb} ${resource}${group === "" ? "" : `.${group}`}`);
+    return {
+      ok: missing.length === 0,
+      message: missing.length === 0 ? `${answers.length} rights are granted` : `not granted: ${missing.join(", ")}`,
+      remedy: "grant these rights to the account of the kubeconfig, in school namespaces at least",
+    };
+  },
+  "pod-security": async (client) => {
+    await tryNamespace(client, "restricted");
+    // A cluster that takes a level which does not exist does not read these labels at all.
+    const refused = await tryNamespace(client, "no-such-level").then(
+      () => false,
+      (error: unknown) => {
+        if (error instanceof ApiFailure && [400, 403, 422].includes(error.status)) return true;
+        throw error;
+      },
+    );
+    return {
+      ok: refused,
+      message: refused
+        ? "Pod Security levels are enforced"
+        : "Pod Security levels are not read: any pod would be admitted",
+      remedy: "enable the admission plugin PodSecurity of the API server",
+    };
+  },
+  nodes: async (client) => {
+    const { items } = await client.list("/api/v1/nodes");
+    const ready = items.filter((node) =>
+      conditionsOf(node).some((condition) => condition.type === "Ready" && condition.status === "True"),
+    );
+    return {
+      ok: ready.length > 0,
+      message: `${ready.length} of ${items.length} nodes are ready`,
+      remedy: "add a node, or see `kubectl describe nodes` for why none is ready",
+    };
+  },
+  "storage-class": async (client, { storageClass }) => {
+    const found = await readClass(client, `/apis/storage.k8s.io/v1/storageclasses/${storageClass}`);
+    return {
+      ok: found !== undefined,
+      message:
+        found === undefined
+          ? `there is no StorageClass ${storageClass}`
+          : `${storageClass} of ${String(found.provisioner)}`,
+      remedy: "make it, or name another one in the configuration (storageClass)",
+    };
+  },
+  "storage-encryption": async (client, { storageClass }) => {
+    const found = await readClass(client, `/apis/storage.k8s.io/v1/storageclasses/${storageClass}`);
+    const how = found === undefined ? undefined : encryptionOf(found);
+    return {
+      ok: how !== undefined,
+      message: how === undefined ? `nothing says that ${storageClass} encrypts` : `${storageClass} encrypts ${how}`,
+      remedy: `use a class that encrypts; if yours does, declare it: kubectl annotate storageclass ${storageClass} ${ENCRYPTS}=true`,
+    };
+  },
+  "storage-expansion": async (client, { storageClass }) => {
+    const found = await readClass(client, `/apis/storage.k8s.io/v1/storageclasses/${storageClass}`);
+    const ok = found?.allowVolumeExpansion === true;
+    return {
+      ok,
+      message: ok ? `volumes of ${storageClass} can grow` : `volumes of ${storageClass} cannot grow`,
+      remedy: "set allowVolumeExpansion: true on the StorageClass, if its storage can do it",
+    };
+  },
+  "ingress-class": async (client, { ingressClass }) => {
+    const found = await readClass(client, `/apis/networking.k8s.io/v1/ingressclasses/${ingressClass}`);
+    const { items } =
+      found === undefined ? await client.list("/apis/networking.k8s.io/v1/ingressclasses") : { items: [] };
+    const others = items.map((item) => item.metadata.name).join(", ");
+    return {
+      ok: found !== undefined,
+      message:
+        found === undefined
+          ? `there is no IngressClass ${ingressClass}${others === "" ? "" : `, only ${others}`}`
+          : `${ingressClass} by ${textAt(found, "spec", "controller") ?? "an unnamed controller"}`,
+      remedy: "install an ingress controller, or name its class in the configuration (ingressClass)",
+    };
+  },
+  "pod-webhooks": async (client) => {
+    const { items } = await client.list("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations");
+    const names = items.filter((item) => listAt(item, "webhooks").length > 0).map((item) => item.metadata.name);
+    return {
+      ok: true,
+      message:
+        names.length === 0 ? "no webhook rewrites objects" : `these webhooks may rewrite objects: ${names.join(", ")}`,
+      remedy: "",
+    };
+  },
+};
+
+/** See Engine.preflight. Changes nothing. */
+export async function preflight(client: Client, options: PreflightOptions): Promise<readonly Finding[]> {
+  return Promise.all(
+    Object.entries(CHECKS).map(async ([check, run]): Promise<Finding> => {
+      const { ok, message, remedy } = await run(client, options).catch((error: unknown) => ({
+        ok: false,
+        message: messageOf(error),
+        remedy: "make the API server reachable with this kubeconfig, and grant what it refuses",
+      }));
+      return ok ? { check, ok, message } : { check, ok, message, remedy };
+    }),
+  );
+}
