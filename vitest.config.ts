@@ -19,7 +19,7 @@ export default defineConfig({
           name: "real",
           include: ["tests/real/**/*.test.ts"],
           globalSetup: ["tests/real/global-setup.ts"],
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           hookTimeout: 180_000,
           fileParallelism: false,
         },

@@ -5,6 +5,14 @@ import { createProgram, runProgram } from "./program.ts";
 
 const NO_WIDTH = 200;
 
+// Whoever reads our output may stop at any line (`| head`): that ends us, and is no fault.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit();
+  });
+}
+
 const interactive = process.stdin.isTTY === true && process.stderr.isTTY === true;
 const terminal: Terminal = {
   out: (text) => void process.stdout.write(text),

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { addBackupCommands } from "./commands/backup.ts";
+import { addClockCommands } from "./commands/clock.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
 import { addDashboardCommand } from "./commands/dashboard.ts";
 import { addHostCommands } from "./commands/host.ts";
@@ -29,6 +30,7 @@ export function createProgram(session: Session): Command {
   addTenantCommands(program, session);
   addBackupCommands(program, session);
   addPlatformCommands(program, session);
+  addClockCommands(program, session);
   addDashboardCommand(program, session);
   addCompletionCommand(program, session);
   return program;

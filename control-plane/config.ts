@@ -27,13 +27,15 @@ const platform = z.strictObject({
   images: z.strictObject({ app: z.string(), postgres: z.string() }),
   storageClass: z.string(),
   backup: z.strictObject({
-    /** `local`, or a restic repository URL below which each school gets its own (rest:, sftp:, s3:). */
+    /** `local`, or a restic repository URL below which each school gets its own (rest:, s3:). */
     repository: z.string(),
-    /** A local repository's size as a multiple of the school's volume. */
+    /** Size of a local repository, a Kubernetes quantity. */
     repositorySize: z.string(),
     /** NetworkPolicy peers and port of a repository elsewhere. */
     peers: z.array(z.strictObject({ peers: z.json(), port: z.int() })),
-    /** Hour of the day (0-23, local time of the platform's country) at which the nightly window opens, and its length. */
+    /** Names in its address, which schools cannot look up, with their addresses. */
+    hosts: z.array(z.strictObject({ name: z.hostname(), address: z.ipv4() })),
+    /** Hour of the day (0-23, UTC) at which the nightly window opens, and its length in hours. */
     windowStartHour: z.int().min(0).max(23),
     windowHours: z.number().min(1).max(12),
     concurrency: z.int().min(1).max(32),
@@ -57,6 +59,8 @@ const reconciler = z.strictObject({
   kekFile: z.string(),
   /** Lines NAME=value for restic when the repository is elsewhere; empty for a local one. */
   repositoryEnvironmentFile: z.string().optional(),
+  /** PEM of the authority that signed the repository's certificate, if the world does not know it. */
+  repositoryAuthorityFile: z.string().optional(),
   workers: z.int().min(1).max(64),
   engine: z.discriminatedUnion("kind", [
     z.strictObject({
@@ -72,6 +76,15 @@ const reconciler = z.strictObject({
         addressPool: z.string(),
       }),
       hostAccessUids: z.array(z.int()),
+    }),
+    z.strictObject({
+      kind: z.literal("kubernetes"),
+      /** Absent in a pod of the cluster itself, where its ServiceAccount is used. */
+      kubeconfig: z.string().min(1).optional(),
+      /** Of the kubeconfig; its current one if absent. */
+      context: z.string().min(1).optional(),
+      /** Role, and the ServiceAccount that takes it in each school's namespace; absent if it has its rights everywhere. */
+      grant: z.strictObject({ role: z.string(), account: z.string(), namespace: z.string() }).optional(),
     }),
     z.strictObject({ kind: z.literal("simulated"), stateFile: z.string() }),
   ]),

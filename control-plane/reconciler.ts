@@ -40,6 +40,20 @@ async function createEngine(wanted: ReconcilerConfig["engine"]): Promise<Engine>
     ]);
     return createSimulatedEngine({ world: fileWorld(wanted.stateFile), clock: systemClock });
   }
+  if (wanted.kind === "kubernetes") {
+    const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
+    const { storageClass, ingressClass } = config.platform;
+    const { kubeconfig, context, grant } = wanted;
+    return createKubernetesEngine({
+      ...(kubeconfig === undefined ? {} : { kubeconfig }),
+      ...(context === undefined ? {} : { context }),
+      ...(grant === undefined ? {} : { grant }),
+      storageClass,
+      ingressClass,
+      clock: systemClock,
+      log,
+    });
+  }
   const { createContainersEngine } = await import("./engine/containers/containers.ts");
   return createContainersEngine({
     instance: wanted.instance,
@@ -79,7 +93,7 @@ async function build(): Promise<Dependencies> {
     await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });
     if (config.authorityFile !== undefined)
       writeFileSync(config.authorityFile, authority.certificatePem, { mode: 0o644 });
-    const { repositoryEnvironmentFile } = config;
+    const textOf = (file: string | undefined) => (file === undefined ? "" : readFileSync(file, "utf8"));
     return {
       pool,
       engine: await createEngine(config.engine),
@@ -91,8 +105,8 @@ async function build(): Promise<Dependencies> {
       clock: systemClock,
       log,
       backups: createSemaphore(config.platform.backup.concurrency),
-      repositoryEnvironment:
-        repositoryEnvironmentFile === undefined ? "" : readFileSync(repositoryEnvironmentFile, "utf8"),
+      repositoryEnvironment: textOf(config.repositoryEnvironmentFile),
+      repositoryAuthority: textOf(config.repositoryAuthorityFile),
     };
   } finally {
     await lock.query("select pg_advisory_unlock($1)", [START_LOCK]).catch(() => undefined);
@@ -117,4 +131,6 @@ function stop(): void {
     .then(() => process.exit(0));
 }
 process.on("SIGTERM", stop);
+// The supervisor died without ending us: another one will start another reconciler.
+process.on("disconnect", stop);
 process.on("SIGINT", stop);

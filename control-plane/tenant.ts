@@ -80,8 +80,18 @@ export const REASONS = {
   ContainerStarting: "ContainerStarting",
   ContainerCrashing: "ContainerCrashing",
   ContainerMissing: "ContainerMissing",
+  ContainerRefused: "ContainerRefused",
+  ContainerStopping: "ContainerStopping",
   ImageMissing: "ImageMissing",
   ProbeFailing: "ProbeFailing",
+  Unschedulable: "Unschedulable",
+  QuotaExceeded: "QuotaExceeded",
+  ManifestRefused: "ManifestRefused",
+  FieldConflict: "FieldConflict",
+  NamespaceForeign: "NamespaceForeign",
+  NamespaceTerminating: "NamespaceTerminating",
+  RemovalBlocked: "RemovalBlocked",
+  VolumePending: "VolumePending",
   VolumeMissing: "VolumeMissing",
   VolumeLocked: "VolumeLocked",
   VolumeFull: "VolumeFull",
@@ -103,6 +113,7 @@ export const REASONS = {
   ClockJumped: "ClockJumped",
   StepFailed: "StepFailed",
   EngineUnavailable: "EngineUnavailable",
+  EngineForbidden: "EngineForbidden",
   Restoring: "Restoring",
   DemoExpired: "DemoExpired",
 } as const;
@@ -168,6 +179,18 @@ export interface Tenant {
   readonly createdAt: string;
   /** Soft deletion: when it was asked for and when the purge begins. */
   readonly deletion?: { readonly requestedAt: string; readonly purgeAfter: string };
+}
+
+/**
+ * Whether a school's purge is due. One that was asked for by name, and one that has begun, need no clock; the end of a grace
+ * period needs one that is believed. Pure.
+ */
+export function purgeIsDue(tenant: Pick<Tenant, "deletion" | "status">, now: Date, clockTrusted: boolean): boolean {
+  const { deletion } = tenant;
+  if (deletion === undefined) return false;
+  const purgeAfter = Date.parse(deletion.purgeAfter);
+  const asked = purgeAfter <= Date.parse(deletion.requestedAt);
+  return asked || tenant.status.phase === "Purging" || (clockTrusted && purgeAfter <= now.getTime());
 }
 
 /** Namespace of a school, in every engine. */

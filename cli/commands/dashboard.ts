@@ -2,10 +2,6 @@ import type { Command } from "commander";
 import { CliError, EXIT } from "../errors.ts";
 import { type CommonOptions, connect, type Session } from "../session.ts";
 
-/** Lines of the screen that are not schools: title, an error, header, footer and the cursor's own line. */
-const FRAME_LINES = 5;
-const LEAST_COLUMNS = 60;
-
 /** `classmind dashboard` */
 export function addDashboardCommand(program: Command, session: Session): void {
   program
@@ -21,20 +17,12 @@ export function addDashboardCommand(program: Command, session: Session): void {
       const { domain } = await client.get<{ domain: string }>("/v1/platform");
       // Loaded here alone: Ink and React are of no use to the other commands.
       await import("../tsx-hook.ts");
-      const [{ Dashboard }, { openFleet }, { render }, { createElement }] = await Promise.all([
-        import("../dashboard/app.tsx"),
-        import("../dashboard/fleet.ts"),
-        import("ink"),
-        import("react"),
-      ]);
-      const columns = Math.max(LEAST_COLUMNS, process.stdout.columns ?? 80);
-      const fleet = openFleet(client, Math.max(5, (process.stdout.rows ?? 24) - FRAME_LINES));
-      const screen = render(
-        createElement(Dashboard, { fleet, title: `Classmind ${domain}`, columns, color: session.terminal.color }),
-        { exitOnCtrlC: true },
-      );
-      await screen.waitUntilExit();
-      fleet.stop();
+      const { showDashboard } = await import("../dashboard/screen.ts");
+      await showDashboard(client, `Classmind ${domain}`, {
+        stdin: process.stdin,
+        stdout: process.stdout,
+        color: session.terminal.color,
+      });
       // The line of events may still be open; nothing else is to be done.
       process.exit(EXIT.ok);
     });

@@ -1,208 +1,9 @@
-import { readFileSync } from "node:fs";
-import { userInfo } from "node:os";
 import { type Command, Option } from "commander";
-import { ClassmindError } from "../../control-plane/errors.ts";
-import { examineHost, type HostFinding } from "../../control-plane/host/doctor.ts";
-import { createInstance, DEFAULT_INSTANCE, type Instance } from "../../control-plane/host/instance.ts";
-import { layoutOf } from "../../control-plane/host/layout.ts";
-import { createFirstOperator } from "../../control-plane/host/operator.ts";
-import { HOST_PACKAGES, missingPackages } from "../../control-plane/host/packages.ts";
-import { down, uninstall } from "../../control-plane/host/remove.ts";
-import { readSettings } from "../../control-plane/host/settings.ts";
-import { supervisorPid, up } from "../../control-plane/host/up.ts";
-import { readContexts, writeContexts } from "../context.ts";
-import { CliError, EXIT, exitCodeOf } from "../errors.ts";
-import { details, tint } from "../output.ts";
-import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
-import type { Tenant } from "../types.ts";
-import { createTenant } from "./tenant.ts";
+import { DEFAULT_INSTANCE } from "../../control-plane/host/instance.ts";
+import type { Session } from "../session.ts";
+import type { HostOptions } from "./host-actions.ts";
 
-interface HostOptions extends CommonOptions {
-  readonly instance: string;
-  readonly domain?: string;
-  readonly engine?: "containers" | "simulated";
-  readonly yes?: boolean;
-  readonly dryRun?: boolean;
-}
-
-/** Errors of host work in the command line's own form. */
-async function hosted<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ClassmindError)
-      throw new CliError(exitCodeOf(error.code), error.message, { field: error.field, remedy: error.remedy });
-    throw error;
-  }
-}
-
-/** Shows each step with its time as it ends. */
-function reporter(session: Session): (step: string, work: () => Promise<string | undefined>) => Promise<void> {
-  return async (step, work) => {
-    const started = performance.now();
-    if (session.terminal.interactive) session.terminal.err(`  ...  ${step}\r`);
-    const note = await work();
-    const time = `${((performance.now() - started) / 1000).toFixed(1)} s`.padStart(8);
-    session.terminal.err(
-      `  ${tint(session.terminal, "green", "ok")}   ${step.padEnd(58)} ${time}${note === undefined ? "" : `  ${note}`}\n`,
-    );
-  };
-}
-
-/** The person at the keyboard: who called sudo, else the account. Every action has a named operator. */
-function operatorName(environment: NodeJS.ProcessEnv): string {
-  const name = (environment.SUDO_USER ?? userInfo().username).toLowerCase().replace(/[^a-z0-9._-]/g, "-");
-  return /^[a-z]/.test(name) ? name.slice(0, 40) : `operator-${name}`.slice(0, 40);
-}
-
-/** Makes sure that this user has a context (with a token of their own) for the platform of this machine. */
-async function ensureContext(session: Session, instance: Instance): Promise<void> {
-  const known = readContexts(session.contextsFile);
-  const server = `unix://${layoutOf(instance).apiSocket}`;
-  const present = known.contexts[instance.name];
-  if (present?.server === server) {
-    const works = await connect(session, { output: "json", context: instance.name })
-      .get("/v1/platform")
-      .then(
-        () => true,
-        (error: unknown) => !(error instanceof CliError && error.exitCode === EXIT.refused),
-      );
-    if (works) return;
-  }
-  const token = await createFirstOperator(instance, operatorName(session.environment));
-  writeContexts(session.contextsFile, {
-    current: instance.name,
-    contexts: { ...known.contexts, [instance.name]: { server, token } },
-  });
-}
-
-function forgetContext(session: Session, instance: Instance): void {
-  const known = readContexts(session.contextsFile);
-  const { [instance.name]: _gone, ...contexts } = known.contexts;
-  writeContexts(session.contextsFile, { current: known.current === instance.name ? "" : known.current, contexts });
-}
-
-function describeFinding(session: Session, finding: HostFinding): string {
-  const sign = finding.ok ? tint(session.terminal, "green", "ok  ") : tint(session.terminal, "red", "FAIL");
-  return `  ${sign} ${finding.check.padEnd(22)} ${finding.message}\n${finding.remedy === undefined ? "" : `       Next: ${finding.remedy}\n`}`;
-}
-
-async function bringUp(session: Session, options: HostOptions): Promise<Instance> {
-  const instance = createInstance(options.instance);
-  const { domain, engine } = options;
-  await hosted(() =>
-    up(
-      instance,
-      { ...(domain === undefined ? {} : { domain }), ...(engine === undefined ? {} : { engine }) },
-      reporter(session),
-    ),
-  );
-  await ensureContext(session, instance);
-  return instance;
-}
-
-async function dryRun(session: Session): Promise<void> {
-  const missing = new Set((await missingPackages()).map((each) => each.name));
-  const lines = HOST_PACKAGES.map(
-    (each) => `  ${missing.has(each.name) ? "install" : "present"}  ${each.name.padEnd(12)} ${each.why}\n`,
-  );
-  session.terminal.out(
-    `Debian packages:\n${lines.join("")}Then: builds four container images from Debian packages, starts the platform, creates a demo school.\nNothing was changed.\n`,
-  );
-}
-
-async function confirmInstall(session: Session, options: HostOptions): Promise<void> {
-  const missing = await missingPackages();
-  if (missing.length === 0 || options.yes === true || !session.terminal.interactive) return;
-  session.terminal.err(
-    `These Debian packages are missing and will be installed:\n${missing.map((each) => `  ${each.name.padEnd(12)} ${each.why}\n`).join("")}`,
-  );
-  const answer = await session.terminal.ask("Go on? [y/N] ");
-  if (!/^(y|j)/i.test(answer ?? "")) throw new CliError(EXIT.refused, "Nothing was changed.");
-}
-
-const DEMO = "demo";
-
-async function quickstart(session: Session, options: HostOptions): Promise<void> {
-  if (options.dryRun === true) return dryRun(session);
-  await confirmInstall(session, options);
-  const started = performance.now();
-  const instance = await bringUp(session, options);
-  const client = connect(session, { ...options, context: instance.name });
-  const existing = await client.get<Tenant>(`/v1/tenants/${DEMO}`).catch((error: unknown) => {
-    if (error instanceof CliError && error.exitCode === EXIT.notFound) return undefined;
-    throw error;
-  });
-  const create = {
-    ...options,
-    context: instance.name,
-    name: "Demoschule",
-    demo: true,
-    plan: "small",
-    clause: [],
-    wait: true,
-  };
-  const school =
-    existing === undefined
-      ? await createTenant(session, DEMO, create)
-      : {
-          slug: DEMO,
-          url: existing.url,
-          phase: existing.phase,
-          admin: { username: existing.administrator?.username ?? "", password: null },
-          steps: existing.steps,
-          milliseconds: 0,
-        };
-  const layout = layoutOf(instance);
-  const settings = readSettings(instance);
-  const port = settings?.httpsPort ?? 443;
-  const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  print(session, options, { ...school, certificateAuthority: layout.authorityFile }, (value) =>
-    [
-      `\nReady in ${seconds} s.\n\n`,
-      details([
-        ["School", value.url],
-        ["User name", value.admin.username],
-        [
-          "One-time password",
-          value.admin.password ??
-            "(was shown when the school was created; a new one: ./classmind tenant reset-password demo USER)",
-        ],
-        [
-          "Trust the CA",
-          `curl --cacert ${layout.authorityFile} ${value.url}/   (browsers: import that file as an authority)`,
-        ],
-        ["From elsewhere", `ssh -L ${port}:127.0.0.1:${port} root@THIS-HOST   and open the address there`],
-      ]),
-      "\nNext:\n  ./classmind tenant list\n  ./classmind backup create demo\n  ./classmind verify isolation demo\n",
-    ].join(""),
-  );
-}
-
-function status(session: Session, options: HostOptions): void {
-  const instance = createInstance(options.instance);
-  const settings = readSettings(instance);
-  const pid = supervisorPid(instance);
-  const state = {
-    instance: instance.name,
-    configured: settings !== undefined,
-    running: pid !== undefined,
-    supervisor: pid ?? null,
-    domain: settings?.domain ?? null,
-    httpsPort: settings?.httpsPort ?? null,
-    log: layoutOf(instance).supervisorLog,
-  };
-  print(session, options, state, (value) =>
-    details([
-      ["Instance", value.instance],
-      ["Platform", value.running ? `runs (supervisor ${value.supervisor})` : "does not run"],
-      ["Domain", value.domain ?? "not set up yet"],
-      ["Log", value.log],
-      ["Next", value.running ? "./classmind tenant list" : "./classmind up"],
-    ]),
-  );
-  if (pid === undefined) process.exitCode = EXIT.unavailable;
-}
+type Actions = typeof import("./host-actions.ts");
 
 /** `classmind quickstart|up|down|status` */
 export function addHostCommands(program: Command, session: Session): void {
@@ -214,65 +15,34 @@ export function addHostCommands(program: Command, session: Session): void {
     .hideHelp();
   const command = (name: string, summary: string): Command =>
     program.command(name).description(summary).addOption(instanceOption);
+  // Loaded here alone: what works on this machine is half of the program, and of no use to the other commands.
+  const act =
+    (work: (actions: Actions, options: HostOptions) => unknown) =>
+    async (_options: unknown, self: Command): Promise<void> => {
+      await work(await import("./host-actions.ts"), self.optsWithGlobals<HostOptions>());
+    };
   command("quickstart", "from a fresh Debian to a first school on this machine")
     .option("--domain <domain>", "domain below which schools get their addresses")
     .option("--dry-run", "only list what would be installed and why")
     .option("-y, --yes", "do not ask")
     .addOption(engineOption)
     .addHelpText("after", "\nExamples:\n  $ sudo ./classmind quickstart\n  $ ./classmind quickstart --dry-run")
-    .action((_options: unknown, self: Command) => quickstart(session, self.optsWithGlobals<HostOptions>()));
+    .action(act(({ quickstart }, options) => quickstart(session, options)));
   command("up", "start the platform of this machine, building and installing what is missing")
     .option("--domain <domain>", "domain below which schools get their addresses")
     .addOption(engineOption)
-    .action(async (_options: unknown, self: Command) => {
-      await bringUp(session, self.optsWithGlobals<HostOptions>());
-    });
+    .action(act(({ bringUp }, options) => bringUp(session, options)));
   command("down", "stop the platform of this machine and all its schools; all data stays, locked").action(
-    async (_options: unknown, self: Command) => {
-      const stopped = await hosted(() => down(createInstance(self.optsWithGlobals<HostOptions>().instance)));
-      session.terminal.err(
-        stopped.wasRunning || stopped.containers > 0
-          ? "The platform is stopped. Start it again: ./classmind up\n"
-          : "The platform did not run.\n",
-      );
-    },
+    act(({ takeDown }, options) => takeDown(session, options)),
   );
   command("uninstall", "remove every trace of the platform from this machine: schools, backups, keys, images")
     .option("-y, --yes", "do not ask")
-    .action(async (_options: unknown, self: Command) => {
-      const options = self.optsWithGlobals<HostOptions>();
-      const instance = createInstance(options.instance);
-      await confirmSlug(
-        session,
-        instance.name,
-        options.yes,
-        "This destroys all schools of this installation with their data, backups and keys. Nobody can bring them back.",
-      );
-      const removed = await hosted(() => uninstall(instance));
-      forgetContext(session, instance);
-      session.terminal.err(
-        `Removed: ${removed.join(", ") || "nothing was there"}\nDebian packages stay; remove them if nothing else needs them: apt-get purge ${HOST_PACKAGES.map(
-          (each) => each.name,
-        )
-          .filter((name) => name !== "mount" && name !== "e2fsprogs")
-          .join(" ")}\n`,
-      );
-    });
+    .action(act(({ removeAll }, options) => removeAll(session, options)));
   command("doctor", "what is missing on this machine and how to mend it; exit code 7 when anything is").action(
-    async (_options: unknown, self: Command) => {
-      const options = self.optsWithGlobals<HostOptions>();
-      const findings = await examineHost(createInstance(options.instance));
-      print(session, options, { findings }, (value) =>
-        value.findings.map((finding) => describeFinding(session, finding)).join(""),
-      );
-      if (findings.some((finding) => !finding.ok)) process.exitCode = EXIT.failed;
-    },
+    act(({ doctor }, options) => doctor(session, options)),
   );
-  command("status", "what runs on this machine").action((_options: unknown, self: Command) =>
-    status(session, self.optsWithGlobals<HostOptions>()),
+  command("status", "what runs on this machine").action(act(({ status }, options) => status(session, options)));
+  command("logs", "the platform's own log, newest lines").action(
+    act(({ printLog }, options) => printLog(session, options)),
   );
-  command("logs", "the platform's own log, newest lines").action((_options: unknown, self: Command) => {
-    const { supervisorLog } = layoutOf(createInstance(self.optsWithGlobals<HostOptions>().instance));
-    session.terminal.out(readFileSync(supervisorLog, "utf8").split("\n").slice(-100).join("\n"));
-  });
 }

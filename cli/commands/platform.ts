@@ -232,9 +232,13 @@ function addOperatorCommands(program: Command, session: Session): void {
 
 function describeIsolation(slug: string, result: IsolationResult): string {
   const counts = Object.entries(result.byKind).map(([kind, count]) => `  ${String(count).padStart(5)}  ${kind}\n`);
-  const holes = result.holes.map((hole) => `  HOLE  ${hole.label} (${hole.host}:${hole.port}, ${hole.outcome})\n`);
+  const holes = result.holes.map((hole) => {
+    // What was seen from outside has no port.
+    const where = hole.port === 0 ? hole.host : `${hole.host}:${hole.port}, ${hole.outcome}`;
+    return `  HOLE  ${hole.label} (${where})\n`;
+  });
   const verdict =
-    holes.length === 0 ? `${slug} reached none of them.\n` : `${slug} reached ${holes.length}:\n${holes.join("")}`;
+    holes.length === 0 ? `${slug} reached none of them.\n` : `${slug} is not isolated:\n${holes.join("")}`;
   return `Tried from inside ${slug}: ${result.tried} targets\n${counts.join("")}${verdict}`;
 }
 

@@ -1,8 +1,7 @@
-import { Box, type Key, Text, useApp, useInput } from "ink";
+import { Box, type Key, Text, useApp, useInput, useWindowSize } from "ink";
 import { type ReactElement, useEffect, useState, useSyncExternalStore } from "react";
-import type { Tenant } from "../types.ts";
-import type { Fleet } from "./fleet.ts";
-import { detailLines, type FleetRow, fleetLine, fleetRow, HEADER } from "./rows.ts";
+import type { Fleet, FleetState } from "./fleet.ts";
+import { detailLines, type FleetRow, fleetLine, fleetRow, HEADER, type Line, titleLine } from "./rows.ts";
 
 const COLORS: Readonly<Record<FleetRow["level"], string | undefined>> = {
   good: undefined,
@@ -13,48 +12,64 @@ const COLORS: Readonly<Record<FleetRow["level"], string | undefined>> = {
 
 /** Ages move; once in ten seconds is often enough to see it. */
 const TICK_MS = 10_000;
+const LEAST_COLUMNS = 60;
+/** Lines that are not schools: the title, the header, the footer; and those of warnings, kept free so that nothing jumps. */
+const FRAME_LINES = 5;
+const LEAST_PAGE = 3;
 
 export interface DashboardProps {
   readonly fleet: Fleet;
   readonly title: string;
-  readonly columns: number;
   readonly color: boolean;
 }
 
 type View =
   | { readonly kind: "fleet" }
-  | { readonly kind: "school"; readonly slug: string }
+  | { readonly kind: "school"; readonly slug: string; readonly offset: number }
   | { readonly kind: "search"; readonly text: string };
 
 /** What keys act on. */
 interface Control {
   readonly fleet: Fleet;
   readonly selected: number;
-  readonly tenants: readonly Tenant[];
-  setCursor(index: number): void;
+  readonly state: FleetState;
+  /** Moves the choice, from wherever it is by then. */
+  moveCursor(move: (index: number) => number): void;
   setView(view: View): void;
   exit(): void;
 }
 
 function searchKeys(control: Control, view: View, input: string, key: Key): void {
   const text = view.kind === "search" ? view.text : "";
-  if (key.return) control.fleet.search(text);
+  if (key.return) {
+    control.moveCursor(() => 0);
+    control.fleet.search(text);
+  }
   if (key.return || key.escape) control.setView({ kind: "fleet" });
   else if (key.backspace || key.delete) control.setView({ kind: "search", text: text.slice(0, -1) });
   else if (!key.ctrl && !key.meta) control.setView({ kind: "search", text: text + input });
 }
 
-function schoolKeys(control: Control, _view: View, input: string, key: Key): void {
+function schoolKeys(control: Control, view: View, input: string, key: Key): void {
+  if (view.kind !== "school") return;
   if (input === "q") control.exit();
-  else if (key.escape || key.leftArrow || input === "b") control.setView({ kind: "fleet" });
+  else if (key.downArrow || input === "j") control.setView({ ...view, offset: view.offset + 1 });
+  else if (key.upArrow || input === "k") control.setView({ ...view, offset: Math.max(0, view.offset - 1) });
+  else if (key.escape || key.leftArrow || input === "b") {
+    control.fleet.focus(undefined);
+    control.setView({ kind: "fleet" });
+  }
 }
 
 /** Keys by name of the key or by character. */
 const FLEET_KEYS: Readonly<Record<string, (control: Control) => void>> = {
   q: (control) => control.exit(),
-  j: (control) => control.setCursor(Math.min(control.selected + 1, control.tenants.length - 1)),
-  k: (control) => control.setCursor(Math.max(control.selected - 1, 0)),
-  n: (control) => control.fleet.nextPage(),
+  j: (control) => control.moveCursor((index) => Math.min(index + 1, control.state.tenants.length - 1)),
+  k: (control) => control.moveCursor((index) => index - 1),
+  n: (control) => {
+    if (control.state.hasNext) control.moveCursor(() => 0);
+    control.fleet.nextPage();
+  },
   p: (control) => control.fleet.previousPage(),
   "/": (control) => control.setView({ kind: "search", text: "" }),
 };
@@ -67,9 +82,14 @@ const ALIASES: ReadonlyArray<readonly [keyof Key, string]> = [
 ];
 
 function fleetKeys(control: Control, _view: View, input: string, key: Key): void {
-  const tenant = control.tenants[control.selected];
+  const tenant = control.state.tenants[control.selected];
   if (key.return && tenant !== undefined) {
-    control.setView({ kind: "school", slug: tenant.slug });
+    control.fleet.focus(tenant);
+    control.setView({ kind: "school", slug: tenant.slug, offset: 0 });
+    return;
+  }
+  if (key.escape && control.state.search !== "") {
+    control.fleet.search("");
     return;
   }
   const name = ALIASES.find(([alias]) => key[alias] === true)?.[1] ?? input;
@@ -97,61 +117,128 @@ function useNow(): number {
 }
 
 /** The whole dashboard: the fleet, one school in depth, a search. Keys are named in the last line. */
-export function Dashboard({ fleet, title, columns, color }: DashboardProps): ReactElement {
+export function Dashboard({ fleet, title, color }: DashboardProps): ReactElement {
   const state = useSyncExternalStore(fleet.subscribe, fleet.state);
   const [cursor, setCursor] = useState(0);
   const [view, setView] = useState<View>({ kind: "fleet" });
   const { exit } = useApp();
+  const window = useWindowSize();
   const now = useNow();
+  const columns = Math.max(LEAST_COLUMNS, window.columns);
+  const body = Math.max(LEAST_PAGE, window.rows - FRAME_LINES);
+  useEffect(() => fleet.resize(body), [fleet, body]);
   const selected = Math.min(cursor, Math.max(0, state.tenants.length - 1));
 
-  const control: Control = { fleet, selected, tenants: state.tenants, setCursor, setView, exit };
-  useInput((input, key) => KEYS[view.kind](control, view, input, key));
+  const control: Control = {
+    fleet,
+    selected,
+    state,
+    moveCursor: (move) =>
+      setCursor((index) => Math.max(0, move(Math.min(index, Math.max(0, state.tenants.length - 1))))),
+    setView,
+    exit,
+  };
+  useInput((input, key) => {
+    // Keys that are pressed fast arrive together over a slow line.
+    const presses = view.kind !== "fleet" || input.length < 2 ? [input] : [...input];
+    for (const press of presses) KEYS[view.kind](control, view, press, key);
+  });
 
-  const line = state.connected ? "live" : "not connected";
-  const school = view.kind === "school" ? state.tenants.find((tenant) => tenant.slug === view.slug) : undefined;
+  const red = colored(color ? "red" : undefined);
   return (
-    <Box flexDirection="column" width={columns}>
-      <Text bold={true}>
-        {`${title}  page ${state.page + 1}${state.hasNext ? "+" : ""}  ${line}`.slice(0, columns)}
-      </Text>
-      {state.error === undefined ? null : (
-        <Text {...colored(color ? "red" : undefined)}>{`! ${state.error}`.slice(0, columns)}</Text>
-      )}
-      {view.kind === "school" ? (
-        <SchoolView lines={school === undefined ? [`${view.slug} is gone.`] : detailLines(school, now, columns)} />
-      ) : (
-        <Box flexDirection="column">
-          <Text>{fleetLine(HEADER, columns - 2)}</Text>
-          {state.tenants.length === 0 ? <Text>No school matches.</Text> : null}
-          {state.tenants.map((tenant, index) => {
-            const row = fleetRow(tenant, now);
-            return (
-              <Text key={tenant.slug} {...colored(color ? COLORS[row.level] : undefined)} inverse={index === selected}>
-                {fleetLine(row, columns - 2)}
-              </Text>
-            );
-          })}
-        </Box>
-      )}
-      <Text dimColor={color}>{footer(view)}</Text>
+    // One line less than the terminal has: a full screen would scroll in some.
+    <Box flexDirection="column" width={columns} height={Math.max(LEAST_PAGE + FRAME_LINES, window.rows) - 1}>
+      <Text bold={color}>{titleLine(title, state, columns)}</Text>
+      {state.error === undefined ? null : <Text {...red}>{`! ${state.error}`.slice(0, columns)}</Text>}
+      {state.clock?.trusted === false ? (
+        <Text {...red}>
+          {"! ClockJumped: nothing is done because of a date. See: classmind clock show".slice(0, columns)}
+        </Text>
+      ) : null}
+      <Box flexDirection="column" flexGrow={1} overflow="hidden">
+        {view.kind === "school" ? (
+          <SchoolView
+            lines={state.focused === undefined ? [goneLine(view.slug)] : detailLines(state.focused, now, columns)}
+            offset={view.offset}
+            height={body}
+            color={color}
+          />
+        ) : (
+          <FleetView state={state} selected={selected} now={now} columns={columns} color={color} />
+        )}
+      </Box>
+      <Text dimColor={color}>{footer(view, state).slice(0, columns)}</Text>
     </Box>
   );
 }
 
-function SchoolView({ lines }: { readonly lines: readonly string[] }): ReactElement {
+function goneLine(slug: string): Line {
+  return { text: `${slug} is gone.`, level: "off" };
+}
+
+function FleetView({
+  state,
+  selected,
+  now,
+  columns,
+  color,
+}: {
+  readonly state: FleetState;
+  readonly selected: number;
+  readonly now: number;
+  readonly columns: number;
+  readonly color: boolean;
+}): ReactElement {
+  const empty =
+    state.search === "" ? "No school yet. Create one: classmind tenant create --help" : "No school matches.";
   return (
     <Box flexDirection="column">
-      {lines.map((text, index) => (
+      <Text dimColor={color}>{`  ${fleetLine(HEADER, columns - 2)}`}</Text>
+      {state.tenants.length === 0 ? <Text>{state.loaded ? empty : "Reading …"}</Text> : null}
+      {state.tenants.map((tenant, index) => {
+        const row = fleetRow(tenant, now);
+        // The sign beside the row marks the choice where inverse video cannot be seen.
+        return (
+          <Text
+            key={tenant.slug}
+            {...colored(color ? COLORS[row.level] : undefined)}
+            inverse={color && index === selected}
+          >
+            {`${index === selected ? ">" : " "} ${fleetLine(row, columns - 2)}`}
+          </Text>
+        );
+      })}
+    </Box>
+  );
+}
+
+function SchoolView({
+  lines,
+  offset,
+  height,
+  color,
+}: {
+  readonly lines: readonly Line[];
+  readonly offset: number;
+  readonly height: number;
+  readonly color: boolean;
+}): ReactElement {
+  const first = Math.min(offset, Math.max(0, lines.length - height));
+  return (
+    <Box flexDirection="column">
+      {lines.slice(first, first + height).map(({ text, level }, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity beyond their place
-        <Text key={index}>{text === "" ? " " : text}</Text>
+        <Text key={index} {...colored(color ? COLORS[level] : undefined)}>
+          {text === "" ? " " : text}
+        </Text>
       ))}
     </Box>
   );
 }
 
-function footer(view: View): string {
+function footer(view: View, state: FleetState): string {
   if (view.kind === "search") return `Search: ${view.text}_   Enter search  Esc back`;
-  if (view.kind === "school") return "b back  q quit";
-  return "Enter open  / search  n p page  q quit   + good  ~ busy  ! bad  - off";
+  if (view.kind === "school") return "b back  j k scroll  q quit   + good  ~ busy  ! bad  - off";
+  const clear = state.search === "" ? "" : "Esc all  ";
+  return `Enter open  / search  ${clear}n p page  q quit   + good  ~ busy  ! bad  - off`;
 }

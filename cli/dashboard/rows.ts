@@ -103,23 +103,77 @@ export const HEADER = {
   volume: "DISK",
 } as const;
 
-/** Lines of one school's page: its conditions and the steps under way. */
-export function detailLines(tenant: Tenant, now: number, columns: number): readonly string[] {
-  const cut = (line: string): string => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line);
-  const conditions = tenant.conditions.map((condition) => {
-    const sign = condition.status === "True" ? "+" : condition.status === "False" ? "!" : "?";
-    return cut(
-      `${sign} ${condition.type.padEnd(17)} ${condition.reason.padEnd(18)} ${age(condition.lastTransitionTime, now).padEnd(7)} ${printable(condition.message)}`,
-    );
+/** A line of one school's page. */
+export interface Line {
+  readonly text: string;
+  readonly level: FleetRow["level"];
+}
+
+const CONDITION_LEVELS = {
+  True: { sign: "+", level: "good" },
+  False: { sign: "!", level: "bad" },
+  Unknown: { sign: "?", level: "busy" },
+} as const;
+
+/** Text in lines of at most `width`, broken at spaces where there are some. */
+export function wrap(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ").flatMap((each) => each.match(new RegExp(`.{1,${width}}`, "gu")) ?? [])) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return line === "" ? lines : [...lines, line];
+}
+
+/** A condition as one line, and below it, whole, what it says when it does not hold. */
+function conditionLines(condition: Tenant["conditions"][number], now: number, columns: number): readonly Line[] {
+  const { sign, level } = CONDITION_LEVELS[condition.status];
+  const head = `${sign} ${condition.type.padEnd(16)} ${condition.reason.padEnd(22)} ${age(condition.lastTransitionTime, now)}`;
+  const message = condition.status === "True" ? [] : wrap(printable(condition.message), columns - 4);
+  return [{ text: head, level }, ...message.map((text) => ({ text: `    ${text}`, level }))];
+}
+
+function date(time: string | undefined): string {
+  return time === undefined ? "none" : `${time.slice(0, 16).replace("T", " ")}Z`;
+}
+
+/** Lines of one school's page: what it is, its conditions, and the steps under way. */
+export function detailLines(tenant: Tenant, now: number, columns: number): readonly Line[] {
+  const row = fleetRow(tenant, now);
+  const plain = (text: string): Line => ({ text: text.slice(0, columns), level: "good" });
+  const steps = tenant.progress.map((step): Line => {
+    const time = step.milliseconds === undefined ? "" : `  ${step.milliseconds} ms`;
+    const level = step.state === "Failed" ? "bad" : step.state === "Running" ? "busy" : "good";
+    return { text: `  ${step.state.padEnd(8)} ${printable(step.name)}${time}`.slice(0, columns), level };
   });
-  const steps = tenant.progress.map((step) =>
-    cut(`  ${step.state.padEnd(8)} ${step.name}${step.milliseconds === undefined ? "" : `  ${step.milliseconds} ms`}`),
-  );
   return [
-    cut(`${tenant.slug}  ${printable(tenant.displayName)}  ${tenant.url}`),
-    cut(`Phase ${tenant.phase}, plan ${tenant.plan}, ${tenant.storage}`),
-    "",
-    ...conditions,
-    ...(steps.length > 0 ? ["", "Under way:", ...steps] : []),
+    plain(`${tenant.slug}  ${printable(tenant.displayName)}`),
+    plain(tenant.url),
+    {
+      text: `${SIGNS[row.level]} ${tenant.phase} since ${row.since}   plan ${tenant.plan}, ${tenant.storage}`,
+      level: row.level,
+    },
+    plain(
+      `Volume ${row.volume || "unknown"}   certificate ${row.certificate}   newest backup ${date(tenant.backup?.newest)}`,
+    ),
+    plain(""),
+    ...tenant.conditions.flatMap((condition) => conditionLines(condition, now, columns)),
+    ...(steps.length > 0 ? [plain(""), plain("Under way:"), ...steps] : []),
   ];
+}
+
+/** The first line: which platform, which page, what is searched, whether what is shown is live. */
+export function titleLine(
+  title: string,
+  state: { readonly page: number; readonly hasNext: boolean; readonly search: string; readonly connected: boolean },
+  columns: number,
+): string {
+  const search = state.search === "" ? "" : `  search "${printable(state.search)}"`;
+  const line = state.connected ? "live" : "not connected";
+  return `${title}  page ${state.page + 1}${state.hasNext ? "+" : ""}${search}  ${line}`.slice(0, columns);
 }

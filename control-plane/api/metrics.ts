@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { isClockTrusted, readClockRecord } from "../store/clock.ts";
 import { countByPhase, type Queryable } from "../store/tenants.ts";
 import { PHASES } from "../tenant.ts";
 
@@ -31,6 +32,23 @@ export function createApiMetrics(db: Queryable): ApiMetrics {
     async collect() {
       const counts = await countByPhase(db);
       for (const phase of PHASES) this.set({ phase }, counts[phase] ?? 0);
+    },
+  });
+  new Gauge({
+    name: "classmind_clock_trusted",
+    help: "1 while the platform believes its clock; 0 after a jump that nobody has confirmed",
+    registers: [registry],
+    async collect() {
+      this.set((await isClockTrusted(db)) ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "classmind_clock_last_seen_timestamp_seconds",
+    help: "The last time the platform believed",
+    registers: [registry],
+    async collect() {
+      const record = await readClockRecord(db);
+      if (record !== undefined) this.set(Date.parse(record.seen) / 1000);
     },
   });
   return {

@@ -17,6 +17,7 @@ const SECRETS: SecretValues = {
   repositoryPassword: REDACTED,
   repositoryUrl: REDACTED,
   repositoryEnvironment: REDACTED,
+  repositoryAuthority: REDACTED,
 };
 
 /** The values the reconciler would render a school from, with every secret replaced: the API holds no keys. */

@@ -223,6 +223,18 @@ export const auditEntry = z.object({
   hash: z.string(),
 });
 
+/** The platform's clock. While it is not `trusted`, nothing is done because of a date. */
+export const clock = z.object({
+  now: timestamp,
+  lastSeen: timestamp.optional(),
+  trusted: z.boolean(),
+  jumpedAt: timestamp.optional(),
+});
+export type ClockView = z.infer<typeof clock>;
+
+/** The date as the operator knows it, so that nobody vouches for a clock without looking. */
+export const confirmClock = z.strictObject({ date: z.iso.date(), reason: text(500) });
+
 export const errorBody = z.object({
   error: z.object({
     code: z.string(),

@@ -6,6 +6,7 @@ import type { ApiMetrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiContext, Caller, Route } from "./route.ts";
 import { backupRoutes } from "./routes/backups.ts";
+import { clockRoutes } from "./routes/clock.ts";
 import { otherRoutes } from "./routes/platform.ts";
 import { tenantRoutes } from "./routes/tenants.ts";
 
@@ -22,7 +23,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
 };
 
 /** Every route of the API below /v1, in the order of the OpenAPI document. */
-export const ROUTES: readonly Route[] = [...tenantRoutes, ...backupRoutes, ...otherRoutes];
+export const ROUTES: readonly Route[] = [...tenantRoutes, ...backupRoutes, ...otherRoutes, ...clockRoutes];
 
 export interface Log {
   info(fields: Record<string, unknown>, message: string): void;

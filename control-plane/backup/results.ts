@@ -12,4 +12,5 @@ export const verifyResult = z.object({ checked: z.literal(true), databaseBytes: 
 
 export const restoreResult = z.object({ swapped: z.boolean(), fingerprint: z.json(), rows: z.number() });
 
+/** What every job's command writes instead when it fails, those of the app's image too. */
 export const failure = z.object({ error: z.object({ code: z.string(), message: z.string() }) });

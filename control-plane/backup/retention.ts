@@ -36,7 +36,10 @@ function newestPerPeriod(backups: readonly Dated[], periodOf: (date: Date) => st
  * @returns run ids; the newest backup is among them only when it is older than 365 days and a newer one cannot exist
  */
 export function toForget(backups: readonly Dated[], now: Date): readonly string[] {
-  const newestFirst = [...backups].sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
+  // A date to come was given by a clock that was wrong. Such a backup takes no other's place and is kept until that day.
+  const newestFirst = backups
+    .filter((backup) => Date.parse(backup.startedAt) <= now.getTime() + DAY)
+    .sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
   const keep = new Set([
     ...newestPerPeriod(newestFirst, (date) => date.toISOString().slice(0, 10), KEEP.daily),
     ...newestPerPeriod(newestFirst, isoWeek, KEEP.weekly),

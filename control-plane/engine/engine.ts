@@ -42,7 +42,7 @@ export interface WorkloadObservation {
 export interface VolumeObservation {
   readonly name: string;
   readonly capacityBytes: number;
-  /** Undefined while the volume is locked (no pod uses it). */
+  /** Undefined while the volume is locked (no pod uses it), and where a cluster does not tell. */
   readonly usedBytes: number | undefined;
   readonly locked: boolean;
 }
@@ -60,6 +60,8 @@ export interface Observation {
   readonly exists: boolean;
   /** Objects applied earlier that are still whole; an object whose substance was lost (a rule, a network, a mount, a secret file) is absent. */
   readonly objects: ReadonlyArray<ObjectRef & { readonly hash: ManifestHash }>;
+  /** Objects applied earlier that are not whole any more: if they are not wanted, what is left of them has to be removed. */
+  readonly remnants?: readonly ObjectRef[];
   readonly workloads: readonly WorkloadObservation[];
   readonly volumes: readonly VolumeObservation[];
   readonly endpoints: readonly EndpointObservation[];
@@ -111,6 +113,14 @@ export interface Wakeup {
   readonly namespace: string;
 }
 
+/** A wall around a namespace that is not as it should be, told from outside it. */
+export interface Breach {
+  readonly kind: "firewall" | "network";
+  /** What it is about: a container, a table. */
+  readonly where: string;
+  readonly label: string;
+}
+
 /** How an engine fails. `retryable` failures are tried again with backoff; others need a person. */
 export class EngineError extends Error {
   readonly reason: string;
@@ -156,6 +166,12 @@ export interface Engine {
 
   /** Restarts a workload's pods. */
   restart(namespace: string, workload: ObjectRef): Promise<void>;
+
+  /**
+   * What of a namespace's isolation is broken, as can be seen without entering it. To be asked before anything is applied,
+   * which repairs some of it. Engines that cannot look leave this out.
+   */
+  examineIsolation?(namespace: string): Promise<readonly Breach[]>;
 
   /** Wake-ups until the signal aborts. Missed ones are made up for by a resync of the caller. */
   watch(signal: AbortSignal): AsyncIterable<Wakeup>;

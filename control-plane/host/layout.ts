@@ -18,7 +18,10 @@ export interface PlatformLayout {
   readonly reconcilerReadyFile: string;
   readonly gatewayConfigDir: string;
   readonly gatewayRunDir: string;
+  /** Written when it starts. */
   readonly supervisorPidFile: string;
+  /** There while everything is up. */
+  readonly supervisorReadyFile: string;
   readonly supervisorLog: string;
 }
 
@@ -39,6 +42,7 @@ export function layoutOf(instance: Instance): PlatformLayout {
     gatewayConfigDir: join(stateDir, "gateway"),
     gatewayRunDir: join(runDir, "gateway"),
     supervisorPidFile: join(runDir, "supervisor.pid"),
+    supervisorReadyFile: join(runDir, "supervisor.ready"),
     supervisorLog: join(stateDir, "log", "supervisor.log"),
   };
 }

@@ -7,11 +7,14 @@ import { CONTAINER_UID } from "../images/recipes.ts";
 import { statusOf } from "./docker-errors.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
+import { processLimits } from "./process-limits.ts";
 import { API_MOUNTS, DATABASE_ROLES } from "./settings.ts";
 
 /** The platform's own containers on one machine: its database and the API. Neither has a network; they meet through sockets. */
 
 const PULSE_MS = 50;
+
+const LIMITS = processLimits();
 
 const HARDENED = {
   NetworkMode: "none",
@@ -22,7 +25,8 @@ const HARDENED = {
   // Podman's defaults need CAP_SYS_RESOURCE, which not every host has.
   Ulimits: [
     { Name: "nofile", Soft: 4096, Hard: 4096 },
-    { Name: "nproc", Soft: 1024, Hard: 1024 },
+    // The kernel counts processes per user over all containers, the schools' included: as high as theirs.
+    { Name: "nproc", Soft: LIMITS.processes, Hard: LIMITS.processes },
   ],
 } as const;
 

@@ -16,11 +16,16 @@ export class ProgramError extends Error {
  * Runs a host program to its end and returns what it wrote. Arguments hold no secrets (they are visible to everybody on the
  * host); `input` goes to standard input.
  */
-export function runHost(command: string, args: readonly string[], input?: string | Uint8Array): Promise<string> {
+export function runHost(
+  command: string,
+  args: readonly string[],
+  input?: string | Uint8Array,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       stdio: ["pipe", "pipe", "pipe"],
-      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" },
+      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8", ...environment },
     });
     let stdout = "";
     let stderr = "";

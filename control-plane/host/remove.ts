@@ -6,6 +6,7 @@ import { statusOf } from "./docker-errors.ts";
 import { firewallTable, type Instance } from "./instance.ts";
 import { withEngine } from "./podman.ts";
 import { runHost } from "./program.ts";
+import { disableUnit, hostSystemd, removeUnit } from "./systemd.ts";
 import { stopSupervisor } from "./up.ts";
 
 /** Seconds a container gets to end well. */
@@ -94,13 +95,17 @@ export async function removeVolatile(instance: Instance): Promise<number> {
 /** Stops the platform and all its schools; their data stays, locked. */
 export async function down(instance: Instance): Promise<{ readonly wasRunning: boolean; readonly containers: number }> {
   const wasRunning = await stopSupervisor(instance);
+  const systemd = hostSystemd();
+  if (systemd !== undefined) await disableUnit(systemd, instance);
   return { wasRunning, containers: await removeVolatile(instance) };
 }
 
 /** Removes every trace of an instance: schools, backups, keys, images, configuration. With the last instance, the caches too. */
 export async function uninstall(instance: Instance): Promise<readonly string[]> {
   await down(instance);
-  const removed: string[] = [];
+  const systemd = hostSystemd();
+  const unit = systemd === undefined ? undefined : await removeUnit(systemd, instance);
+  const removed: string[] = unit === undefined ? [] : [unit];
   for (const directory of [instance.runDir, instance.stateDir, instance.configDir]) {
     if (!existsSync(directory)) continue;
     await rm(directory, { recursive: true, force: true });

@@ -1,9 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
 import { z } from "zod";
 import type { ApiConfig, PlatformConfig, ReconcilerConfig } from "../config.ts";
-import { ClassmindError } from "../errors.ts";
+import { ClassmindError, messageOf } from "../errors.ts";
 import { GATEWAY_UID } from "../gateway/container.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
@@ -19,7 +28,14 @@ const settings = z.strictObject({
   httpsPort: z.int(),
   deletionGraceDays: z.int().min(0).max(365),
   demoDays: z.int().min(1).max(365),
+  /** `local`, or restic's address of a repository elsewhere: rest:http(s)://name:port/ or s3:http(s)://name:port/bucket. */
   backupRepository: z.string(),
+  /** Where that is: schools look no names up. The port must not be one that this host itself listens on. */
+  backupHost: z.strictObject({ name: z.hostname(), address: z.ipv4(), port: z.int().min(1).max(65535) }).optional(),
+  /** File of lines NAME=value with its credentials (RESTIC_REST_USERNAME, AWS_ACCESS_KEY_ID …), mode 0600. */
+  backupEnvironmentFile: z.string().optional(),
+  /** PEM of the authority that signed its certificate, if the world does not know it. */
+  backupAuthorityFile: z.string().optional(),
   backupWindowStartHour: z.int().min(0).max(23),
   backupWindowHours: z.number().min(1).max(12),
   backupConcurrency: z.int().min(1).max(32),
@@ -48,7 +64,9 @@ export const DEFAULT_SETTINGS: Omit<Settings, "httpPort" | "httpsPort" | "images
 /** Database roles of the platform with a password of their own; `postgres` is the superuser, used by nobody but people. */
 export const DATABASE_ROLES = ["postgres", "controlplane_api", "controlplane_reconciler", "keyring"] as const;
 
+/** Leaves a file alone that is as wanted: its age tells `up` whether a running platform has read it. */
 function writeFile(file: string, content: string, mode: number, uid = 0): void {
+  if (existsSync(file) && readFileSync(file, "utf8") === content && (statSync(file).mode & 0o777) === mode) return;
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   writeFileSync(`${file}.new`, content, { mode });
   chmodSync(`${file}.new`, mode);
@@ -56,12 +74,57 @@ function writeFile(file: string, content: string, mode: number, uid = 0): void {
   renameSync(`${file}.new`, file);
 }
 
+const REPOSITORY = /^(rest|s3):https?:\/\/([a-z0-9.-]+):(\d+)(\/|$)/;
+
+/** A repository elsewhere is reached by one name at one port, and its address must be known. */
+function checkRepository(file: string, value: Settings): void {
+  if (value.backupRepository === "local") return;
+  const wrong = (field: string, message: string, remedy: string) =>
+    new ClassmindError("Invalid", `${file}: ${message}`, { field, remedy });
+  for (const field of ["backupEnvironmentFile", "backupAuthorityFile"] as const) {
+    const named = value[field];
+    if (named === undefined || (isAbsolute(named) && existsSync(named))) continue;
+    throw wrong(field, `${named} is not the absolute path of a file`, "Name one that is there.");
+  }
+  const credentials = value.backupEnvironmentFile;
+  if (credentials !== undefined && (statSync(credentials).mode & 0o077) !== 0) {
+    throw wrong("backupEnvironmentFile", `${credentials} can be read by others`, `Run: chmod 600 ${credentials}`);
+  }
+  const [, , name, port] = REPOSITORY.exec(value.backupRepository) ?? [];
+  if (name === undefined) {
+    const remedy =
+      "Write it as rest:https://name:port/ or s3:https://name:port/bucket, credentials in backupEnvironmentFile.";
+    throw wrong("backupRepository", "the address of the backup repository is not understood", remedy);
+  }
+  const { backupHost } = value;
+  if (backupHost?.name !== name || String(backupHost.port) !== port) {
+    const remedy = `Give it as { "name": "${name}", "address": "192.0.2.1", "port": ${port} }; schools look no names up.`;
+    throw wrong("backupHost", `says not where ${name}:${port} is`, remedy);
+  }
+  if (backupHost.port === value.httpPort || backupHost.port === value.httpsPort) {
+    const remedy = "Let the repository listen on another port, such as 8000 or 9000.";
+    throw wrong("backupHost.port", `port ${port} is this platform's own`, remedy);
+  }
+}
+
 /** @throws ClassmindError `Invalid` naming the field */
 export function readSettings(instance: Instance): Settings | undefined {
   const { settingsFile } = layoutOf(instance);
   if (!existsSync(settingsFile)) return undefined;
-  const parsed = settings.safeParse(JSON.parse(readFileSync(settingsFile, "utf8")));
-  if (parsed.success) return parsed.data;
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(settingsFile, "utf8"));
+  } catch (error) {
+    throw new ClassmindError("Invalid", `${settingsFile} is not JSON: ${messageOf(error)}`, {
+      field: "",
+      remedy: "Correct it and run: classmind up",
+    });
+  }
+  const parsed = settings.safeParse(json);
+  if (parsed.success) {
+    checkRepository(settingsFile, parsed.data);
+    return parsed.data;
+  }
   const issue = parsed.error.issues[0];
   throw new ClassmindError("Invalid", `${settingsFile}: ${issue?.message ?? "malformed"}`, {
     field: issue?.path.join(".") ?? "",
@@ -86,7 +149,11 @@ function platformOf(instance: Instance, value: Settings, images: ImageReferences
     backup: {
       repository: value.backupRepository,
       repositorySize: "20Gi",
-      peers: [],
+      peers:
+        value.backupHost === undefined
+          ? []
+          : [{ peers: [{ ipBlock: { cidr: `${value.backupHost.address}/32` } }], port: value.backupHost.port }],
+      hosts: value.backupHost === undefined ? [] : [{ name: value.backupHost.name, address: value.backupHost.address }],
       windowStartHour: value.backupWindowStartHour,
       windowHours: value.backupWindowHours,
       concurrency: value.backupConcurrency,
@@ -96,9 +163,19 @@ function platformOf(instance: Instance, value: Settings, images: ImageReferences
   };
 }
 
-/** Passwords and the key-encryption key: made once, never replaced. */
+/**
+ * Passwords and the key-encryption key: made once, never replaced.
+ * @throws ClassmindError `PreconditionFailed` when the key is gone but what it opens is there: a new one would open nothing
+ */
 function ensureSecrets(instance: Instance): void {
   const layout = layoutOf(instance);
+  if (!existsSync(layout.kekFile) && existsSync(join(layout.databaseDir, "pgdata"))) {
+    throw new ClassmindError(
+      "PreconditionFailed",
+      `The key-encryption key ${layout.kekFile} is missing, and ${layout.databaseDir} holds keys that only it opens.`,
+      { field: "", remedy: "Bring the key back from your safe copy. Without it no school's data can be read." },
+    );
+  }
   createKek(layout.kekFile);
   mkdirSync(layout.secretsDir, { recursive: true, mode: 0o711 });
   for (const role of DATABASE_ROLES) {
@@ -115,6 +192,13 @@ export const API_MOUNTS = {
   database: "/run/postgresql",
   sockets: "/run/classmind-api",
 } as const;
+
+/** Files that the platform's processes read at their start. */
+export function filesReadAtStart(instance: Instance, value: Settings): readonly string[] {
+  const layout = layoutOf(instance);
+  const own = [layout.settingsFile, layout.apiConfigFile, layout.reconcilerConfigFile];
+  return [...own, value.backupEnvironmentFile, value.backupAuthorityFile].filter((file) => file !== undefined);
+}
 
 /** Writes what the two processes read at their start. Repeatable. */
 export function writeConfigurations(instance: Instance, value: Settings, images: ImageReferences): void {
@@ -145,6 +229,8 @@ export function writeConfigurations(instance: Instance, value: Settings, images:
     keyring: connection("keyring", "keyring"),
     kekFile: layout.kekFile,
     workers: value.workers,
+    ...(value.backupEnvironmentFile === undefined ? {} : { repositoryEnvironmentFile: value.backupEnvironmentFile }),
+    ...(value.backupAuthorityFile === undefined ? {} : { repositoryAuthorityFile: value.backupAuthorityFile }),
     engine:
       value.engine === "simulated"
         ? { kind: "simulated", stateFile: join(instance.stateDir, "simulated.json") }

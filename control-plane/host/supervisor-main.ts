@@ -1,12 +1,25 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { messageOf } from "../errors.ts";
 import { createInstance } from "./instance.ts";
+import { layoutOf } from "./layout.ts";
 import { readSettings } from "./settings.ts";
 import { supervise } from "./supervisor.ts";
+import { holdSupervisorLock } from "./supervisor-lock.ts";
+import { notifyReady } from "./systemd.ts";
 
 /** Process of the supervisor: `node supervisor-main.ts <instance>`. Ends everything it started on SIGTERM. */
 const instance = createInstance(process.argv[2]);
 const settings = readSettings(instance);
-if (settings?.images === undefined) throw new Error("nothing is prepared on this machine; run: classmind up");
-const supervision = supervise(instance, settings, settings.images);
+const images = settings?.images;
+if (settings === undefined || images === undefined)
+  throw new Error("nothing is prepared on this machine; run: classmind up");
+const layout = layoutOf(instance);
+const supervision = holdSupervisorLock(instance).then(() => {
+  mkdirSync(instance.runDir, { recursive: true, mode: 0o700 });
+  rmSync(layout.supervisorReadyFile, { force: true });
+  writeFileSync(layout.supervisorPidFile, `${process.pid}\n`, { mode: 0o600 });
+  return supervise(instance, settings, images);
+});
 
 function stop(): void {
   void supervision.then(
@@ -16,6 +29,14 @@ function stop(): void {
 }
 process.once("SIGTERM", stop);
 process.once("SIGINT", stop);
-await supervision;
-process.send?.("ready");
-process.disconnect?.();
+await supervision.catch((error: unknown) => {
+  // Whoever waits for us is told why, and the log has the trace.
+  if (process.connected) process.send?.({ failed: messageOf(error) });
+  throw error;
+});
+await notifyReady(process.env);
+// Whoever waited for us may be gone (Ctrl-C in `up`): that is no reason to end.
+if (process.connected) {
+  process.send?.("ready");
+  process.disconnect?.();
+}

@@ -7,6 +7,7 @@ import { startGateway, stopGateway } from "../gateway/container.ts";
 import { everyAddress } from "../gateway/ports.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { createLog } from "../log.ts";
+import { containerEnd } from "./container-end.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { removeContainer, startApi, startDatabase, until } from "./platform-containers.ts";
@@ -43,7 +44,8 @@ function startReconciler(instance: Instance): { readonly child: ChildProcess; re
     process.execPath,
     ["--disable-warning=ExperimentalWarning", path.join(import.meta.dirname, "../reconciler.ts")],
     {
-      stdio: ["ignore", "inherit", "inherit"],
+      // The channel carries nothing: its end tells the reconciler that we are gone, so that there are never two.
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
       env: { PATH: process.env.PATH ?? "", CLASSMIND_CONFIG: layout.reconcilerConfigFile, NODE_ENV: "production" },
     },
   );
@@ -73,7 +75,7 @@ export async function supervise(instance: Instance, settings: Settings, images: 
         return { ended: service.ended };
       },
     },
-    { name: "database", start: async () => ({ ended: (await startDatabase(docker(), instance, images)).wait() }) },
+    { name: "database", start: async () => ({ ended: containerEnd(await startDatabase(docker(), instance, images)) }) },
     {
       name: "gateway",
       async start() {
@@ -88,7 +90,7 @@ export async function supervise(instance: Instance, settings: Settings, images: 
           httpPort: settings.httpPort,
           httpsPort: settings.httpsPort,
         });
-        return { ended: docker().getContainer(gatewayName).wait() };
+        return { ended: containerEnd(docker().getContainer(gatewayName)) };
       },
     },
     {
@@ -110,7 +112,7 @@ export async function supervise(instance: Instance, settings: Settings, images: 
         return { ended };
       },
     },
-    { name: "api", start: async () => ({ ended: (await startApi(docker(), instance, images)).wait() }) },
+    { name: "api", start: async () => ({ ended: containerEnd(await startApi(docker(), instance, images)) }) },
   ];
 
   /** Starts a part again whenever it has ended, with growing pauses while it does not stay up. */
@@ -137,22 +139,25 @@ export async function supervise(instance: Instance, settings: Settings, images: 
 
   for (const part of parts) {
     const started = performance.now();
-    const { ended } = await part.start();
+    const { ended } = await part.start().catch((error: unknown) => {
+      throw new Error(`the ${part.name} does not start: ${messageOf(error)}`, { cause: error });
+    });
     log.info({ part: part.name, milliseconds: Math.round(performance.now() - started) }, "up");
     void keep(part, ended);
   }
-  writeFileSync(layout.supervisorPidFile, `${process.pid}\n`, { mode: 0o600 });
+  writeFileSync(layout.supervisorReadyFile, "", { mode: 0o600 });
 
   return {
     async stop() {
       stopping = true;
-      rmSync(layout.supervisorPidFile, { force: true });
+      rmSync(layout.supervisorReadyFile, { force: true });
       const ended = reconciler === undefined ? undefined : new Promise((resolve) => reconciler?.once("exit", resolve));
       if (reconciler?.exitCode === null && reconciler.kill("SIGTERM")) await ended;
       await removeContainer(docker(), `${instance.name}-platform-api`);
       await stopGateway({ docker: docker(), name: gatewayName });
       await removeContainer(docker(), `${instance.name}-platform-database`);
       await service?.stop();
+      rmSync(layout.supervisorPidFile, { force: true });
     },
   };
 }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ClassmindError } from "../errors.ts";
 import { choosePorts, everyAddress } from "../gateway/ports.ts";
@@ -8,7 +8,15 @@ import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { installPackages, missingPackages } from "./packages.ts";
 import { withEngine } from "./podman.ts";
-import { DEFAULT_SETTINGS, readSettings, type Settings, writeConfigurations, writeSettings } from "./settings.ts";
+import {
+  DEFAULT_SETTINGS,
+  filesReadAtStart,
+  readSettings,
+  type Settings,
+  writeConfigurations,
+  writeSettings,
+} from "./settings.ts";
+import { hostSystemd, startUnit, stopUnit, unitText } from "./systemd.ts";
 
 /** Bringing the platform of this machine up and down. Every step can be repeated; an interruption anywhere is made up for. */
 
@@ -72,33 +80,65 @@ async function prepareImages(instance: Instance, onProgress: (message: string) =
   });
 }
 
-function startSupervisor(instance: Instance): Promise<void> {
+/** Not the caller's: the same unit whoever calls. */
+const UNIT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const PROGRAM = join(import.meta.dirname, "supervisor-main.ts");
+
+/** By systemd where it runs; else as a process of its own. Returns when the platform is up. */
+async function startSupervisor(instance: Instance): Promise<void> {
+  const systemd = hostSystemd();
+  if (systemd === undefined) return spawnSupervisor(instance);
+  const program = { node: process.execPath, supervisor: PROGRAM, path: UNIT_PATH };
+  await startUnit(systemd, instance, unitText(instance, program));
+}
+
+function spawnSupervisor(instance: Instance): Promise<void> {
   const { supervisorLog } = layoutOf(instance);
   mkdirSync(dirname(supervisorLog), { recursive: true, mode: 0o700 });
   const output = openSync(supervisorLog, "a", 0o600);
-  const child = spawn(
-    process.execPath,
-    ["--disable-warning=ExperimentalWarning", join(import.meta.dirname, "supervisor-main.ts"), instance.name],
-    {
-      detached: true,
-      stdio: ["ignore", output, output, "ipc"],
-      cwd: "/",
-      env: { PATH: process.env.PATH ?? "", HOME: "/root" },
-    },
-  );
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", PROGRAM, instance.name], {
+    detached: true,
+    stdio: ["ignore", output, output, "ipc"],
+    cwd: "/",
+    env: { PATH: process.env.PATH ?? "", HOME: "/root" },
+  });
+  let why = "";
   return new Promise((resolve, reject) => {
-    child.once("message", () => {
+    child.on("message", (message) => {
+      if (typeof message === "object" && message !== null && "failed" in message) {
+        why = `: ${String(message.failed)}`;
+        return;
+      }
       child.unref();
       resolve();
     });
     child.once("exit", () =>
       reject(
-        new ClassmindError("Unavailable", "The platform did not start.", {
-          remedy: `Read the end of ${supervisorLog}`,
+        new ClassmindError("Unavailable", `The platform did not start${why}`, {
+          remedy: `Mend that and run it again; more is at the end of ${supervisorLog}`,
         }),
       ),
     );
   });
+}
+
+/** Whether anything that the running platform read at its start was written since: by us, or by an operator's editor. */
+function isOutdated(instance: Instance, settings: Settings): boolean {
+  const started = statSync(layoutOf(instance).supervisorPidFile).mtimeMs;
+  return filesReadAtStart(instance, settings).some((file) => existsSync(file) && statSync(file).mtimeMs > started);
+}
+
+const START_MS = 120_000;
+
+/** Waits for a supervisor that is still starting (an `up` that was interrupted began it). False when it ends or hangs. */
+async function becomesReady(instance: Instance): Promise<boolean> {
+  const { supervisorReadyFile } = layoutOf(instance);
+  for (const end = Date.now() + START_MS; Date.now() < end; ) {
+    if (existsSync(supervisorReadyFile)) return true;
+    if (supervisorPid(instance) === undefined) return false;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return false;
 }
 
 /** Installs, builds, configures and starts what is missing. Nothing is done twice. */
@@ -117,12 +157,13 @@ export async function up(instance: Instance, options: UpOptions, step: Reporter)
     return messages.length === 0 ? "unchanged" : `built ${messages.length}`;
   });
   if (images === undefined) throw new Error("no images");
-  const changed = JSON.stringify(settings.images) !== JSON.stringify(images);
   settings = { ...settings, images };
   writeSettings(instance, settings);
   writeConfigurations(instance, settings, images);
   await step("platform (engine, database, gateway, reconciler, API)", async () => {
-    if (supervisorPid(instance) !== undefined && !changed) return "running already";
+    if (supervisorPid(instance) !== undefined && !isOutdated(instance, settings)) {
+      if (await becomesReady(instance)) return "running already";
+    }
     await stopSupervisor(instance);
     await startSupervisor(instance);
     return undefined;
@@ -133,8 +174,11 @@ export async function up(instance: Instance, options: UpOptions, step: Reporter)
 /** Ends the supervisor and with it the platform's own parts; schools' containers are not touched. False when none ran. */
 export async function stopSupervisor(instance: Instance): Promise<boolean> {
   const pid = supervisorPid(instance);
+  const systemd = hostSystemd();
+  // First through systemd, which would start again what ends without its doing.
+  if (systemd !== undefined) await stopUnit(systemd, instance);
   if (pid === undefined) return false;
-  process.kill(pid, "SIGTERM");
+  if (supervisorPid(instance) !== undefined) process.kill(pid, "SIGTERM");
   const end = Date.now() + 60_000;
   while (existsSync(`/proc/${pid}`)) {
     if (Date.now() > end)

@@ -157,7 +157,7 @@ export async function rootfsLayer(
 }
 
 /** The host's apt proxy, if it has one; mmdebstrap starts from an empty apt configuration. */
-async function proxyOptions(): Promise<readonly string[]> {
+export async function proxyOptions(): Promise<readonly string[]> {
   const dump = await runProgram("apt-config", ["dump", "--no-empty"]);
   return dump
     .split("\n")

@@ -49,7 +49,7 @@ export interface ImageRecipe {
 export const CONTAINER_UID = 10001;
 
 const HERE = import.meta.dirname;
-const SUITE = "trixie";
+export const SUITE = "trixie";
 const DOCUMENTATION = [
   "/usr/share/doc/*",
   "/usr/share/man/*",
@@ -110,6 +110,7 @@ export const IMAGE_RECIPES: readonly ImageRecipe[] = [
       { source: "control-plane/images/postgres/postgresql.conf", target: `${LIB}/postgresql.conf`, mode: 0o644 },
       { source: "control-plane/images/postgres/pg_hba.conf", target: `${LIB}/pg_hba.conf`, mode: 0o644 },
       { source: "control-plane/images/postgres/platform.sql", target: `${LIB}/platform.sql`, mode: 0o644 },
+      { source: "control-plane/images/postgres/keyring.sql", target: `${LIB}/keyring.sql`, mode: 0o644 },
       { source: "control-plane/images/postgres/school.sql", target: `${LIB}/school.sql`, mode: 0o644 },
       { source: "tenant-app/database/roles.sql", target: `${LIB}/roles.sql`, mode: 0o644 },
     ],

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Pool } from "pg";
+import { DatabaseError, type Pool } from "pg";
 import type { KeyEncryptionKey } from "./kek.ts";
 import { unwrapKey, wrapKey } from "./wrap.ts";
 
@@ -66,6 +66,46 @@ function freshKey(purpose: KeyPurpose): Buffer {
 interface KeyRow {
   readonly purpose: string;
   readonly wrapped: Buffer;
+}
+
+const NO_PRIVILEGE = "42501";
+const PAUSE_MS = 20;
+const PATIENCE_MS = 30_000;
+
+/**
+ * Waits until no transaction of the server, in whichever database, could still see rows deleted before: a rewrite would keep
+ * those. @throws Error when one goes on for too long; the caller tries again
+ */
+async function untilNobodySees(pool: Pool): Promise<void> {
+  const { rows } = await pool.query<{ now: string }>("select pg_current_xact_id()::text as now");
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const unseen = "select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 as unseen";
+    const answer = await pool.query<{ unseen: boolean }>(unseen, [rows[0]?.now]);
+    if (answer.rows[0]?.unseen === true) return;
+    if (Date.now() > deadline) {
+      throw new Error(
+        "The keys are deleted, but a long transaction in the platform's database keeps their remains: end it (pg_stat_activity shows it).",
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+}
+
+/**
+ * Makes the database forget deleted rows: their bytes stay in the table's pages until it is rewritten, and in the write-ahead
+ * log until its segments are removed. Repeated whenever keys are destroyed, so that a killed purge makes up for it.
+ */
+async function forgetDeleted(pool: Pool): Promise<void> {
+  await untilNobodySees(pool);
+  await pool.query("vacuum full keys");
+  try {
+    await pool.query("select pg_switch_wal()");
+    await pool.query("checkpoint");
+  } catch (error) {
+    // A database of somebody else's may not grant this; there the log is overwritten in the course of time.
+    if (!(error instanceof DatabaseError && error.code === NO_PRIVILEGE)) throw error;
+  }
 }
 
 /**
@@ -145,8 +185,7 @@ export async function openKeyring(pool: Pool, kek: KeyEncryptionKey): Promise<Ke
     },
     async destroy(tenantUid) {
       const { rowCount } = await pool.query("delete from keys where tenant_uid = $1", [tenantUid]);
-      // The dead row versions would still hold the wrapped keys.
-      if ((rowCount ?? 0) > 0) await pool.query("vacuum keys");
+      await forgetDeleted(pool);
       return rowCount ?? 0;
     },
   };

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
 import { messageOf } from "../errors.ts";
 import { judgeCertificate } from "../issuer/certificate.ts";
-import { listBackups } from "../store/backups.ts";
+import { decidingBackups, newestOf } from "../store/backups.ts";
 import { buryTenant, finishAttempt, renewLease, writeProgress, writeStatus } from "../store/leases.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
 import { type Evidence, judge, phaseOf } from "./conditions.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { type Execution, execute } from "./execute.ts";
+import { type Execution, execute, type StepFailure } from "./execute.ts";
 import { desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
 import { plan, type Step } from "./plan.ts";
 import type { Attempt } from "./steps.ts";
@@ -31,6 +31,7 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
     desired: desiredObjects(manifests),
     observed: gathered.observed,
     initialised: gathered.tenant.status.initialisedAt !== undefined,
+    restoreFailed: gathered.failedRestore !== undefined,
     certificate: action === "renew" || action === "replace" ? "issue" : "keep",
     gateway:
       gathered.gateway === undefined
@@ -46,17 +47,30 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
 /** Seconds until something is due by the clock: renewal, backup, expiry of a demo, purge, or the resync. */
 function secondsUntilNext(gathered: Gathered, status: TenantStatus, now: Date): number {
   const { tenant } = gathered;
-  const times = [
+  const dates = [
     status.certificate?.renewAt,
-    status.backup?.next,
     tenant.spec.terms.kind === "demo" && gathered.goal === "run" ? tenant.spec.terms.expiresAt : undefined,
     tenant.deletion?.purgeAfter,
-  ].filter((time) => time !== undefined);
+  ];
+  // While the clock is not believed, what waits for these dates waits for an operator.
+  const times = [status.backup?.next, ...(gathered.clock.trusted ? dates : [])].filter((time) => time !== undefined);
   const next = Math.min(
     ...times.map((time) => (Date.parse(time) - now.getTime()) / 1000),
     RESYNC_SECONDS * (0.75 + Math.random() / 2),
   );
   return Math.max(1, next);
+}
+
+/** A school whose restore failed is empty; only a person can say what becomes of it. */
+function restoreFailure(gathered: Gathered): StepFailure | undefined {
+  if (gathered.goal !== "run" || gathered.failedRestore === undefined) return undefined;
+  const { slug } = gathered.tenant;
+  return {
+    step: "restore",
+    reason: REASONS.StepFailed,
+    message: `The restore into this school failed: ${gathered.failedRestore} Purge it and try again: classmind tenant purge ${slug}`,
+    retryable: false,
+  };
 }
 
 async function statusAfter(
@@ -70,7 +84,7 @@ async function statusAfter(
   const [observed, gateway, backups] = await Promise.all([
     deps.engine.observe(namespaceOf(tenant.slug)),
     deps.gateway?.observe(tenant.slug),
-    listBackups(deps.pool, tenant.uid, 100),
+    decidingBackups(deps.pool, tenant.uid),
   ]);
   const verdict = judgeCertificate({
     certificate: attempt.certificate?.chain,
@@ -78,21 +92,27 @@ async function statusAfter(
     hosts: gathered.hosts,
     now,
     seed: tenant.uid,
+    clock: gathered.clock.trusted ? "steady" : "jumped",
   });
-  const newest = backups.find((backup) => backup.state === "Complete");
+  const held = verdict.action === "hold";
+  const newest = newestOf(backups, "Complete", now);
   const evidence: Evidence = {
     goal: gathered.goal,
     stopReason: gathered.stopReason,
     observed,
     gateway,
-    certificate: { reason: verdict.reason, ok: verdict.serves, message: verdict.message },
+    certificate: {
+      reason: verdict.reason,
+      status: verdict.serves ? "True" : held ? "Unknown" : "False",
+      message: held ? gathered.clock.message : verdict.message,
+    },
     backup: {
       enabled: tenant.spec.backup.enabled,
       newest,
-      lastFailure: backups.find((backup) => backup.state === "Failed"),
+      lastFailure: newestOf(backups, "Failed", now),
     },
-    clockTrusted: true,
-    failure: execution.failure,
+    clock: gathered.clock,
+    failure: execution.failure ?? restoreFailure(gathered),
     now,
   };
   const conditions = judge(evidence, tenant.status.conditions);

@@ -11,13 +11,13 @@ export interface Evidence {
   readonly stopReason: Reason;
   readonly observed: Observation;
   readonly gateway: GatewayObservation | undefined;
-  readonly certificate: { readonly reason: Reason; readonly ok: boolean; readonly message: string };
+  readonly certificate: Judgement;
   readonly backup: {
     readonly enabled: boolean;
     readonly newest: Backup | undefined;
     readonly lastFailure: Backup | undefined;
   };
-  readonly clockTrusted: boolean;
+  readonly clock: { readonly trusted: boolean; readonly message: string };
   readonly failure: { readonly step: string; readonly reason: Reason; readonly message: string } | undefined;
   readonly now: Date;
 }
@@ -56,7 +56,8 @@ function judgeVolume(evidence: Evidence): Judgement {
     return { status: "False", reason: REASONS.VolumeLocked, message: "The volume is locked." };
   if (volume.locked)
     return { status: "True", reason: REASONS.VolumeLocked, message: "The volume is locked: nobody can read it." };
-  const share = (volume.usedBytes ?? 0) / volume.capacityBytes;
+  if (volume.usedBytes === undefined) return good("The volume is in use; how full it is, the cluster does not tell.");
+  const share = volume.usedBytes / volume.capacityBytes;
   if (share >= VOLUME_FULL) {
     return {
       status: "False",
@@ -88,12 +89,8 @@ function judgeRoute(evidence: Evidence): Judgement {
 
 function judgeBackupAge(evidence: Evidence): Judgement {
   const { backup, now } = evidence;
-  if (!evidence.clockTrusted)
-    return {
-      status: "Unknown",
-      reason: REASONS.ClockJumped,
-      message: "The clock jumped by more than two days; retention waits for your confirmation.",
-    };
+  if (!evidence.clock.trusted)
+    return { status: "Unknown", reason: REASONS.ClockJumped, message: evidence.clock.message };
   if (!backup.enabled)
     return { status: "False", reason: REASONS.BackupDisabled, message: "Backups are switched off for this school." };
   if (evidence.goal !== "run")
@@ -161,10 +158,7 @@ export function judge(evidence: Evidence, previous: readonly Condition[]): reado
     ["VolumeReady", judgeVolume(evidence)],
     ["DatabaseReady", judgeWorkload(evidence, "db", "The database")],
     ["AppReady", judgeWorkload(evidence, "app", "The platform")],
-    [
-      "CertificateReady",
-      { status: certificate.ok ? "True" : "False", reason: certificate.reason, message: certificate.message },
-    ],
+    ["CertificateReady", certificate],
     ["RouteReady", judgeRoute(evidence)],
     ["BackupRecent", judgeBackupAge(evidence)],
     ["BackupVerified", judgeBackupCheck(evidence)],

@@ -45,6 +45,8 @@ export interface Dependencies {
   readonly backups: Semaphore;
   /** Lines NAME=value for restic. */
   readonly repositoryEnvironment: string;
+  /** PEM of the repository's own certificate authority; empty when it has none. */
+  readonly repositoryAuthority: string;
   /** Called before and after each step; tests kill here. */
   readonly onStep?: (moment: "before" | "after", step: string) => Promise<void> | void;
 }

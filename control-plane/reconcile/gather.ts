@@ -1,16 +1,18 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { nextBackup } from "../backup/schedule.ts";
-import type { Manifest, Observation } from "../engine/engine.ts";
+import type { Breach, Manifest, Observation } from "../engine/engine.ts";
 import { type CertificateVerdict, judgeCertificate } from "../issuer/certificate.ts";
 import type { SchoolKeys } from "../keys/keyring.ts";
 import { hashManifest } from "../render/hash.ts";
-import { shouldRun, tenantValues } from "../render/tenant-values.ts";
+import { tenantValues } from "../render/tenant-values.ts";
 import type { SecretValues, TenantValues } from "../render/values.ts";
-import { type Backup, listBackups } from "../store/backups.ts";
-import { type Operation, openOperations, requestOperation } from "../store/operations.ts";
+import { type Backup, decidingBackups, newestOf } from "../store/backups.ts";
+import { listOperations, type Operation, openOperations, requestOperation } from "../store/operations.ts";
 import type { StoredTenant } from "../store/tenants.ts";
-import { hostOf, namespaceOf, REASONS, type Reason } from "../tenant.ts";
+import { hostOf, namespaceOf, type Reason } from "../tenant.ts";
+import { askClock, type ClockState } from "./clock-guard.ts";
 import type { Dependencies, GatewayObservation } from "./dependencies.ts";
+import { goalOf, stopReasonOf } from "./goal.ts";
 import type { DesiredObject, PlanInput } from "./plan.ts";
 
 /** A school's certificate as kept in the keyring. */
@@ -24,6 +26,7 @@ export interface CertificatePair {
 export interface Gathered {
   readonly tenant: StoredTenant;
   readonly now: Date;
+  readonly clock: ClockState;
   readonly goal: PlanInput["goal"];
   readonly stopReason: Reason;
   readonly hosts: readonly string[];
@@ -37,18 +40,10 @@ export interface Gathered {
   readonly lastFailure: Backup | undefined;
   readonly backups: readonly Backup[];
   readonly nextBackup: Date | undefined;
-}
-
-const MAX_BACKUPS = 500;
-
-export function goalOf(tenant: StoredTenant, now: Date): PlanInput["goal"] {
-  if (tenant.deletion !== undefined && Date.parse(tenant.deletion.purgeAfter) <= now.getTime()) return "purge";
-  return shouldRun(tenant, now) ? "run" : "stop";
-}
-
-function stopReasonOf(tenant: StoredTenant): Reason {
-  if (tenant.deletion !== undefined) return REASONS.SoftDeleted;
-  return tenant.spec.suspended ? REASONS.Suspended : REASONS.DemoExpired;
+  /** Why the restore that was to furnish this school failed; it stays empty then, and nobody gets into it. */
+  readonly failedRestore: string | undefined;
+  /** Broken walls, looked for when isolation is to be verified: executing the plan repairs some before the probe runs. */
+  readonly breaches: readonly Breach[];
 }
 
 export async function readCertificate(deps: Dependencies, uid: string): Promise<CertificatePair | undefined> {
@@ -78,6 +73,7 @@ export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys):
     repositoryPassword: base64(keys.repository),
     repositoryUrl: base64(Buffer.from(repositoryUrl(deps, uid))),
     repositoryEnvironment: base64(Buffer.from(deps.repositoryEnvironment)),
+    repositoryAuthority: base64(Buffer.from(deps.repositoryAuthority)),
   };
 }
 
@@ -130,9 +126,16 @@ async function keysOf(deps: Dependencies, tenant: StoredTenant, operations: read
   const foreign = operations.find(
     (operation) => operation.kind === "restore" && operation.params.sourceUid !== tenant.uid,
   );
-  if (foreign === undefined) return keys;
+  // Without the source's keys there is nothing to take over; the restore itself says so.
+  if (foreign === undefined || (await deps.keyring.readSchoolKeys(String(foreign.params.sourceUid))) === undefined)
+    return keys;
   await deps.keyring.adoptKey(String(foreign.params.sourceUid), tenant.uid, "app-field");
   return deps.keyring.ensureSchoolKeys(tenant.uid);
+}
+
+async function failedRestoreOf(deps: Dependencies, uid: string): Promise<string | undefined> {
+  const [newest] = (await listOperations(deps.pool, uid, 20)).filter((operation) => operation.kind === "restore");
+  return newest?.state === "Failed" ? (newest.error ?? "no reason is known") : undefined;
 }
 
 /** Makes a due scheduled backup an operation, so that it is resumed like any other. */
@@ -154,16 +157,18 @@ async function scheduleBackup(
 /** Reads everything an attempt needs. The only effects: keys of a new school are made, a due backup is recorded as wanted. */
 export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<Gathered> {
   const now = deps.clock.now();
-  const goal = goalOf(tenant, now);
+  const clock = await askClock(deps);
+  const goal = goalOf(tenant, now, clock.trusted);
   const hosts = [hostOf(tenant.slug, deps.platform.domain)];
-  const [observed, gateway, backups, open] = await Promise.all([
+  const [observed, gateway, backups, open, failedRestore] = await Promise.all([
     deps.engine.observe(namespaceOf(tenant.slug)),
     deps.gateway?.observe(tenant.slug),
-    listBackups(deps.pool, tenant.uid, MAX_BACKUPS),
+    decidingBackups(deps.pool, tenant.uid),
     openOperations(deps.pool, tenant.uid),
+    tenant.status.initialisedAt === undefined ? failedRestoreOf(deps, tenant.uid) : undefined,
   ]);
-  const newestBackup = backups.find((backup) => backup.state === "Complete");
-  const lastFailure = backups.find((backup) => backup.state === "Failed");
+  const newestBackup = newestOf(backups, "Complete", now);
+  const lastFailure = newestOf(backups, "Failed", now);
   const due =
     goal === "run" && tenant.spec.backup.enabled && tenant.status.initialisedAt !== undefined
       ? nextBackup(
@@ -171,9 +176,12 @@ export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<
           { startHour: deps.platform.backup.windowStartHour, hours: deps.platform.backup.windowHours },
           newestBackup === undefined ? undefined : new Date(newestBackup.startedAt),
           lastFailure === undefined ? undefined : new Date(lastFailure.startedAt),
-          new Date(tenant.createdAt),
+          // A school that a clock ahead made is not older than now.
+          new Date(Math.min(Date.parse(tenant.createdAt), now.getTime())),
         )
       : undefined;
+  const verifying = goal === "run" && open.some((operation) => operation.kind === "verify-isolation");
+  const breaches = verifying ? ((await deps.engine.examineIsolation?.(namespaceOf(tenant.slug))) ?? []) : [];
   const operations = due !== undefined && due <= now ? await scheduleBackup(deps, tenant, open) : open;
   const keys = goal === "purge" ? undefined : await keysOf(deps, tenant, operations);
   const certificate = goal === "purge" ? undefined : await readCertificate(deps, tenant.uid);
@@ -183,10 +191,12 @@ export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<
     hosts,
     now,
     seed: tenant.uid,
+    clock: clock.trusted ? "steady" : "jumped",
   });
   return {
     tenant,
     now,
+    clock,
     goal,
     stopReason: stopReasonOf(tenant),
     hosts,
@@ -200,5 +210,7 @@ export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<
     lastFailure,
     backups,
     nextBackup: due,
+    failedRestore,
+    breaches,
   };
 }

@@ -5,6 +5,7 @@ import { claimTenant, secondsUntilDue } from "../store/leases.ts";
 import { listen } from "../store/listen.ts";
 import { wakeTenant } from "../store/tenants.ts";
 import { attemptTenant } from "./attempt.ts";
+import { watchClock } from "./clock-guard.ts";
 import type { Dependencies } from "./dependencies.ts";
 
 /** If every wake-up were lost, a due school still waits no longer than this. */
@@ -86,6 +87,8 @@ export function startLoop(
     deps.log.error({ error: messageOf(error) }, "the engine's events ended; the resync goes on"),
   );
 
+  const clock = watchClock(deps, stopping.signal);
+
   const stopListening = listen(
     connectionOf(options.database),
     "classmind_work",
@@ -97,7 +100,7 @@ export function startLoop(
     async stop() {
       stopping.abort();
       wakeUp();
-      await Promise.all([main, events, stopListening(), ...active]);
+      await Promise.all([main, events, clock, stopListening(), ...active]);
     },
   };
 }

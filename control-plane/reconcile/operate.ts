@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { createResult, restoreResult, verifyResult } from "../backup/results.ts";
 import { toForget } from "../backup/retention.ts";
-import { EngineError, type Manifest } from "../engine/engine.ts";
+import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import * as backups from "../store/backups.ts";
 import { finishOperation, type Operation, progressOperation, startOperation } from "../store/operations.ts";
 import { namespaceOf } from "../tenant.ts";
 import { isolationTargets } from "../verify/targets.ts";
+import { askClock } from "./clock-guard.ts";
 import { repositoryUrl, valuesOf } from "./gather.ts";
 import { APP } from "./plan.ts";
 import { type Attempt, closeRoute, executeStep, openRoute, runJob } from "./steps.ts";
@@ -18,16 +19,11 @@ const any = z.unknown();
 
 type Params = Operation["params"];
 
-async function unlockStale(attempt: Attempt, operation: Operation): Promise<void> {
-  // Only an operation that an earlier holder began can have left a lock; the lease proves that holder dead.
-  if (operation.state === "Running") await runJob(attempt, "backup", { command: "unlock", input: {}, schema: any });
-}
-
 /** Backups whose snapshots are past their time are forgotten, oldest promise first: nothing older than a year (R61). */
 async function forgetOld(attempt: Attempt): Promise<void> {
   const { deps, gathered } = attempt;
-  const all = await backups.listBackups(deps.pool, gathered.tenant.uid, 1000);
-  const complete = all.filter((backup) => backup.state === "Complete");
+  if (!(await askClock(deps)).trusted) return;
+  const complete = await backups.completeBackups(deps.pool, gathered.tenant.uid);
   const doomed = new Set(toForget(complete, deps.clock.now()));
   if (doomed.size === 0) return;
   const snapshots = complete
@@ -38,32 +34,50 @@ async function forgetOld(attempt: Attempt): Promise<void> {
   await backups.markForgotten(deps.pool, [...doomed]);
 }
 
+/**
+ * Runs since the newest complete one that did not come to their end, this one's own earlier beginning included: each may have
+ * left one snapshot without its other half, which nothing else would ever forget.
+ */
+function abandonedRuns(all: readonly backups.Backup[], operation: Operation): readonly string[] {
+  const newest = all.find((earlier) => earlier.state === "Complete");
+  const since = all.filter((earlier) => newest === undefined || earlier.startedAt > newest.startedAt);
+  const ended = since.filter((earlier) => earlier.runId !== operation.id && earlier.state !== "Complete");
+  return [...ended.map((earlier) => earlier.runId), ...(operation.state === "Running" ? [operation.id] : [])];
+}
+
 async function backup(attempt: Attempt, operation: Operation): Promise<unknown> {
   const { deps, gathered } = attempt;
   const runId = operation.id;
   const trigger = operation.params.trigger === "manual" ? "manual" : "schedule";
-  await unlockStale(attempt, operation);
-  await backups.startBackup(deps.pool, { runId, tenantUid: gathered.tenant.uid, trigger });
+  await backups.startBackup(deps.pool, { runId, tenantUid: gathered.tenant.uid, trigger, startedAt: deps.clock.now() });
   try {
     // A repository is made only for a school that never had a backup: a lost one must not be replaced in silence.
-    const allowInit = !gathered.backups.some((earlier) => earlier.state === "Complete");
+    const allowInit = !(await backups.everBackedUp(deps.pool, gathered.tenant.uid));
     const outcome = await runJob(attempt, "backup", {
       command: "create",
-      input: { runId, host: gathered.tenant.uid, allowInit },
+      input: { runId, host: gathered.tenant.uid, allowInit, abandoned: abandonedRuns(gathered.backups, operation) },
       schema: createResult,
       deadline: 4 * HOUR,
     });
     await backups.completeBackup(deps.pool, runId, outcome);
-    await forgetOld(attempt);
-    return {
-      runId,
-      databaseSnapshot: outcome.databaseSnapshot,
-      filesSnapshot: outcome.filesSnapshot,
-      bytesAdded: outcome.bytesAdded,
-    };
+    const { databaseSnapshot, filesSnapshot, bytesAdded } = outcome;
+    return { runId, databaseSnapshot, filesSnapshot, bytesAdded, ...(await forgetAfter(attempt)) };
   } catch (error) {
     if (!attempt.signal.aborted) await backups.failBackup(deps.pool, runId, messageOf(error));
     throw error;
+  }
+}
+
+/** The backup just made is good whatever becomes of the old ones; the next one's forgetting makes up for this. */
+async function forgetAfter(attempt: Attempt): Promise<{ readonly forgetting?: string }> {
+  const { deps, gathered, signal } = attempt;
+  try {
+    await forgetOld(attempt);
+    return {};
+  } catch (error) {
+    if (signal.aborted) throw error;
+    deps.log.warn({ slug: gathered.tenant.slug, error: messageOf(error) }, "old backups could not be forgotten");
+    return { forgetting: messageOf(error) };
   }
 }
 
@@ -97,7 +111,7 @@ async function foreignSource(
   attempt: Attempt,
   sourceUid: string,
   sourceSlug: string,
-): Promise<{ readonly source?: unknown; readonly edit?: (manifest: Manifest) => Manifest }> {
+): Promise<{ readonly source?: unknown; readonly repositoryOf?: string }> {
   const { deps, gathered } = attempt;
   if (sourceUid === gathered.tenant.uid) return {};
   const keys = await deps.keyring.readSchoolKeys(sourceUid);
@@ -109,15 +123,38 @@ async function foreignSource(
     );
   const source = { url: repositoryUrl(deps, sourceUid), password: keys.repository.toString("utf8") };
   if (deps.platform.backup.repository !== "local") return { source };
-  const annotations = { "classmind.de/repository-of": namespaceOf(sourceSlug) };
-  return { source, edit: (manifest) => ({ ...manifest, metadata: { ...manifest.metadata, annotations } }) };
+  return { source, repositoryOf: namespaceOf(sourceSlug) };
 }
+
+const SETTLING = "settle";
+
+/**
+ * Drops what a restore has replaced. From here on the school is open again with the restored data: recorded first, so that a
+ * restore that is resumed after this never restores over what people have entered since.
+ */
+async function settleRestore(attempt: Attempt, operation: Operation, message: string | undefined): Promise<unknown> {
+  const { deps, gathered, signal } = attempt;
+  await progressOperation(deps.pool, operation.id, { step: SETTLING, ...(message === undefined ? {} : { message }) });
+  attempt.initialisedAt = gathered.tenant.status.initialisedAt ?? deps.clock.now().toISOString();
+  const result = { runId: operation.params.runId, ...(message === undefined ? {} : { message }) };
+  try {
+    await runJob(attempt, "backup", { ...RESTORE_JOB, command: "settle", input: { runId: operation.id }, schema: any });
+    return result;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    deps.log.warn({ slug: gathered.tenant.slug, error: messageOf(error) }, "what a restore replaced is still there");
+    return { ...result, left: "What was replaced is still on the volume and takes room there." };
+  }
+}
+
+const RESTORE_JOB = { superuser: true, deadline: 4 * HOUR };
 
 async function restore(attempt: Attempt, operation: Operation): Promise<unknown> {
   const { deps, gathered } = attempt;
+  if (operation.progress.step === SETTLING) return settleRestore(attempt, operation, operation.progress.message);
   const namespace = namespaceOf(gathered.tenant.slug);
   const found = await backupOf(attempt, operation.params);
-  const { edit, source } = await foreignSource(
+  const { source, ...foreign } = await foreignSource(
     attempt,
     String(operation.params.sourceUid),
     String(operation.params.sourceSlug),
@@ -129,7 +166,6 @@ async function restore(attempt: Attempt, operation: Operation): Promise<unknown>
     fingerprint: found.fingerprint,
     ...(source === undefined ? {} : { source }),
   };
-  const job = { superuser: true, deadline: 4 * HOUR };
   await closeRoute(attempt);
   const manifests = deps.chart.renderTenant({ ...valuesOf(deps, gathered, attempt.certificate), replicas: 0 });
   const stopped = manifests.filter((manifest) => manifest.kind === APP.kind);
@@ -137,17 +173,22 @@ async function restore(attempt: Attempt, operation: Operation): Promise<unknown>
   let restored: z.infer<typeof restoreResult>;
   try {
     restored = await runJob(attempt, "backup", {
-      ...job,
+      ...RESTORE_JOB,
       command: "restore",
       input,
       schema: restoreResult,
-      ...(edit === undefined ? {} : { edit }),
+      ...foreign,
     });
     await startApp(attempt);
   } catch (error) {
     if (attempt.signal.aborted) throw error;
     // Back to what was there: the swap is undone if it had happened, and the school opens again.
-    await runJob(attempt, "backup", { ...job, command: "rollback", input: { runId: operation.id }, schema: any });
+    await runJob(attempt, "backup", {
+      ...RESTORE_JOB,
+      command: "rollback",
+      input: { runId: operation.id },
+      schema: any,
+    });
     await startApp(attempt).catch((failure: unknown) =>
       deps.log.error(
         { slug: gathered.tenant.slug, error: messageOf(failure) },
@@ -156,13 +197,8 @@ async function restore(attempt: Attempt, operation: Operation): Promise<unknown>
     );
     throw error;
   }
-  await runJob(attempt, "backup", { ...job, command: "settle", input: { runId: operation.id }, schema: any });
-  attempt.initialisedAt = attempt.gathered.tenant.status.initialisedAt ?? deps.clock.now().toISOString();
-  return {
-    runId: found.runId,
-    rows: restored.rows,
-    tables: Object.keys(z.record(z.string(), z.json()).catch({}).parse(restored.fingerprint)).length,
-  };
+  const tables = Object.keys(z.record(z.string(), z.json()).catch({}).parse(restored.fingerprint)).length;
+  return settleRestore(attempt, operation, `${restored.rows} rows in ${tables} tables`);
 }
 
 async function startApp(attempt: Attempt): Promise<void> {
@@ -188,7 +224,14 @@ async function verifyIsolation(attempt: Attempt): Promise<unknown> {
       targets.filter((target) => target.kind === kind).length,
     ]),
   );
-  return { tried: result.tried, byKind, holes: result.holes };
+  const seen = gathered.breaches.map(({ kind, label, where }) => ({
+    kind,
+    label,
+    host: where,
+    port: 0,
+    outcome: "seen",
+  }));
+  return { tried: result.tried, byKind, holes: [...seen, ...result.holes] };
 }
 
 async function renewCertificate(attempt: Attempt): Promise<unknown> {
@@ -232,7 +275,8 @@ export async function operate(attempt: Attempt, operation: Operation): Promise<"
   if (release === undefined) return "waiting";
   try {
     await startOperation(deps.pool, operation.id);
-    await progressOperation(deps.pool, operation.id, { step: operation.kind });
+    // What an earlier holder recorded says where to go on.
+    if (operation.state !== "Running") await progressOperation(deps.pool, operation.id, { step: operation.kind });
     const result = await WORK[operation.kind](attempt, operation);
     await finishOperation(deps.pool, operation.id, { result });
     return "done";

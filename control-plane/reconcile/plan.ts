@@ -29,6 +29,8 @@ export interface PlanInput {
   readonly desired: readonly DesiredObject[];
   readonly observed: Observation;
   readonly initialised: boolean;
+  /** The restore that was to furnish this school failed: it gets no first administrator. */
+  readonly restoreFailed: boolean;
   readonly certificate: "keep" | "issue";
   /** Undefined when the engine brings its own ingress. */
   readonly gateway: (GatewayObservation & { readonly wantedFingerprint: string | undefined }) | undefined;
@@ -52,7 +54,12 @@ function difference(input: PlanInput): { readonly apply: readonly ObjectRef[]; r
   const apply = desired.filter(
     (object) => !observed.objects.some((present) => same(present, object) && present.hash === object.hash),
   );
-  const remove = observed.objects.filter((present) => !desired.some((object) => same(present, object)));
+  // A removal that was cut off leaves a remnant, a key's file perhaps.
+  const present = [...observed.objects, ...(observed.remnants ?? [])];
+  // What holds data goes with the whole school alone: a change of configuration must not cost anybody their backups.
+  const remove = present.filter(
+    (object) => object.kind !== "PersistentVolumeClaim" && !desired.some((wanted) => same(object, wanted)),
+  );
   return { apply: apply.map(refOf), remove: remove.map(refOf) };
 }
 
@@ -105,7 +112,7 @@ function planRun(input: PlanInput): readonly Step[] {
   if (input.certificate === "issue") steps.push({ id: "issue-certificate", kind: "issue-certificate", after: [] });
   // The TLS secret is known only once the certificate is; everything else need not wait for it.
   const early = apply.filter((object) => !(object.kind === "Secret" && object.name === "tls"));
-  const restoring = input.operations.some((operation) => operation.kind === "restore");
+  const restoring = input.restoreFailed || input.operations.some((operation) => operation.kind === "restore");
   if (early.length > 0) steps.push({ id: "apply", kind: "apply", objects: early, after: [] });
   if (remove.length > 0)
     steps.push({ id: "remove", kind: "remove", objects: remove, after: early.length > 0 ? ["apply"] : [] });
@@ -116,10 +123,9 @@ function planRun(input: PlanInput): readonly Step[] {
   const starting = workloadsChange || !isReady(input.observed, APP);
   if (starting) steps.push({ id: "await-app", kind: "await-ready", workload: APP, after: applied });
   const awaited = starting ? ["await-app"] : [];
-  // The app is ready only when the migrations are done, which the job needs too.
-  if (!input.initialised && !restoring) {
-    steps.push({ id: "create-administrator", kind: "create-administrator", after: starting ? awaited : applied });
-  }
+  // Beside the app's start: the command itself waits until the migrations are done.
+  if (!input.initialised && !restoring)
+    steps.push({ id: "create-administrator", kind: "create-administrator", after: applied });
   const tlsChanges = early.length < apply.length;
   steps.push(...certificateSteps(input, tlsChanges, applied));
   steps.push(...routeStep(input, starting, awaited));

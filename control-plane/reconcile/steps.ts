@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { failure } from "../backup/results.ts";
 import type { Manifest, ObjectRef } from "../engine/engine.ts";
 import { EngineError } from "../engine/engine.ts";
 import type { JobTemplate } from "../render/render.ts";
@@ -24,7 +25,6 @@ export interface Attempt {
 }
 
 const createAdministratorResult = z.looseObject({ username: z.string(), sealedPassword: z.string().optional() });
-const adminError = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 
 /** Runs a one-off job of the school's own images and parses its output. */
 export async function runJob<T>(
@@ -36,18 +36,19 @@ export async function runJob<T>(
     readonly schema: z.ZodType<T>;
     readonly deadline?: number;
     readonly superuser?: boolean;
-    readonly edit?: (manifest: Manifest) => Manifest;
+    /** See JobValues. */
+    readonly repositoryOf?: string;
   },
 ): Promise<T> {
   const { deps, gathered } = attempt;
   const deadline = job.deadline ?? JOB_DEADLINE_MS;
-  const rendered = deps.chart.renderJob(template, valuesOf(deps, gathered, attempt.certificate), {
+  const manifest = deps.chart.renderJob(template, valuesOf(deps, gathered, attempt.certificate), {
     name: `${template}-${job.command}`,
     command: job.command,
     deadlineSeconds: Math.ceil(deadline / 1000),
     superuser: job.superuser ?? false,
+    ...(job.repositoryOf === undefined ? {} : { repositoryOf: job.repositoryOf }),
   });
-  const manifest = job.edit === undefined ? rendered : job.edit(rendered);
   const result = await deps.engine.run(namespaceOf(gathered.tenant.slug), {
     manifest,
     input: job.input,
@@ -55,7 +56,11 @@ export async function runJob<T>(
     signal: attempt.signal,
     onLog: (line) => deps.log.debug({ slug: gathered.tenant.slug, job: manifest.metadata.name, line }, "job"),
   });
-  const failed = adminError.safeParse(result.output);
+  const failed = failure.safeParse(result.output);
+  if (failed.success || result.exitCode !== 0) {
+    const { name: job } = manifest.metadata;
+    deps.log.warn({ slug: gathered.tenant.slug, job, words: result.logTail.slice(-5) }, "a job failed");
+  }
   if (failed.success) throw new EngineError(failed.data.error.code, failed.data.error.message);
   if (result.exitCode !== 0) {
     throw new EngineError(

@@ -72,7 +72,9 @@ environment.registerHelper("json", (value: unknown) => {
 environment.registerHelper("if", function (this: unknown, value: unknown, options: BlockOptions) {
   const condition = unwrap(value);
   if (condition === undefined) throw new Error("if: the value is unknown");
-  return condition ? options.fn(this) : options.inverse(this);
+  // As in Handlebars itself, an empty list is nothing.
+  const holds = Array.isArray(condition) ? condition.length > 0 : Boolean(condition);
+  return holds ? options.fn(this) : options.inverse(this);
 });
 environment.registerHelper("each", (list: unknown, options: BlockOptions) => {
   if (!Array.isArray(list)) throw new Error("each: the value is not a list");

@@ -2,12 +2,6 @@ import { type PlatformConfig, urlOf } from "../config.ts";
 import { hostOf, namespaceOf, PLAN_LIMITS, type Tenant } from "../tenant.ts";
 import type { SecretValues, TenantValues } from "./values.ts";
 
-/** Whether a school's pods should run: not while suspended, deleted or expired. */
-export function shouldRun(tenant: Pick<Tenant, "spec" | "deletion">, now: Date): boolean {
-  if (tenant.spec.suspended || tenant.deletion !== undefined) return false;
-  return tenant.spec.terms.kind === "contract" || Date.parse(tenant.spec.terms.expiresAt) > now.getTime();
-}
-
 /**
  * What a school's manifests are rendered from: its spec, the platform's configuration and, while it runs, its secrets.
  * Pure. Without secrets the school is rendered stopped.
@@ -40,6 +34,7 @@ export function tenantValues(input: {
       local: platform.backup.repository === "local",
       className: "classmind-repository",
       size: platform.backup.repositorySize,
+      hosts: platform.backup.hosts,
     },
     network: {
       ingressClass: platform.ingressClass,

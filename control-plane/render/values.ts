@@ -14,6 +14,8 @@ export interface SecretValues {
   readonly repositoryUrl: string;
   /** Lines `NAME=value` for restic (credentials of S3 or REST repositories); empty for a local one. */
   readonly repositoryEnvironment: string;
+  /** PEM of the repository's own certificate authority; empty when it has none. */
+  readonly repositoryAuthority: string;
 }
 
 /** Everything the chart may mention. Nothing else reaches a template. */
@@ -34,7 +36,13 @@ export interface TenantValues {
   /** PEM chain and key, each as base64. */
   readonly certificate: { readonly chain: string; readonly key: string } | undefined;
   readonly storage: { readonly className: string; readonly size: string };
-  readonly backup: { readonly local: boolean; readonly className: string; readonly size: string };
+  readonly backup: {
+    readonly local: boolean;
+    readonly className: string;
+    readonly size: string;
+    /** Names in the repository's address, which a school cannot look up. */
+    readonly hosts: ReadonlyArray<{ readonly name: string; readonly address: string }>;
+  };
   readonly network: {
     readonly ingressClass: string;
     /** NetworkPolicyPeer objects that the gateway is. */
@@ -51,6 +59,8 @@ export interface JobValues {
   readonly deadlineSeconds: number;
   /** Whether the job gets the database superuser's password (restore only). */
   readonly superuser: boolean;
+  /** Namespace whose local repository the job reads instead of its own (a restore into a new school). */
+  readonly repositoryOf?: string;
 }
 
 /** uid, gid and fsGroup of every pod that mounts the volume: one identity, so that nobody's ownership changes. */
@@ -115,6 +125,12 @@ function sharedBuffers(plan: PlanLimits): string {
   return `${Math.max(16, Math.floor(quantityToBytes(plan.database.memory) / MEBI / 16))}MB`;
 }
 
+/** Kubernetes' hostAliases for the repository's names; false when there are none. */
+function hostAliases(values: TenantValues): TemplateValue {
+  const { hosts } = values.backup;
+  return hosts.length === 0 ? false : hosts.map(({ name, address }) => ({ ip: address, hostnames: [name] }));
+}
+
 /** The context of a template: the values plus what follows from them. */
 export function templateContext(values: TenantValues, job?: JobValues): { readonly [key: string]: TemplateValue } {
   return {
@@ -125,7 +141,7 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
     secrets: values.secrets === undefined ? false : { ...values.secrets },
     certificate: values.certificate === undefined ? false : { ...values.certificate },
     storage: { ...values.storage },
-    backup: { ...values.backup },
+    backup: { ...values.backup, hosts: [], hostAliases: hostAliases(values) },
     network: {
       ingressClass: values.network.ingressClass,
       gatewayPeers: values.network.gatewayPeers,
@@ -141,6 +157,8 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
       "app.kubernetes.io/instance": values.slug,
       "classmind.de/tenant": values.slug,
     },
-    ...(job === undefined ? {} : { job: { ...job, inputSecret: `${job.name}-input` } }),
+    ...(job === undefined
+      ? {}
+      : { job: { ...job, repositoryOf: job.repositoryOf ?? false, inputSecret: `${job.name}-input` } }),
   };
 }

@@ -58,12 +58,17 @@ function toBackup(row: BackupRow): Backup {
 /** Records that a backup begins. Beginning the same run again (after a crash) keeps its first start. */
 export async function startBackup(
   db: Queryable,
-  backup: { readonly runId: string; readonly tenantUid: string; readonly trigger: BackupTrigger },
+  backup: {
+    readonly runId: string;
+    readonly tenantUid: string;
+    readonly trigger: BackupTrigger;
+    readonly startedAt: Date;
+  },
 ): Promise<void> {
   await db.query(
-    `insert into backups (run_id, tenant_uid, trigger, state, started_at) values ($1, $2, $3, 'Running', now())
+    `insert into backups (run_id, tenant_uid, trigger, state, started_at) values ($1, $2, $3, 'Running', $4)
      on conflict (run_id) do update set state = 'Running', error = null`,
-    [backup.runId, backup.tenantUid, backup.trigger],
+    [backup.runId, backup.tenantUid, backup.trigger, backup.startedAt],
   );
 }
 
@@ -91,10 +96,10 @@ export async function completeBackup(
 }
 
 export async function failBackup(db: Queryable, runId: string, error: string): Promise<void> {
-  await db.query("update backups set state = 'Failed', error = $2, finished_at = now() where run_id = $1", [
-    runId,
-    error,
-  ]);
+  await db.query(
+    "update backups set state = 'Failed', error = $2, finished_at = now() where run_id = $1 and state = 'Running'",
+    [runId, error],
+  );
 }
 
 export async function recordVerification(db: Queryable, runId: string, error: string | undefined): Promise<void> {
@@ -103,6 +108,49 @@ export async function recordVerification(db: Queryable, runId: string, error: st
 
 export async function markForgotten(db: Queryable, runIds: readonly string[]): Promise<void> {
   await db.query("update backups set state = 'Forgotten' where run_id = any($1)", [runIds]);
+}
+
+/** Dates may be this far ahead of the clock that looks at them. */
+const CLOCK_SLACK_MS = 3_600_000;
+
+/**
+ * The newest of a school's backups in a state. A date to come was given by a clock that was wrong: it counts for nothing, or
+ * the school would go without backups until that day. Pure.
+ * @param backups newest first
+ */
+export function newestOf(backups: readonly Backup[], state: BackupState, now: Date): Backup | undefined {
+  const latest = now.getTime() + CLOCK_SLACK_MS;
+  return backups.find((backup) => backup.state === state && Date.parse(backup.startedAt) <= latest);
+}
+
+/** All complete backups of a school, newest first: retention bounds their number. */
+export async function completeBackups(db: Queryable, tenantUid: string): Promise<readonly Backup[]> {
+  const { rows } = await db.query<BackupRow>(
+    "select * from backups where tenant_uid = $1 and state = 'Complete' order by started_at desc",
+    [tenantUid],
+  );
+  return rows.map(toBackup);
+}
+
+/** Whether a school ever had a complete backup: then its repository may never be made anew in silence. */
+export async function everBackedUp(db: Queryable, tenantUid: string): Promise<boolean> {
+  const { rowCount } = await db.query(
+    "select from backups where tenant_uid = $1 and state in ('Complete', 'Forgotten') limit 1",
+    [tenantUid],
+  );
+  return (rowCount ?? 0) > 0;
+}
+
+/** What decides about a school's backups, newest first: all complete ones, and the newest others (failures may be many). */
+export async function decidingBackups(db: Queryable, tenantUid: string): Promise<readonly Backup[]> {
+  const { rows } = await db.query<BackupRow>(
+    `(select * from backups where tenant_uid = $1 and state = 'Complete')
+     union all
+     (select * from backups where tenant_uid = $1 and state in ('Running', 'Failed') order by started_at desc limit 50)
+     order by started_at desc`,
+    [tenantUid],
+  );
+  return rows.map(toBackup);
 }
 
 /** Backups of a school, newest first. */

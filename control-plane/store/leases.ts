@@ -108,3 +108,18 @@ export async function buryTenant(
   const { rowCount } = await db.query("delete from tenants where uid = $1 and lease_holder = $2", [tenant.uid, holder]);
   return rowCount === 1;
 }
+
+/**
+ * After the clock jumped, either way: every school is due within `spreadSeconds`, and no lease or wake-up lies further ahead
+ * than it could have been set; with a clock that went back a year they would hold for a year.
+ */
+export async function wakeAfterJump(db: Queryable, spreadSeconds: number): Promise<void> {
+  await db.query(
+    `update tenants set
+       lease_expires = case when lease_expires is null then null else least(lease_expires, now() + make_interval(secs => $2)) end,
+       wake_at = least(wake_at, now() + random() * make_interval(secs => $1))`,
+    [spreadSeconds, LEASE_SECONDS],
+  );
+  // A wake-up to come announces nothing: whoever sleeps must reckon anew.
+  await db.query("select pg_notify('classmind_work', '')");
+}

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { ZodError, z } from "zod";
 import { adminConfig, ConfigError } from "../config.ts";
 import { openDatabase } from "../database/database.ts";
+import { untilMigrated } from "../database/migrate.ts";
 import { blobStore } from "../dateien/blobs.ts";
 import { databasePassword } from "../secrets.ts";
 import { collect, fingerprint, usage } from "./bestand.ts";
@@ -18,6 +19,9 @@ export const adminCommands: readonly RegisteredCommand[] = [
   fingerprint,
   collect,
 ];
+
+/** Whoever starts a command gives it two minutes. */
+const migrationPatienceMs = 100_000;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -54,10 +58,12 @@ async function answer(name: string, env: Environment): Promise<unknown> {
   }
   const config = adminConfig(env);
   const input = await readInput(config.jobInput);
+  const password = await databasePassword(config.secretsDir, "owner");
+  await untilMigrated({ ...config, password, patienceMs: migrationPatienceMs });
   const database = openDatabase({
     ...config,
     user: "school_owner",
-    password: await databasePassword(config.secretsDir, "owner"),
+    password,
     max: 1,
     connectMs: 10_000,
     statementMs: 0,

@@ -69,6 +69,32 @@ export async function migrate(settings: MigrateSettings): Promise<string[]> {
   }
 }
 
+/**
+ * Waits until the database has all migrations of this version: a command may be started beside the school's first start.
+ * Throws when that takes longer than the settings' patience.
+ */
+export async function untilMigrated(settings: MigrateSettings): Promise<void> {
+  const deadline = Date.now() + (settings.patienceMs ?? 60_000);
+  const shippedNumbers = (await shippedMigrations()).map((migration) => migration.number);
+  const client = await connectPatiently(settings);
+  try {
+    for (let pause = 20; ; pause = Math.min(pause * 1.2, 500)) {
+      const applied = await appliedChecksums(client).catch((error: unknown) => {
+        if (error instanceof pg.DatabaseError && error.code === undefinedTable) return new Map<number, string>();
+        throw error;
+      });
+      if (shippedNumbers.every((number) => applied.has(number))) return;
+      if (Date.now() >= deadline) throw new Error("the database was not brought to this version in time");
+      await sleep(pause);
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+/** Postgres' code for a table that does not exist. */
+const undefinedTable = "42P01";
+
 async function appliedChecksums(client: pg.Client): Promise<Map<number, string>> {
   const { rows } = await client.query<{ nummer: number; pruefsumme: string }>(
     "SELECT nummer, pruefsumme FROM schema_migration",
@@ -94,7 +120,8 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
 
 async function connectPatiently(settings: MigrateSettings): Promise<pg.Client> {
   const deadline = Date.now() + (settings.patienceMs ?? 60_000);
-  for (;;) {
+  // Eagerly at first: at a school's start the database is seconds away, and the school waits for this.
+  for (let pause = 20; ; pause = Math.min(pause * 1.2, 500)) {
     const client = new pg.Client({
       host: settings.host,
       port: settings.port,
@@ -113,7 +140,7 @@ async function connectPatiently(settings: MigrateSettings): Promise<pg.Client> {
       if (Date.now() >= deadline) {
         throw new Error("the database could not be reached in time", { cause: error });
       }
-      await sleep(500);
+      await sleep(pause);
     }
   }
 }

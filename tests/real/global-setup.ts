@@ -8,6 +8,7 @@ import type { Instance } from "../../control-plane/host/instance.ts";
 import { HOST_PACKAGES, installPackages, missingPackages } from "../../control-plane/host/packages.ts";
 import { startEngineService } from "../../control-plane/host/podman.ts";
 import { buildImages, type ImageReferences, pruneImages } from "../../control-plane/images/build.ts";
+import { removePlatform } from "../fixtures/real-platform.ts";
 import { removeInstanceRemains } from "./remains.ts";
 import { claimTestInstance, TEST_PACKAGES, testInstance } from "./test-host.ts";
 
@@ -41,11 +42,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const service = await startEngineService(instance);
   const docker = new Dockerode({ socketPath: service.socket });
   const end = async () => {
+    await removePlatform(instance.name);
     await removeInstanceRemains(docker, instance);
     await service.stop();
     claim.release();
   };
   try {
+    await removePlatform(instance.name);
     await removeInstanceRemains(docker, instance);
     const images = await buildImages(docker, instance, { onProgress: say });
     await pruneImages(docker, instance, images);

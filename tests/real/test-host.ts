@@ -7,8 +7,10 @@ const DIRECTORY = "/run/classmind";
 /** What the tests need of Debian beyond what the platform needs. */
 export const TEST_PACKAGES: readonly HostPackage[] = [
   { name: "chromium", why: "opens the school's pages as people do" },
+  { name: "libnss3-tools", why: "lets a browser trust the platform's authority, as people do" },
   { name: "openssl", why: "judges certificates as others do" },
   { name: "curl", why: "speaks to the gateway as programs do" },
+  { name: "systemd", why: "checks the unit that is written where it runs" },
   { name: "hostname", why: "names the host's addresses, which a school must not reach" },
 ];
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
 import { quantityToBytes } from "../../render/values.ts";
 import { checkSlug } from "../../slug.ts";
+import { isClockTrusted } from "../../store/clock.ts";
 import {
   type Deletion,
   getTenant,
@@ -11,7 +12,7 @@ import {
   setDeletion,
   updateSpec,
 } from "../../store/tenants.ts";
-import { hostOf, PLAN_LIMITS, type PlanName, type TenantSpec, type Terms } from "../../tenant.ts";
+import { hostOf, PLAN_LIMITS, type PlanName, purgeIsDue, type TenantSpec, type Terms } from "../../tenant.ts";
 import { redactedValues } from "../redacted-values.ts";
 import { type ApiContext, type Route, type RouteInput, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
@@ -74,6 +75,15 @@ function refuseDeleted(tenant: StoredTenant): void {
   });
 }
 
+/** A date counted from a clock that is wrong would come at the wrong time. */
+function needClock(trusted: boolean, what: string): void {
+  if (trusted) return;
+  throw new ClassmindError("PreconditionFailed", `${what} cannot be set: the platform's clock jumped.`, {
+    field: "",
+    remedy: "Look at it: classmind clock show. If it is right: classmind clock confirm",
+  });
+}
+
 export function checkConfirmation(slug: string, confirm: string): void {
   if (confirm === slug) return;
   throw new ClassmindError("PreconditionFailed", "The confirmation does not repeat the school's name.", {
@@ -101,12 +111,12 @@ async function change(input: SlugInput, action: string, edit: (tenant: StoredTen
 function changeDeletion(
   input: Pick<SlugInput, "params" | "body" | "context" | "act">,
   action: string,
-  decide: (tenant: StoredTenant, now: Date) => Deletion | undefined | "keep",
+  decide: (tenant: StoredTenant, now: Date, clockTrusted: boolean) => Deletion | undefined | "keep",
 ): Promise<unknown> {
   const { params, body, context, act } = input;
   return act(async ({ db, audit }) => {
     const tenant = await getTenant(db, params.slug);
-    const deletion = decide(tenant, context.clock.now());
+    const deletion = decide(tenant, context.clock.now(), await isClockTrusted(db));
     if (deletion !== "keep") await setDeletion(db, params.slug, deletion);
     await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
     return viewTenant(await getTenant(db, params.slug), context.platform);
@@ -153,6 +163,7 @@ export const tenantRoutes: readonly Route[] = [
       const spec = specOf(body, context);
       const key = headers["idempotency-key"];
       return act(async ({ db, audit }) => {
+        if (spec.terms.kind === "demo") needClock(await isClockTrusted(db), "The day on which a demo ends");
         const tenant = await insertTenant(db, body.slug, spec, typeof key === "string" ? key.slice(0, 200) : undefined);
         const reference = spec.terms.kind === "contract" ? spec.terms.reference : "demo";
         await audit({
@@ -217,9 +228,10 @@ export const tenantRoutes: readonly Route[] = [
     response: schemas.tenant,
     async handle(input) {
       checkConfirmation(input.params.slug, input.body.confirm);
-      return changeDeletion(input, "tenant.delete", (tenant, now) => {
+      return changeDeletion(input, "tenant.delete", (tenant, now, clockTrusted) => {
         // Asked for again, the first grace period stands.
         if (tenant.deletion !== undefined) return "keep";
+        needClock(clockTrusted, "The end of the grace period");
         return {
           requestedAt: now,
           purgeAfter: new Date(now.getTime() + input.context.platform.deletionGraceDays * DAY),
@@ -236,9 +248,8 @@ export const tenantRoutes: readonly Route[] = [
     status: 202,
     response: schemas.tenant,
     handle: (input) =>
-      changeDeletion(input, "tenant.undelete", (tenant, now) => {
-        const due = tenant.deletion !== undefined && Date.parse(tenant.deletion.purgeAfter) <= now.getTime();
-        if (!due && tenant.status.phase !== "Purging") return undefined;
+      changeDeletion(input, "tenant.undelete", (tenant, now, clockTrusted) => {
+        if (!purgeIsDue(tenant, now, clockTrusted)) return undefined;
         throw new ClassmindError(
           "PreconditionFailed",
           `The purge of ${tenant.slug} has begun; it cannot be taken back.`,

@@ -1,9 +1,10 @@
 import { hashManifest } from "../../render/hash.ts";
-import type { ApplyOptions, Manifest, ObjectRef, Observation } from "../engine.ts";
+import type { ApplyOptions, Manifest } from "../engine.ts";
 import type { Claim } from "./claims.ts";
 import type { EngineContext } from "./context.ts";
-import { type NamespaceState, objectsOf, readNamespace, stateOf } from "./namespace.ts";
+import { claimsFor, type NamespaceState, objectsOf, readNamespace, stateOf } from "./namespace.ts";
 import type { RecordedObject } from "./objects.ts";
+import { userOf } from "./pods.ts";
 import { claimsOf } from "./translate/pod.ts";
 import { checkPolicy } from "./translate/policies.ts";
 import { checkQuota } from "./translate/quota.ts";
@@ -12,7 +13,8 @@ import { accept, refuse, type WorkloadModel } from "./translate/translate.ts";
 /** What applying needs of the running engine. */
 export interface Applying {
   readonly context: EngineContext;
-  observe(namespace: string): Promise<Observation>;
+  /** Those of a namespace's records that are whole. */
+  whole(state: NamespaceState, records: readonly RecordedObject[]): Promise<readonly RecordedObject[]>;
   loadFirewall(namespace: string): Promise<void>;
   want(namespace: string, workload: WorkloadModel, hash: string): Promise<void>;
 }
@@ -42,13 +44,9 @@ async function outstanding(
     throw refuse(`Namespace/${namespace}: must be applied before or with what it holds`);
   }
   if (known.length === 0) return given;
-  const observed = await applying.observe(namespace);
-  return given.filter(
-    ({ manifest, hash }) =>
-      !observed.objects.some(
-        (object) => object.kind === manifest.kind && object.name === manifest.metadata.name && object.hash === hash,
-      ),
-  );
+  const same = known.filter((record) => given.some(({ hash }) => hash === record.hash));
+  const whole = await applying.whole(stateOf(namespace, known), same);
+  return given.filter(({ hash }) => !whole.some((record) => record.hash === hash));
 }
 
 async function writeSecrets(
@@ -81,7 +79,32 @@ async function growClosed(
   for (const claim of claims) await applying.context.claims.ensure(claim);
 }
 
-/** See Engine.apply. Order: records, then network, secrets and volumes side by side, the firewall, and the workloads last. */
+/** Objects that the network and its rules follow from. */
+const ROUTED: ReadonlySet<string> = new Set(["Namespace", "NetworkPolicy", "Deployment", "StatefulSet"]);
+
+function isAmong(changes: readonly RecordedObject[], kind: string, name: string): boolean {
+  return changes.some(({ manifest }) => manifest.kind === kind && manifest.metadata.name === name);
+}
+
+/** Opens the volumes of pods about to start while other things are done; what fails here, their own start says. */
+async function openVolumes(context: EngineContext, state: NamespaceState): Promise<void> {
+  const starting = state.workloads.filter((workload) => workload.replicas === 1);
+  await Promise.allSettled(
+    starting.flatMap((workload) =>
+      claimsFor(state, workload.pod).map((claim) => context.claims.acquire(claim, userOf(workload))),
+    ),
+  );
+}
+
+/** Brings the network and its rules to where the namespace's objects want them. */
+async function connect(applying: Applying, state: NamespaceState): Promise<void> {
+  const { networks } = applying.context;
+  await networks.ensure(state.namespace);
+  for (const workload of state.workloads) await networks.addressesOf(state.namespace, workload);
+  await applying.loadFirewall(state.namespace);
+}
+
+/** See Engine.apply. Order: records, then network with its rules, secrets and volumes side by side, and the workloads last. */
 export async function applyObjects(
   applying: Applying,
   namespace: string,
@@ -92,24 +115,23 @@ export async function applyObjects(
   const changes = await outstanding(applying, namespace, objects);
   if (changes.length === 0) return;
   options.signal?.throwIfAborted();
-  await Promise.all(changes.map((change) => context.objects.write(namespace, change)));
+  await context.objects.write(namespace, changes);
   const state = await readNamespace(context, namespace);
   options.onProgress?.("network, secrets and volume");
   const claims = objectsOf(stateOf(namespace, changes), "PersistentVolumeClaim");
-  const allocated = context.networks.ensure(namespace).then(async () => {
-    for (const workload of state.workloads) await context.networks.addressesOf(namespace, workload);
-    await applying.loadFirewall(namespace);
-  });
-  const [, , ...ensured] = await Promise.all([
-    allocated,
+  const connected = changes.some(({ manifest }) => ROUTED.has(manifest.kind)) && connect(applying, state);
+  const prepared = Promise.all([
+    Promise.all(claims.map((claim) => context.claims.ensure(claim))),
     writeSecrets(context, namespace, changes),
-    ...claims.map((claim) => context.claims.ensure(claim)),
   ]);
+  const opened = prepared.then(() => openVolumes(context, state)).catch(() => undefined);
+  const [[ensured]] = await Promise.all([prepared, connected]);
   options.signal?.throwIfAborted();
   const closedOnly = claims.filter((_, index) => ensured[index] === "closed-only");
-  if (closedOnly.length > 0) await growClosed(applying, state, closedOnly, options);
-  const changed = (ref: ObjectRef) =>
-    changes.some(({ manifest }) => manifest.kind === ref.kind && manifest.metadata.name === ref.name);
+  if (closedOnly.length > 0) {
+    await opened;
+    await growClosed(applying, state, closedOnly, options);
+  }
   // Those that stop come first: what they used may be about to be locked. The others start beside each other.
   for (const replicas of [0, 1] as const) {
     await Promise.all(
@@ -119,9 +141,11 @@ export async function applyObjects(
           const record = state.records.find(
             ({ manifest }) => manifest.kind === workload.kind && manifest.metadata.name === workload.name,
           );
-          if (changed(workload)) options.onProgress?.(`${replicas === 0 ? "stopping" : "starting"} ${workload.name}`);
+          if (isAmong(changes, workload.kind, workload.name))
+            options.onProgress?.(`${replicas === 0 ? "stopping" : "starting"} ${workload.name}`);
           return applying.want(namespace, workload, record?.hash ?? "");
         }),
     );
   }
+  await opened;
 }

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import type Dockerode from "dockerode";
 import type { Instance } from "../../host/instance.ts";
+import type { ProcessLimits } from "../../host/process-limits.ts";
 import type { ManifestHash, ObjectRef } from "../engine.ts";
 import { containerName, LABEL, networkName } from "./names.ts";
 import { type ContainerModel, claimsOf, type PodModel } from "./translate/pod.ts";
@@ -27,26 +27,6 @@ export interface Placement {
   readonly limits: ProcessLimits;
   /** Podman takes mount options that Docker refuses; Docker's binds keep the flags of the volume's own mount. */
   readonly podman: boolean;
-}
-
-/** Bounds per process; the host's own hard limits cannot be raised without CAP_SYS_RESOURCE. */
-export interface ProcessLimits {
-  readonly openFiles: number;
-  readonly processes: number;
-}
-
-/** Limits for containers that this host can grant, read from this process's own. */
-export function processLimits(text: string = readFileSync("/proc/self/limits", "utf8")): ProcessLimits {
-  const hard = (name: string) => {
-    const value = new RegExp(`^${name}\\s+\\S+\\s+(\\S+)`, "m").exec(text)?.[1];
-    return value === undefined || value === "unlimited" ? 1_048_576 : Number(value);
-  };
-  return {
-    openFiles: Math.min(4096, hard("Max open files")),
-    // The kernel counts processes per user over all containers, so this only has to fit below the host's limit (Podman
-    // lowers its own to 32768); the number in each container is bounded by its cgroup.
-    processes: Math.min(30_000, Math.floor(hard("Max processes") * 0.75)),
-  };
 }
 
 /**

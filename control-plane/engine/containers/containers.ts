@@ -4,12 +4,12 @@ import { join } from "node:path";
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import type { Instance } from "../../host/instance.ts";
+import { processLimits } from "../../host/process-limits.ts";
 import { runHost } from "../../host/program.ts";
 import type { Log } from "../../log.ts";
 import { type Engine, EngineError, type ObjectRef } from "../engine.ts";
-import { applyObjects } from "./apply.ts";
+import { type Applying, applyObjects } from "./apply.ts";
 import { openClaims } from "./claims.ts";
-import { processLimits } from "./container-spec.ts";
 import type { EngineContext } from "./context.ts";
 import { type ContainerApi, openContainerApi } from "./docker.ts";
 import { followEvents } from "./events.ts";
@@ -21,14 +21,16 @@ import { LABEL } from "./names.ts";
 import { objectsOf, permitted, readNamespace } from "./namespace.ts";
 import { openNetworks } from "./network.ts";
 import { openObjectStore } from "./objects.ts";
-import { observeNamespace } from "./observe.ts";
+import { observeNamespace, wholeRecords } from "./observe.ts";
 import { preflight } from "./preflight.ts";
 import { createProber } from "./probes.ts";
+import { createRelays } from "./relays.ts";
 import { removeObjects } from "./remove.ts";
 import { openSecretFiles } from "./secrets.ts";
 import type { WorkloadModel } from "./translate/translate.ts";
 import { openEncryptedVolumes } from "./volumes.ts";
 import { createWakeups } from "./wakeups.ts";
+import { examineWalls } from "./walls.ts";
 
 export interface ContainersEngineOptions {
   readonly instance: Instance;
@@ -94,6 +96,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     networks: openNetworks(instance, api, () => objects.namespaces()),
     firewall: openFirewall(instance, options.hostAccessUids ?? []),
     prober: createProber(api, clock),
+    relays: createRelays(),
     limits: processLimits(),
     emptyFile,
     drain: options.drain ?? 3_000,
@@ -129,6 +132,9 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
 
   const observe = (namespace: string) =>
     observeNamespace(context, namespace, keepersOf(namespace), jobs.placed(namespace));
+
+  const whole: Applying["whole"] = (state, records) =>
+    wholeRecords(context, state, records, keepersOf(state.namespace), jobs.placed(state.namespace));
 
   const want = (namespace: string, workload: WorkloadModel, hash: string) =>
     keeperOf(namespace, workload).want(workload, hash);
@@ -193,6 +199,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
   return {
     name: "containers",
     preflight: () => preflight(context, options.images ?? []),
+    examineIsolation: (namespace) => examineWalls(context, namespace, jobs.placed(namespace)),
     observe,
     async list() {
       const [recorded, volumes, files, containers, networks] = await Promise.all([
@@ -212,7 +219,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     },
     apply: (namespace, manifests, applyOptions = {}) =>
       mutex.run(`namespace ${namespace}`, () =>
-        applyObjects({ context, observe, loadFirewall, want }, namespace, manifests, applyOptions),
+        applyObjects({ context, whole, loadFirewall, want }, namespace, manifests, applyOptions),
       ),
     async awaitReady(namespace, workload, deadline, signal) {
       const keeper = keepers.get(namespace)?.get(`${workload.kind}/${workload.name}`);
@@ -253,6 +260,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     watch: (signal) => wakeups.watch(AbortSignal.any([signal, closing.signal])),
     async close() {
       closing.abort();
+      context.relays.close();
       await Promise.all([...keepers.values()].flatMap((own) => [...own.values()].map((keeper) => keeper.close())));
     },
   };

@@ -1,13 +1,14 @@
 import type { Clock } from "../../clock.ts";
 import type { Instance } from "../../host/instance.ts";
+import type { ProcessLimits } from "../../host/process-limits.ts";
 import type { Log } from "../../log.ts";
 import type { Claims } from "./claims.ts";
-import type { ProcessLimits } from "./container-spec.ts";
 import type { ContainerApi } from "./docker.ts";
 import type { Firewall } from "./firewall.ts";
 import type { Networks } from "./network.ts";
 import type { ObjectStore } from "./objects.ts";
 import type { Prober } from "./probes.ts";
+import type { Relays } from "./relays.ts";
 import type { SecretFiles } from "./secrets.ts";
 
 /** Everything the parts of the engine work with; built once in containers.ts. */
@@ -22,6 +23,7 @@ export interface EngineContext {
   readonly networks: Networks;
   readonly firewall: Firewall;
   readonly prober: Prober;
+  readonly relays: Relays;
   readonly limits: ProcessLimits;
   readonly emptyFile: string;
   /** Milliseconds an old pod keeps answering after its successor has taken over, so that the gateway can follow. */

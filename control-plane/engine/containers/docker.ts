@@ -87,7 +87,8 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
   }
 
   const absentIsFine = (error: unknown) => {
-    if (statusOf(error) !== 404) throw error;
+    // Podman answers 500 for a container that is removed while it looks.
+    if (statusOf(error) !== 404 && !/no such container/i.test(messageOf(error))) throw error;
   };
 
   const api: ContainerApi = {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { messageOf } from "../../errors.ts";
 import { firewallTable, type Instance } from "../../host/instance.ts";
 import { runHost } from "../../host/program.ts";
 import { createMutex } from "./mutex.ts";
@@ -7,8 +8,9 @@ import type { Allowance } from "./translate/policies.ts";
 /**
  * The firewall around every namespace, in one nftables table per family and instance:
  *
- *   inet     a school opens no connection to the host (no port, no DNS, no ICMP); nothing is forwarded between bridges or to
- *            anywhere; from the host only root reaches schools, and the gateway's user what policies let it
+ *   inet     a school opens no connection to the host (no port, no DNS, no ICMP), but for a running job to the relay that its
+ *            policies give it; nothing is forwarded between bridges or to anywhere; from the host only root reaches schools, and
+ *            the gateway's user what policies let it
  *   bridge   inside a school only the connections that its NetworkPolicies permit
  *
  * Inside a bridge the rules go by address and know no connections (answers are told by port and flags), because names of
@@ -30,6 +32,8 @@ export interface Firewall {
 
 export interface FirewalledNetwork {
   readonly bridge: string;
+  /** The host's address on the bridge. */
+  readonly gateway: string;
   readonly subnet: string;
 }
 
@@ -38,6 +42,7 @@ export interface NamespaceRules {
   readonly chain: string;
   readonly inside: readonly string[];
   readonly fromHost: readonly string[];
+  readonly toHost: readonly string[];
   readonly digest: string;
 }
 
@@ -50,8 +55,10 @@ export function namespaceRules(
   const chain = `school_${createHash("sha256").update(namespace).digest("hex").slice(0, 12)}`;
   const inside: string[] = [];
   const fromHost: string[] = [];
+  const toHost: string[] = [];
   for (const { from, to, port } of allowed) {
     if (from === "host") fromHost.push(`ip daddr ${to} tcp dport ${port} accept`);
+    else if (to === "host") toHost.push(`ip saddr ${from} ip daddr ${network.gateway} tcp dport ${port} accept`);
     else {
       inside.push(`ip saddr ${from} ip daddr ${to} tcp dport ${port} accept`);
       // Answers: never a packet that opens a connection.
@@ -59,10 +66,21 @@ export function namespaceRules(
     }
   }
   const digest = createHash("sha256")
-    .update(JSON.stringify([network.bridge, network.subnet, inside, fromHost]))
+    .update(JSON.stringify([network.bridge, network.subnet, inside, fromHost, toHost]))
     .digest("hex")
     .slice(0, 16);
-  return { chain, inside, fromHost, digest };
+  return { chain, inside, fromHost, toHost, digest };
+}
+
+/** Rules of the frame's chains, without those for the gateway's users. */
+const FRAME_RULES = 12;
+
+/** Rules in listed chains: every line that is not the chain's own. Pure. */
+export function rulesIn(chains: string): number {
+  return chains
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && line !== "}" && !line.startsWith("chain ") && !line.startsWith("type ")).length;
 }
 
 /** @param hostUids users of the host that may reach what policies open to the gateway (root may reach everything) */
@@ -78,7 +96,8 @@ export function openFirewall(instance: Instance, hostUids: readonly number[]): F
   const others = hostUids.filter((uid) => uid !== 0);
 
   function frameCommands(): string {
-    const gateway = others.length > 0 ? `meta skuid { ${others.join(", ")} } oifname vmap @schools` : "";
+    // A rule for each: a listing with sets in it could not be taken apart by its braces.
+    const gateway = others.map((uid) => `meta skuid ${uid} oifname vmap @schools`).join("\n    ");
     // The sets of namespaces survive; only the frame's own chains are written anew.
     return `
 table inet ${table} {
@@ -99,6 +118,7 @@ flush chain bridge ${table} forward
 table inet ${table} {
   chain input {
     iifname ${bridges} ct state established,related accept
+    iifname vmap @schools
     iifname ${bridges} drop
   }
   chain forward {
@@ -123,9 +143,19 @@ table bridge ${table} {
 `;
   }
 
+  /**
+   * Both tables; a missing one is empty. One call for each: of two lists of different families in one call nft 1.0.6 finds the
+   * second alone.
+   */
   async function list(): Promise<string> {
     const both = await Promise.all(
-      ["inet", "bridge"].map((family) => runHost("nft", ["list", "table", family, table]).catch(() => "")),
+      ["inet", "bridge"].map((family) =>
+        runHost("nft", ["list", "table", family, table]).catch((error: unknown) => {
+          // Any other fault must not look like an empty table: rules would stay behind unseen.
+          if (/no such file or directory/i.test(messageOf(error))) return "";
+          throw error;
+        }),
+      ),
     );
     return both.join("\n");
   }
@@ -149,12 +179,14 @@ table bridge ${table} {
 
   async function open(): Promise<void> {
     await transaction(frameCommands());
-    frame = frameOf(await list());
+    const listing = frameOf(await list());
+    // A rule that someone slipped in between the two must not be taken for ours from then on.
+    frame = rulesIn(listing) === FRAME_RULES + others.length ? listing : undefined;
   }
 
   function loadCommands(rules: NamespaceRules, network: FirewalledNetwork): string {
     const { bridge } = network;
-    const { chain, inside, fromHost, digest } = rules;
+    const { chain, inside, fromHost, toHost, digest } = rules;
     return `
 add chain inet ${table} ${chain}
 add chain bridge ${table} ${chain}
@@ -162,7 +194,7 @@ flush chain inet ${table} ${chain}
 flush chain bridge ${table} ${chain}
 table inet ${table} {
   chain ${chain} {
-    ${fromHost.join("\n    ")}
+    ${[...fromHost, ...toHost].join("\n    ")}
     drop comment "${digest}"
   }
 }
@@ -178,20 +210,25 @@ add element bridge ${table} schools { ${network.subnet} : jump ${chain} }
 `;
   }
 
-  async function isWhole(rules: NamespaceRules, namespace: string, network: FirewalledNetwork): Promise<boolean> {
-    const listing = await list();
+  /** Remembers a namespace's rules as listed, if digest and number are right; else nothing, so that they are loaded again. */
+  function remember(namespace: string, rules: NamespaceRules, parts: string): boolean {
+    const right =
+      parts.split(rules.digest).length === 3 &&
+      parts.split(" accept").length - 1 === rules.inside.length + rules.fromHost.length + rules.toHost.length &&
+      JSON.parse(parts)[1] === 2 &&
+      JSON.parse(parts)[2] === true;
+    if (right) loaded.set(namespace, { digest: rules.digest, listing: parts });
+    else loaded.delete(namespace);
+    return right;
+  }
+
+  function isWhole(listing: string, rules: NamespaceRules, namespace: string, network: FirewalledNetwork): boolean {
     if (frame === undefined || frameOf(listing) !== frame) return false;
     const known = loaded.get(namespace);
     const parts = partsOf(listing, rules, network);
     if (known !== undefined) return known.digest === rules.digest && known.listing === parts;
-    // Loaded by an earlier process: believed if digest and number of rules are right, and remembered from then on.
-    const right =
-      parts.split(rules.digest).length === 3 &&
-      parts.split(" accept").length - 1 === rules.inside.length + rules.fromHost.length &&
-      JSON.parse(parts)[1] === 2 &&
-      JSON.parse(parts)[2] === true;
-    if (right) loaded.set(namespace, { digest: rules.digest, listing: parts });
-    return right;
+    // Loaded by an earlier process.
+    return remember(namespace, rules, parts);
   }
 
   return {
@@ -199,14 +236,16 @@ add element bridge ${table} schools { ${network.subnet} : jump ${chain} }
     load: (namespace, network, allowed) =>
       mutex.run("nft", async () => {
         const rules = namespaceRules(namespace, network, allowed);
-        if (await isWhole(rules, namespace, network)) return;
         const listing = await list();
+        if (isWhole(listing, rules, namespace, network)) return;
         if (frame === undefined || frameOf(listing) !== frame) await open();
         await transaction(loadCommands(rules, network));
-        loaded.set(namespace, { digest: rules.digest, listing: partsOf(await list(), rules, network) });
+        remember(namespace, rules, partsOf(await list(), rules, network));
       }),
     holds: (namespace, network, allowed) =>
-      mutex.run("nft", () => isWhole(namespaceRules(namespace, network, allowed), namespace, network)),
+      mutex.run("nft", async () =>
+        isWhole(await list(), namespaceRules(namespace, network, allowed), namespace, network),
+      ),
     remove: (namespace, network) =>
       mutex.run("nft", async () => {
         loaded.delete(namespace);

@@ -1,19 +1,20 @@
+import { randomUUID } from "node:crypto";
 import { hashManifest } from "../../render/hash.ts";
 import { EngineError, type JobResult, type JobRun } from "../engine.ts";
 import type { EngineContext } from "./context.ts";
 import { createMutex } from "./mutex.ts";
 import { LABEL } from "./names.ts";
-import { claimsFor, labelsOf, objectsOf, readNamespace } from "./namespace.ts";
+import { claimsFor, labelsOf, type NamespaceState, objectsOf, readNamespace } from "./namespace.ts";
 import { preparePod, removePods, userOf } from "./pods.ts";
-import type { Placed } from "./translate/policies.ts";
-import { type JobModel, jobOf } from "./translate/translate.ts";
+import { outward, type Placed } from "./translate/policies.ts";
+import { type Accepted, type JobModel, jobOf, REPOSITORY } from "./translate/translate.ts";
 
 /** Runs one-off pods. */
 export interface JobRunner {
   run(namespace: string, job: JobRun): Promise<JobResult>;
   /** Jobs that run now, with their addresses: part of the firewall's rules. */
   placed(namespace: string): readonly Placed[];
-  /** Removes what jobs of a dead caller left, if they have ended. */
+  /** Removes what jobs of a dead caller left, running or not: nobody waits for them, and their work is begun again. */
   sweep(): Promise<void>;
 }
 
@@ -114,32 +115,68 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
     }
   }
 
+  /** The namespace as the job sees it: with the claim of another one's backups in place of its own. */
+  async function borrowRepository(own: NamespaceState, lender: string): Promise<NamespaceState> {
+    const isRepository = (object: Accepted) =>
+      object.kind === "PersistentVolumeClaim" && object.metadata.name === REPOSITORY;
+    const lent = (await readNamespace(context, lender)).objects.find(isRepository);
+    if (lent?.kind !== "PersistentVolumeClaim" || lent.spec.storageClassName !== "classmind-repository") {
+      throw new EngineError("RepositoryMissing", `${lender} has no backups on this machine`, { retryable: false });
+    }
+    return { ...own, objects: [...own.objects.filter((object) => !isRepository(object)), lent] };
+  }
+
+  /** What a job may reach outside, and the names it knows of it: each leads to the relay on the host's side of its bridge. */
+  function waysOut(state: NamespaceState, job: JobModel, gateway: string) {
+    const targets = outward(objectsOf(state, "NetworkPolicy"), job.pod.labels);
+    const aliases = job.aliases.map(({ name, address }) => {
+      if (targets.some((target) => target.address === address)) return [name, gateway] as const;
+      throw new EngineError("ManifestRefused", `Job/${job.name}: no policy lets it reach ${name} (${address})`, {
+        retryable: false,
+      });
+    });
+    return { targets, aliases: Object.fromEntries(aliases) };
+  }
+
   async function runOne(namespace: string, run: JobRun): Promise<JobResult> {
     const job = jobOf(namespace, run.manifest);
     if (run.signal?.aborted) throw new EngineError("JobAborted", `job ${job.name} was called off`);
     const workload = { kind: "Job", name: job.name };
-    const state = await readNamespace(context, namespace);
-    if (objectsOf(state, "Namespace").length === 0) {
+    const own = await readNamespace(context, namespace);
+    if (objectsOf(own, "Namespace").length === 0) {
       throw new EngineError("NamespaceMissing", `there is no namespace ${namespace}`);
     }
+    const state = job.repositoryOf === undefined ? own : await borrowRepository(own, job.repositoryOf);
     const hash = hashManifest(run.manifest);
     const signal = run.signal ?? new AbortController().signal;
     const claims = claimsFor(state, job.pod);
+    const { gateway } = await context.networks.ensure(namespace);
+    const { targets, aliases } = waysOut(state, job, gateway);
+    let closeRelays: () => void = () => undefined;
+    let container: string | undefined;
+    // Tells this run's input from that of a successor, which may take the job's name while this one is being ended.
+    const token = randomUUID();
     try {
       await removePods(context, namespace, workload, 0);
       const input = Buffer.from(JSON.stringify(run.input ?? null)).toString("base64");
       const address = await place(namespace, job);
-      const request = { state, workload, pod: job.pod, hash, address, restarts: 0, signal };
+      const request = { state, workload, pod: job.pod, hash, address, restarts: 0, signal, aliases };
       const firewall = loadFirewall(namespace);
-      await context.secrets.write(namespace, inputSecret(job), { "input.json": input }, hash);
+      await context.secrets.write(namespace, inputSecret(job), { "input.json": input }, token);
       const maker = await preparePod(context, request);
       const [, id] = await Promise.all([firewall, maker.create(job.pod.main, "main")]);
+      container = id;
+      closeRelays = await context.relays.open(gateway, address, targets);
       return await execute(id, job, run);
     } finally {
-      await removePods(context, namespace, workload, 0);
-      await context.secrets.remove(namespace, inputSecret(job));
+      closeRelays();
       placements.get(namespace)?.delete(job.name);
-      await context.claims.release(userOf(workload), claims);
+      if (container !== undefined) await context.api.remove(container);
+      if ((await context.secrets.hash(namespace, inputSecret(job))) === token) {
+        await removePods(context, namespace, workload, 0);
+        await context.secrets.remove(namespace, inputSecret(job));
+        await context.claims.release(userOf(workload), claims);
+      }
       await loadFirewall(namespace);
     }
   }
@@ -150,9 +187,7 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
     async sweep() {
       const containers = await context.api.list({ [LABEL.instance]: context.instance.name });
       for (const container of containers) {
-        if (container.labels[LABEL.workload]?.startsWith("Job/") && !container.running) {
-          await context.api.remove(container.id);
-        }
+        if (container.labels[LABEL.workload]?.startsWith("Job/")) await context.api.remove(container.id);
       }
     },
   };

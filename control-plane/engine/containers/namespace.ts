@@ -3,7 +3,7 @@ import type { EngineContext } from "./context.ts";
 import { LABEL } from "./names.ts";
 import type { RecordedObject } from "./objects.ts";
 import { claimsOf, type PodModel } from "./translate/pod.ts";
-import { type Allowance, allowances, type Placed } from "./translate/policies.ts";
+import { type Allowance, allowances, outward, type Placed } from "./translate/policies.ts";
 import { type Kind, SHAPES, type ShapeOf } from "./translate/shapes.ts";
 import { type Accepted, type WorkloadModel, workloadOf } from "./translate/translate.ts";
 
@@ -83,7 +83,12 @@ export async function permitted(
       pods.push({ address, labels: workload.pod.labels });
     }
   }
-  return allowances(objectsOf(state, "NetworkPolicy"), pods);
+  const policies = objectsOf(state, "NetworkPolicy");
+  // Outside this machine jobs alone, and through relays on the host.
+  const relayed = jobs.flatMap(({ address, labels }) =>
+    outward(policies, labels).map(({ port }) => ({ from: address, to: "host", port })),
+  );
+  return [...allowances(policies, pods), ...relayed];
 }
 
 /** Labels that find the containers of a namespace, or of one of its workloads. */

@@ -2,7 +2,7 @@ import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Manifest, ManifestHash, ObjectRef } from "../engine.ts";
-import { writeWhole } from "./files.ts";
+import { syncDirectory, writeWhole } from "./files.ts";
 
 /** An object as it was applied. A Secret's data is never part of it. */
 export interface RecordedObject {
@@ -14,7 +14,8 @@ export interface RecordedObject {
 export interface ObjectStore {
   namespaces(): Promise<readonly string[]>;
   read(namespace: string): Promise<readonly RecordedObject[]>;
-  write(namespace: string, object: RecordedObject): Promise<void>;
+  /** Writes records so that they survive a power failure: all of them once this returns. */
+  write(namespace: string, objects: readonly RecordedObject[]): Promise<void>;
   remove(namespace: string, ref: ObjectRef): Promise<void>;
   removeNamespace(namespace: string): Promise<void>;
 }
@@ -46,13 +47,15 @@ export function openObjectStore(stateDir: string): ObjectStore {
         }),
       );
     },
-    async write(namespace, object) {
-      const manifest = object.manifest.kind === "Secret" ? { ...object.manifest, data: {} } : object.manifest;
-      const ref = { kind: manifest.kind, name: manifest.metadata.name };
-      await writeWhole(fileOf(namespace, ref), JSON.stringify({ hash: object.hash, manifest }), {
-        mode: 0o600,
-        durable: true,
-      });
+    async write(namespace, objects) {
+      await Promise.all(
+        objects.map(({ hash, manifest: given }) => {
+          const manifest = given.kind === "Secret" ? { ...given, data: {} } : given;
+          const file = fileOf(namespace, { kind: manifest.kind, name: manifest.metadata.name });
+          return writeWhole(file, JSON.stringify({ hash, manifest }), { mode: 0o600, durable: "content" });
+        }),
+      );
+      await syncDirectory(join(root, namespace));
     },
     async remove(namespace, ref) {
       await rm(fileOf(namespace, ref), { force: true });

@@ -1,20 +1,27 @@
-import type { EndpointObservation, Observation } from "../engine.ts";
+import type { EndpointObservation, ObjectRef, Observation } from "../engine.ts";
 import type { EngineContext } from "./context.ts";
 import type { Keeper } from "./keeper.ts";
 import { type NamespaceState, objectsOf, permitted, readNamespace, selectedBy } from "./namespace.ts";
 import type { RecordedObject } from "./objects.ts";
 import type { Placed } from "./translate/policies.ts";
 
+/** What is looked at to tell whether objects are whole. */
+interface Facts {
+  readonly network: boolean;
+  readonly rules: boolean;
+  readonly keepers: readonly Keeper[];
+}
+
+function keeperOf(keepers: readonly Keeper[], ref: ObjectRef): Keeper | undefined {
+  return keepers.find((entry) => entry.ref.kind === ref.kind && entry.ref.name === ref.name);
+}
+
 /** Whether what an object stands for is there, beyond its record. */
 async function isWhole(
   context: EngineContext,
   state: NamespaceState,
   record: RecordedObject,
-  facts: {
-    readonly network: boolean;
-    readonly rules: boolean;
-    readonly keeper: (record: RecordedObject) => Keeper | undefined;
-  },
+  facts: Facts,
 ): Promise<boolean> {
   const { kind, metadata } = record.manifest;
   switch (kind) {
@@ -30,7 +37,7 @@ async function isWhole(
     }
     case "Deployment":
     case "StatefulSet": {
-      const keeper = facts.keeper(record);
+      const keeper = keeperOf(facts.keepers, { kind, name: metadata.name });
       return keeper !== undefined && keeper.observation().state !== "Missing";
     }
     default:
@@ -38,12 +45,40 @@ async function isWhole(
   }
 }
 
+async function rulesHold(context: EngineContext, state: NamespaceState, jobs: readonly Placed[]): Promise<boolean> {
+  const network = await context.networks.find(state.namespace);
+  if (network === undefined) return false;
+  return context.firewall.holds(state.namespace, network, await permitted(context, state, jobs));
+}
+
+/** Those of the records given that are whole. Looks at nothing that none of them stands for. */
+export async function wholeRecords(
+  context: EngineContext,
+  state: NamespaceState,
+  records: readonly RecordedObject[],
+  keepers: readonly Keeper[],
+  jobs: readonly Placed[],
+): Promise<readonly RecordedObject[]> {
+  const has = (...kinds: readonly string[]) => records.some(({ manifest }) => kinds.includes(manifest.kind));
+  const asked = keepers.filter((keeper) =>
+    records.some(({ manifest }) => keeperOf([keeper], { kind: manifest.kind, name: manifest.metadata.name })),
+  );
+  await Promise.all(asked.map((keeper) => keeper.settled()));
+  const [network, rules] = await Promise.all([
+    has("Namespace") && context.networks.exists(state.namespace),
+    has("NetworkPolicy") && rulesHold(context, state, jobs),
+  ]);
+  const whole = await Promise.all(
+    records.map((record) => isWhole(context, state, record, { network, rules, keepers: asked })),
+  );
+  return records.filter((_, index) => whole[index]);
+}
+
 function endpointsOf(state: NamespaceState, keepers: readonly Keeper[]): readonly EndpointObservation[] {
   return objectsOf(state, "Service").flatMap((service) => {
     const port = service.spec.ports[0]?.targetPort;
     return selectedBy(state, service).flatMap((workload) => {
-      const keeper = keepers.find((entry) => entry.ref.kind === workload.kind && entry.ref.name === workload.name);
-      const address = keeper?.endpoint();
+      const address = keeperOf(keepers, workload)?.endpoint();
       return address === undefined || port === undefined ? [] : [{ service: service.metadata.name, address, port }];
     });
   });
@@ -60,30 +95,16 @@ export async function observeNamespace(
   if (state.records.length === 0) {
     return { namespace, exists: false, objects: [], workloads: [], volumes: [], endpoints: [] };
   }
-  await Promise.all(keepers.map((keeper) => keeper.settled()));
-  const network = await context.networks.find(namespace);
-  const [exists, rules] = await Promise.all([
-    context.networks.exists(namespace),
-    network === undefined
-      ? false
-      : permitted(context, state, jobs).then((allowed) => context.firewall.holds(namespace, network, allowed)),
-  ]);
-  const facts = {
-    network: exists,
-    rules,
-    keeper: ({ manifest }: RecordedObject) =>
-      keepers.find((entry) => entry.ref.kind === manifest.kind && entry.ref.name === manifest.metadata.name),
-  };
-  const whole = await Promise.all(state.records.map((record) => isWhole(context, state, record, facts)));
+  const whole = await wholeRecords(context, state, state.records, keepers, jobs);
+  const remnants = state.records.filter((record) => !whole.includes(record));
   const volumes = await Promise.all(
     objectsOf(state, "PersistentVolumeClaim").map((claim) => context.claims.observe(claim)),
   );
   return {
     namespace,
     exists: true,
-    objects: state.records
-      .filter((_, index) => whole[index])
-      .map(({ manifest, hash }) => ({ kind: manifest.kind, name: manifest.metadata.name, hash })),
+    objects: whole.map(({ manifest, hash }) => ({ kind: manifest.kind, name: manifest.metadata.name, hash })),
+    remnants: remnants.map(({ manifest }) => ({ kind: manifest.kind, name: manifest.metadata.name })),
     workloads: keepers.map((keeper) => keeper.observation()),
     volumes,
     endpoints: endpointsOf(state, keepers),

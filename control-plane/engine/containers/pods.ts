@@ -16,6 +16,8 @@ export interface PodRequest {
   readonly address: string;
   readonly restarts: number;
   readonly signal: AbortSignal;
+  /** Names beyond those of the namespace's services, with the addresses they lead to. */
+  readonly aliases?: Readonly<Record<string, string>>;
 }
 
 /** Who uses a claim: released when the last of them is gone. */
@@ -23,7 +25,10 @@ export function userOf(workload: ObjectRef): string {
   return `${workload.kind}/${workload.name}`;
 }
 
-/** Makes sure that all a pod mounts is there, and returns the host's directory for each mount of each container. */
+/**
+ * Makes sure that a pod's secrets are there; for each container then, that its claims are, and yields the host's directory for
+ * each of its mounts. A container that mounts no claim need not wait for one.
+ */
 async function sourcesOf(
   context: EngineContext,
   request: PodRequest,
@@ -34,19 +39,15 @@ async function sourcesOf(
       throw new EngineError("SecretMissing", `${userOf(workload)} waits for Secret ${secret}`);
     }
   }
-  const directories = new Map<string, string>();
-  await Promise.all(
-    claimsFor(state, pod).map(async (claim) => {
-      directories.set(claim.metadata.name, await context.claims.acquire(claim, userOf(workload)));
-    }),
-  );
+  const claims = new Map(claimsFor(state, pod).map((claim) => [claim.metadata.name, claim]));
   return async (container) => {
     const sources: Record<string, string> = {};
     for (const mount of container.mounts) {
       if (mount.kind === "secret") sources[mount.path] = context.secrets.directory(state.namespace, mount.secret);
       if (mount.kind !== "claim") continue;
-      const directory = directories.get(mount.claim);
-      if (directory === undefined) throw new Error(`claim ${mount.claim} was not staged`);
+      const claim = claims.get(mount.claim);
+      if (claim === undefined) throw new Error(`claim ${mount.claim} is not one of the pod's`);
+      const directory = await context.claims.acquire(claim, userOf(workload));
       sources[mount.path] =
         mount.subPath === undefined ? directory : await subDirectory(directory, mount.subPath, pod.uid, pod.gid);
     }
@@ -81,7 +82,7 @@ export async function preparePod(context: EngineContext, request: PodRequest): P
         restarts: request.restarts,
         // A pod's first start may use what the host has: it takes half the time. One that fails again and again may not.
         startNanoCpus: request.restarts === 0 && workload.kind !== "Job" ? availableParallelism() * 1e9 : 0,
-        hosts,
+        hosts: { ...hosts, ...request.aliases },
         sources: await sources(container),
         emptyFile: context.emptyFile,
         limits: context.limits,

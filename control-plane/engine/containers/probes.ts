@@ -30,6 +30,8 @@ export interface Prober {
 const FIRST_DELAY = 25;
 const EAGER_PAUSE = 60;
 const EAGER = 10_000;
+/** From a port's opening to a program's first look: servers open it a moment before they serve, and a look in vain is dear. */
+const SETTLING = 60;
 /** Probes that run at the same time, over all schools. */
 const AT_ONCE = 16;
 
@@ -93,9 +95,12 @@ export function createProber(api: ContainerApi, clock: Clock): Prober {
     const began = clock.now().getTime();
     let pause = FIRST_DELAY;
     let asked = began;
+    let open = probe.check.kind !== "exec";
     while (!signal.aborted) {
       const due = clock.now().getTime() - asked >= probe.period;
       if ((await worthwhile(target, probe)) || due) {
+        if (!open) await clock.sleep(SETTLING, signal);
+        open = true;
         asked = clock.now().getTime();
         if (await check(target, probe)) return true;
       }

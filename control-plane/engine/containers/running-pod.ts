@@ -25,6 +25,9 @@ export interface RunningPod {
   dead: string | undefined;
 }
 
+/** Milliseconds from a pod's start to its limit of processor time. */
+const LIMIT_AFTER = 5_000;
+
 function runningPod(
   context: EngineContext,
   known: Pick<RunningPod, "id" | "address" | "digest" | "hash" | "grace">,
@@ -43,9 +46,13 @@ function runningPod(
 export async function startPod(context: EngineContext, request: PodRequest, onPlaced: () => void): Promise<RunningPod> {
   const { pod, signal, hash, address } = request;
   const maker = await preparePod(context, request);
-  const init = runInitContainers(context, maker, request, onPlaced);
-  // Made while the init containers still run; started after them.
-  const [, main] = await Promise.allSettled([init, maker.create(pod.main, "main")]);
+  const hopeless = new AbortController();
+  const initRequest = { ...request, signal: AbortSignal.any([signal, hopeless.signal]) };
+  const init = runInitContainers(context, maker, initRequest, onPlaced);
+  // Made while the init containers still run; started after them. If it cannot be made, they run in vain.
+  const making = maker.create(pod.main, "main");
+  making.catch(() => hopeless.abort());
+  const [, main] = await Promise.allSettled([init, making]);
   await init.catch(async (error: unknown) => {
     if (main.status === "fulfilled") await context.api.remove(main.value);
     throw error;
@@ -89,8 +96,14 @@ export function watchPod(
   const report = {
     started: () => {
       pod.started = true;
-      // It started with more (see pods.ts); also after another process has taken over.
-      void context.api.limitProcessors(pod.id, model.main.nanoCpus).catch(complain);
+      // It started with more (see pods.ts); also after another process has taken over. Not at once: setting it takes as long
+      // as a container's start, and whoever waits for the school waits for the next one.
+      void context.clock
+        .sleep(LIMIT_AFTER, pod.watching.signal)
+        .then(() =>
+          pod.watching.signal.aborted ? undefined : context.api.limitProcessors(pod.id, model.main.nanoCpus),
+        )
+        .catch(complain);
     },
     ready: (ready: boolean) => {
       if (pod.ready === ready) return;

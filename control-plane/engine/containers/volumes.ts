@@ -1,11 +1,11 @@
 import { hkdfSync } from "node:crypto";
-import { chmod, chown, mkdir, open, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Instance } from "../../host/instance.ts";
 import { ProgramError, runHost } from "../../host/program.ts";
 import { EngineError } from "../engine.ts";
-import { writeWhole } from "./files.ts";
+import { syncDirectory, writeWhole } from "./files.ts";
 import { isMountPoint, listMounts } from "./mounts.ts";
 import { createMutex } from "./mutex.ts";
 
@@ -49,6 +49,8 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
   const dataOf = (namespace: string, claim: string) => join(mountOf(namespace, claim), "data");
   /** Says that the volume held data once: should its image vanish, no empty one may take its place unnoticed. */
   const markerOf = (namespace: string, claim: string) => join(instance.stateDir, "engine", namespace, `made.${claim}`);
+  /** Volumes that this process has unlocked and not locked since: asking fscrypt takes longer than all else about a mounted one. */
+  const unlocked = new Set<string>();
   const exclusive = <T>(namespace: string, claim: string, task: () => Promise<T>) =>
     mutex.run(`${namespace}/${claim}`, task);
 
@@ -62,6 +64,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
 
   async function unmount(namespace: string, claim: string): Promise<void> {
     const target = mountOf(namespace, claim);
+    unlocked.delete(target);
     while (await isMountPoint(target)) {
       // The key leaves the kernel first: an unmount that is held up must not leave the data readable.
       await runHost("fscrypt", ["lock", dataOf(namespace, claim), "--quiet"]).catch((error: unknown) => {
@@ -170,18 +173,20 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
       exclusive(namespace, claim, async () => {
         const image = imageOf(namespace, claim);
         const data = dataOf(namespace, claim);
+        const target = mountOf(namespace, claim);
         if ((await sizeOf(image)) < 0) {
           await refuseReplacement(namespace, claim);
           if ((await sizeOf(`${image}.new`)) < 0) {
             throw new EngineError("VolumeMissing", `the image of volume ${claim} is gone`, { retryable: false });
           }
           await make(namespace, claim, image, await key());
-        } else if (!(await isMountPoint(mountOf(namespace, claim)))) {
+        } else if (!(await isMountPoint(target))) {
           await unlock(namespace, claim, image, await key());
-        } else if (await isLocked(data)) {
+        } else if (!unlocked.has(target) && (await isLocked(data))) {
           await unmount(namespace, claim);
           await unlock(namespace, claim, image, await key());
         }
+        unlocked.add(target);
         return data;
       }),
     unstage: (namespace, claim) => exclusive(namespace, claim, () => unmount(namespace, claim)),
@@ -255,11 +260,6 @@ async function allocate(file: string, bytes: number): Promise<void> {
   await handle.close();
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  await directory.sync().finally(() => directory.close());
-}
-
 async function enlarge(image: string, bytes: number): Promise<void> {
   const handle = await open(image, "r+");
   await handle.truncate(bytes);
@@ -306,9 +306,11 @@ async function grow(image: string, target: string): Promise<"done" | "closed-onl
 
 /** Detaches loop devices that still hold a file (a mount that was made and lost its starter). */
 async function detach(image: string): Promise<void> {
-  const listing = await runHost("losetup", ["--associated", image, "--noheadings", "--output", "NAME"]).catch(() => "");
-  for (const device of listing.split("\n").map((line) => line.trim())) {
-    if (device !== "") await runHost("losetup", ["--detach", device]);
+  const devices = (await readdir("/sys/block")).filter((name) => name.startsWith("loop"));
+  for (const device of devices) {
+    // Only a device in use has this file. The kernel marks a file that was removed.
+    const backing = await readFile(`/sys/block/${device}/loop/backing_file`, "utf8").catch(() => "");
+    if (backing.trim().replace(/ \(deleted\)$/, "") === image) await runHost("losetup", ["--detach", `/dev/${device}`]);
   }
 }
 

@@ -22,3 +22,6 @@ ALTER DATABASE controlplane OWNER TO controlplane_reconciler;
 ALTER DATABASE keyring OWNER TO keyring;
 
 GRANT CONNECT ON DATABASE controlplane TO controlplane_api;
+
+-- A destroyed key must not outlive its row in the write-ahead log (with the right that keyring.sql gives).
+GRANT pg_checkpoint TO keyring;

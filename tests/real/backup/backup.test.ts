@@ -119,6 +119,38 @@ describe("creating", () => {
   });
 });
 
+describe("a run that is cut off between its two snapshots", () => {
+  it("leaves half a backup, which the next run forgets, and nothing else", async () => {
+    // In place of mkdir, which comes between the two: it is reached, and never returns.
+    const stand = await mkdtemp(join(tmpdir(), "cmtest-mkdir-"));
+    const mkdir = join(stand, "mkdir");
+    await writeFile(mkdir, "#!/bin/bash\ntouch /var/lib/classmind/files/reached\nexec sleep infinity\n");
+    await chmod(stand, 0o755);
+    await chmod(mkdir, 0o755);
+    const abandoned = randomUUID();
+    const input = { runId: abandoned, host: "gymnasium" };
+    const job = await bench.start("create", input, { binds: [`${mkdir}:/usr/local/bin/mkdir:ro`] });
+    const result = job.result();
+    const reached = join(bench.files, "reached");
+    while (!(await stat(reached).catch(() => undefined))) await delay(50);
+    await job.container.kill({ signal: "SIGKILL" });
+    await result;
+    await rm(reached);
+    await rm(stand, { recursive: true });
+    succeeded(await bench.run("unlock", {}));
+    const before = await filesOf("snapshots");
+    expect(before).toHaveLength(3);
+
+    const next = createResult.parse(
+      succeeded(await bench.run("create", { runId: randomUUID(), host: "gymnasium", abandoned: [abandoned] })),
+    );
+    const ids = [first.databaseSnapshot, first.filesSnapshot, next.databaseSnapshot, next.filesSnapshot];
+    expect((await filesOf("snapshots")).map((file) => file.split("/").at(-1)).sort()).toEqual(ids.sort());
+    succeeded(await bench.run("forget", { snapshots: [next.databaseSnapshot, next.filesSnapshot] }));
+    failedWith(await bench.run("create", { ...input, abandoned: ["x"] }), "Invalid");
+  });
+});
+
 describe("restoring", () => {
   it("R14 brings dropped tables and deleted files back, with owners, rights and row-level security", async () => {
     await ruinSchool(bench);

@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
 import Dockerode from "dockerode";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import type { Engine, ObjectRef } from "../../../control-plane/engine/engine.ts";
@@ -160,22 +163,17 @@ describe("jobs", () => {
   });
 
   it("a job of the same name left by a dead caller is removed first", async () => {
-    const stop = new AbortController();
-    const other = await openTestEngine({ keep: false });
-    const left = other.run(SPACE, {
-      manifest: smallJob(SPACE, inject("images").app, "left"),
-      input: { action: "hang" },
-      deadline: 60_000,
-      signal: stop.signal,
+    const caller = spawn(process.execPath, [path.join(import.meta.dirname, "dying-caller.ts")], {
+      stdio: ["pipe", "ignore", "inherit"],
     });
-    left.catch(() => undefined);
+    caller.stdin.end(JSON.stringify({ namespace: SPACE, image: inject("images").app, name: "left" }));
     await eventually("the first job runs", async () =>
-      (await containers()).some((entry) => entry.Names[0]?.includes("left")),
+      (await containers()).some((entry) => entry.Names[0]?.includes("left") && entry.State === "running"),
     );
+    const dead = once(caller, "exit");
+    caller.kill("SIGKILL");
+    await dead;
     expect((await job({ action: "echo" }, { name: "left" })).exitCode).toBe(0);
-    stop.abort();
-    await left.catch(() => undefined);
-    await other.close();
   });
 
   it("several jobs run side by side", async () => {

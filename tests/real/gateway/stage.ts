@@ -168,7 +168,7 @@ function pairsOf(raw: readonly string[]): ReadonlyArray<readonly [string, string
   return raw.flatMap((name, index) => (index % 2 === 0 ? [[name.toLowerCase(), raw[index + 1] ?? ""] as const] : []));
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createTcpServer();
   await new Promise<void>((resolve) => server.listen(0, GATEWAY_ADDRESS, resolve));
   const address = server.address();

@@ -9,7 +9,7 @@ import { compactDecrypt, exportJWK, generateKeyPair } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeCommands } from "../../../tenant-app/admin/run.ts";
 import { bundleTenantApp } from "../../../tenant-app/bundle.ts";
-import { migrate, shippedMigrations } from "../../../tenant-app/database/migrate.ts";
+import { migrate, shippedMigrations, untilMigrated } from "../../../tenant-app/database/migrate.ts";
 import { startSchool, type TestSchool, writeSecrets } from "../../fixtures/school.ts";
 import { rolePassword, type SchoolDatabase, schoolDatabase } from "../../fixtures/school-database.ts";
 
@@ -196,6 +196,28 @@ describe("migrate", () => {
   test("no database: gives up after its patience, and says so", async () => {
     const nowhere = { host: directory, port: 1, name: "school", password: "x", patienceMs: 600 };
     await expect(migrate(nowhere)).rejects.toThrow("could not be reached in time");
+  });
+
+  test("what waits for them goes on when the last migration is done, not before, and gives up after its patience", async () => {
+    const name = `${empty.name}_wartet`;
+    await empty.query(`CREATE DATABASE ${name} OWNER school_owner`);
+    try {
+      const settings = { host: empty.host, port: empty.port, name, password: rolePassword };
+      await expect(untilMigrated({ ...settings, patienceMs: 100 })).rejects.toThrow(
+        "not brought to this version in time",
+      );
+      let over = false;
+      const waiting = untilMigrated(settings).then(() => {
+        over = true;
+      });
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(over).toBe(false);
+      await migrate(settings);
+      await waiting;
+      await untilMigrated(settings);
+    } finally {
+      await empty.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    }
   });
 
   test("as a command: exit code 0, and the database closed to everybody else", async () => {

@@ -13,14 +13,14 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const memory = memoryWorld();
 engineContract("simulated (in memory)", () => ({
-  open: async () => createSimulatedEngine({ world: memory, clock: systemClock, startupMs: 10 }),
+  open: async () => createSimulatedEngine({ world: memory, clock: systemClock, startupMs: 150 }),
   image: IMAGE,
   patience: 1_000,
 }));
 
 const file = fileWorld(join(directory, "world.json"));
 engineContract("simulated (in a file)", () => ({
-  open: async () => createSimulatedEngine({ world: file, clock: systemClock, startupMs: 10 }),
+  open: async () => createSimulatedEngine({ world: file, clock: systemClock, startupMs: 150 }),
   image: IMAGE,
   patience: 1_000,
 }));

@@ -1,14 +1,21 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { containerOptions, macOf, processLimits } from "../../../control-plane/engine/containers/container-spec.ts";
+import { containerOptions, macOf } from "../../../control-plane/engine/containers/container-spec.ts";
+import { namespaceRules } from "../../../control-plane/engine/containers/firewall.ts";
 import { describeWorkload } from "../../../control-plane/engine/containers/keeper-status.ts";
 import { acceptedWithoutEffect } from "../../../control-plane/engine/containers/translate/accepted.ts";
-import { allowances, checkPolicy, coversPool } from "../../../control-plane/engine/containers/translate/policies.ts";
+import {
+  allowances,
+  checkPolicy,
+  coversPool,
+  outward,
+} from "../../../control-plane/engine/containers/translate/policies.ts";
 import { checkQuota } from "../../../control-plane/engine/containers/translate/quota.ts";
 import { accept, jobOf, workloadOf } from "../../../control-plane/engine/containers/translate/translate.ts";
 import { EngineError, type Manifest } from "../../../control-plane/engine/engine.ts";
 import { createInstance } from "../../../control-plane/host/instance.ts";
+import { processLimits } from "../../../control-plane/host/process-limits.ts";
 import { loadChart } from "../../../control-plane/render/render.ts";
 import { smallSchool } from "../../fixtures/engine-school.ts";
 import { tenantValues } from "../../fixtures/tenant-values.ts";
@@ -129,6 +136,33 @@ describe("the engine's subset of Kubernetes", () => {
   });
 });
 
+describe("a job that restores from another school's backups", () => {
+  const job = { name: "backup-restore", command: "restore", deadlineSeconds: 60, superuser: true };
+  const lent = chart.renderJob("backup", tenantValues(), { ...job, repositoryOf: "school-schiller" });
+
+  it("names that school's namespace and mounts the repository read-only", () => {
+    const model = jobOf(SPACE, lent);
+    expect(model.repositoryOf).toBe("school-schiller");
+    const mount = model.pod.main.mounts.find((entry) => entry.kind === "claim" && entry.claim === "repository");
+    expect(mount?.readOnly).toBe(true);
+    expect(jobOf(SPACE, chart.renderJob("backup", tenantValues(), job)).repositoryOf).toBeUndefined();
+  });
+
+  it("is refused when it could write there, mounts no repository or names no namespace", () => {
+    const { annotations } = lent.metadata;
+    const writing = chart.renderJob("backup", tenantValues(), job);
+    expect(() => jobOf(SPACE, withValue(writing, ["metadata", "annotations"], { ...annotations }))).toThrow(
+      /repository-of: the claim repository must be mounted read-only/,
+    );
+    const admin = chart.renderJob("admin", tenantValues(), job);
+    expect(() => jobOf(SPACE, withValue(admin, ["metadata", "annotations"], { ...annotations }))).toThrow(
+      /mounts no claim repository/,
+    );
+    const path = ["metadata", "annotations", "classmind.de/repository-of"];
+    expect(() => jobOf(SPACE, withValue(lent, path, "../x"))).toThrow(/is not the name of a namespace/);
+  });
+});
+
 describe("containers made of manifests", () => {
   it("Docker options of the app are as recorded", async () => {
     const { pod } = workload("app");
@@ -210,10 +244,32 @@ describe("network policies", () => {
     const app = policies.find((policy) => policy.metadata.name === "app");
     if (app === undefined) throw new Error("no policy");
     expect(() => checkPolicy(app, "172.16.0.0/16")).toThrow(/spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr/);
-    const outward = withValue(find("NetworkPolicy", "app"), ["spec", "egress", 0, "to", 0], {
-      ipBlock: { cidr: "1.1.1.1/32" },
-    });
-    expect(() => accept(SPACE, outward)).toThrow(/spec\.egress\[0\]\.to\[0\]/);
+  });
+
+  it("let jobs reach one address outside for each port, never a network nor a school", () => {
+    const peers = [{ peers: [{ ipBlock: { cidr: "192.0.2.10/32" } }], port: 8000 }];
+    const elsewhere = chart.renderTenant(
+      tenantValues({ network: { ingressClass: "classmind", gatewayPeers: [], repositoryPeers: peers } }),
+    );
+    const job = elsewhere.find(({ kind, metadata }) => kind === "NetworkPolicy" && metadata.name === "repository");
+    if (job === undefined) throw new Error("no policy");
+    const accepted = accept(SPACE, job);
+    if (accepted.kind !== "NetworkPolicy") throw new Error("not a policy");
+    checkPolicy(accepted, "10.70.0.0/16");
+    const labels = { "app.kubernetes.io/component": "job", "classmind.de/job": "backup" };
+    expect(outward([accepted], labels)).toEqual([{ address: "192.0.2.10", port: 8000 }]);
+    expect(outward([accepted], { "app.kubernetes.io/component": "job" })).toEqual([]);
+    const rules = { bridge: "cmx", gateway: "10.70.0.1", subnet: "10.70.0.0/28" };
+    const { toHost } = namespaceRules(SPACE, rules, [{ from: "10.70.0.5", to: "host", port: 8000 }]);
+    expect(toHost).toEqual(["ip saddr 10.70.0.5 ip daddr 10.70.0.1 tcp dport 8000 accept"]);
+    const change = (cidr: string) => withValue(job, ["spec", "egress", 0, "to", 0, "ipBlock", "cidr"], cidr);
+    for (const [cidr, why] of [
+      ["192.0.2.0/24", /must be one address/],
+      ["10.70.0.18/32", /is an address of schools/],
+    ] as const) {
+      const wrong = accept(SPACE, change(cidr));
+      expect(() => wrong.kind === "NetworkPolicy" && checkPolicy(wrong, "10.70.0.0/16")).toThrow(why);
+    }
   });
 });
 

@@ -39,6 +39,7 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
     desired: DESIRED,
     observed: observation(),
     initialised: true,
+    restoreFailed: false,
     certificate: "keep",
     gateway: {
       route: { state: "open", address: "10.89.0.3", port: 8080 },
@@ -60,7 +61,7 @@ describe("the planner", () => {
     expect(plan(input({ goal: "stop", gateway: closed }))).toEqual([]);
   });
 
-  it("makes a new school in one go: certificate beside everything else, administrator and route once the app is ready", () => {
+  it("makes a new school in one go: certificate and administrator beside everything else, the route once the app is ready", () => {
     const wish = input({
       observed: EMPTY,
       initialised: false,
@@ -83,19 +84,20 @@ describe("the planner", () => {
     expect(steps.get("issue-certificate")?.after).toEqual([]);
     expect(steps.get("apply")?.after).toEqual([]);
     expect(steps.get("apply-tls")?.after).toEqual(["apply", "issue-certificate"]);
-    expect(steps.get("create-administrator")?.after).toEqual(["await-app"]);
+    expect(steps.get("create-administrator")?.after).toEqual(["apply"]);
     expect(steps.get("open-route")?.after).toEqual(["await-app"]);
   });
 
-  describe("makes the first administrator only when the migrations are done", () => {
+  // The command itself waits for the migrations: tests/real/tenant-app/betrieb.test.ts.
+  describe("makes the first administrator beside the app's start, as soon as its namespace is there", () => {
     const administrator = (overrides: Partial<PlanInput>): readonly string[] | undefined =>
       plan(input({ initialised: false, ...overrides })).find((step) => step.kind === "create-administrator")?.after;
 
-    it("after the app's start when an attempt was cut off before it", () => {
+    it("at once when an attempt was cut off before the app had started", () => {
       const starting = observation({
         workloads: observation().workloads.filter((workload) => workload.ref.name === "db"),
       });
-      expect(administrator({ observed: starting })).toEqual(["await-app"]);
+      expect(administrator({ observed: starting })).toEqual([]);
     });
 
     it("at once when an attempt was cut off between the app's start and the administrator", () => {
@@ -139,6 +141,30 @@ describe("the planner", () => {
     expect(plan(input({ observed: extra }))).toEqual([
       { id: "remove", kind: "remove", objects: [{ kind: "Secret", name: "old" }], after: [] },
     ]);
+  });
+
+  it("gives no first administrator to a school whose restore failed: it stays empty and closed", () => {
+    const empty = input({ initialised: false });
+    expect(kinds(empty)).toContain("create-administrator");
+    expect(kinds({ ...empty, restoreFailed: true })).not.toContain("create-administrator");
+  });
+
+  it("never removes a volume claim, wanted or not: data goes with the whole school alone", () => {
+    const claim = { kind: "PersistentVolumeClaim", name: "repository", hash: "sha256:9" };
+    expect(plan(input({ observed: observation({ objects: [...DESIRED, claim] }) }))).toEqual([]);
+  });
+
+  it("removes what a removal that was cut off left, and applies anew what is wanted and no longer whole", () => {
+    const [lost, ...whole] = DESIRED;
+    if (lost === undefined) throw new Error("nothing is desired");
+    const half = observation({ objects: whole, remnants: [lost, { kind: "Secret", name: "app-keys" }] });
+    const steps = plan(input({ observed: half }));
+    expect(steps.find((step) => step.id === "apply")).toMatchObject({
+      objects: [{ kind: lost.kind, name: lost.name }],
+    });
+    expect(steps.find((step) => step.id === "remove")).toMatchObject({
+      objects: [{ kind: "Secret", name: "app-keys" }],
+    });
   });
 
   it("follows an app that answers at another address", () => {

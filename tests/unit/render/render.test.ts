@@ -28,7 +28,9 @@ describe("the manifests of a school", () => {
   });
 
   it("have no repository volume when backups go elsewhere", () => {
-    const manifests = chart.renderTenant(tenantValues({ backup: { local: false, className: "x", size: "1Gi" } }));
+    const manifests = chart.renderTenant(
+      tenantValues({ backup: { local: false, className: "x", size: "1Gi", hosts: [] } }),
+    );
     expect(manifests.map((manifest) => `${manifest.kind}/${manifest.metadata.name}`)).not.toContain(
       "PersistentVolumeClaim/repository",
     );

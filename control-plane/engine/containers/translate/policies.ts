@@ -10,7 +10,14 @@ export interface Placed {
 /** A TCP connection that may be opened. `from: "host"` is the gateway on this machine. */
 export interface Allowance {
   readonly from: string;
+  /** A pod's address, or "host": a relay on this machine (relays.ts). */
   readonly to: string;
+  readonly port: number;
+}
+
+/** Somebody outside this machine whom a job may reach. */
+export interface Outside {
+  readonly address: string;
   readonly port: number;
 }
 
@@ -37,11 +44,31 @@ function parse(cidr: string): readonly [number, number] {
   return [number, Number(length)];
 }
 
+/** Egress by address: one address outside the pool for each port, for that is what a relay can stand for. */
+function checkEgress(policy: Policy, pool: string): void {
+  const taken = new Map<number, string>();
+  const rules = (policy.spec.egress ?? []).entries();
+  const peers = [...rules].flatMap(([rule, { to, ports }]) => to.map((peer, index) => ({ rule, index, peer, ports })));
+  for (const { rule, index, peer, ports } of peers) {
+    if (!("ipBlock" in peer)) continue;
+    const field = `NetworkPolicy/${policy.metadata.name}: spec.egress[${rule}].to[${index}].ipBlock.cidr`;
+    const { cidr } = peer.ipBlock;
+    if (!cidr.endsWith("/32")) throw refuse(`${field}: must be one address (/32), not ${cidr}`);
+    if (coversPool(pool, cidr)) throw refuse(`${field}: is an address of schools (${pool})`);
+    for (const { port } of ports) {
+      const other = taken.get(port) ?? cidr;
+      if (other !== cidr) throw refuse(`${field}: port ${port} leads to ${other} already`);
+      taken.set(port, cidr);
+    }
+  }
+}
+
 /**
- * Refuses what one machine cannot keep: by address, only the host itself is known as a peer.
+ * Refuses what one machine cannot keep: by address, only the host itself is known as a peer of ingress.
  * @throws EngineError "ManifestRefused" naming the policy and the field
  */
 export function checkPolicy(policy: Policy, pool: string): void {
+  checkEgress(policy, pool);
   for (const [rule, { from }] of (policy.spec.ingress ?? []).entries()) {
     for (const [index, peer] of from.entries()) {
       if ("ipBlock" in peer && !coversPool(peer.ipBlock.cidr, pool)) {
@@ -78,7 +105,20 @@ function mayLeave(policies: readonly Policy[], source: Placed, target: Placed, p
     .some(
       (rule) =>
         rule.ports.some((allowed) => allowed.port === port) &&
-        rule.to.some((peer) => matches(peer.podSelector.matchLabels, target.labels)),
+        rule.to.some((peer) => "podSelector" in peer && matches(peer.podSelector.matchLabels, target.labels)),
+    );
+}
+
+/** Whom outside this machine the policies let a pod reach. */
+export function outward(policies: readonly Policy[], labels: Placed["labels"]): readonly Outside[] {
+  return policies
+    .filter(
+      (policy) => policy.spec.policyTypes.includes("Egress") && matches(policy.spec.podSelector.matchLabels, labels),
+    )
+    .flatMap((policy) => policy.spec.egress ?? [])
+    .flatMap((rule) => rule.ports.flatMap(({ port }) => rule.to.map((peer) => ({ peer, port }))))
+    .flatMap(({ peer, port }) =>
+      "ipBlock" in peer ? [{ address: peer.ipBlock.cidr.replace(/\/32$/, ""), port }] : [],
     );
 }
 

@@ -150,7 +150,12 @@ const POD = {
   volumes: z.array(VOLUME).optional(),
 };
 const POD_SPEC = z.strictObject({ ...POD, initContainers: z.array(CONTAINER).optional() });
-const JOB_POD_SPEC = z.strictObject({ ...POD, restartPolicy: z.literal("Never") });
+const HOST_ALIASES = z.array(z.strictObject({ ip: z.ipv4(), hostnames: z.array(z.hostname()).min(1) }));
+const JOB_POD_SPEC = z.strictObject({
+  ...POD,
+  restartPolicy: z.literal("Never"),
+  hostAliases: HOST_ALIASES.optional(),
+});
 export type PodShape = z.infer<typeof POD_SPEC>;
 
 const TEMPLATE_METADATA = z.strictObject({ labels: LABELS, annotations: LABELS.optional() });
@@ -212,7 +217,9 @@ export const SHAPES = {
       ingress: z
         .array(z.strictObject({ from: z.array(z.union([POD_PEER, ADDRESS_PEER])).min(1), ports: POLICY_PORTS }))
         .optional(),
-      egress: z.array(z.strictObject({ to: z.array(POD_PEER).min(1), ports: POLICY_PORTS })).optional(),
+      egress: z
+        .array(z.strictObject({ to: z.array(z.union([POD_PEER, ADDRESS_PEER])).min(1), ports: POLICY_PORTS }))
+        .optional(),
     }),
   }),
   PersistentVolumeClaim: manifest("v1", "PersistentVolumeClaim", {

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { EngineError, type Manifest } from "../../engine.ts";
 import { type PodModel, podOf } from "./pod.ts";
-import { type Kind, SHAPES, type ShapeOf } from "./shapes.ts";
+import { type Kind, LABEL_NAME, SHAPES, type ShapeOf } from "./shapes.ts";
 
 /** A manifest that this engine can honour, typed by its kind. */
 export type Accepted = { readonly [K in Kind]: ShapeOf<K> }[Kind];
@@ -19,7 +19,16 @@ export interface JobModel {
   readonly name: string;
   readonly activeDeadlineSeconds: number;
   readonly pod: PodModel;
+  /** Names that it reaches outside, by address (hostAliases). */
+  readonly aliases: ReadonlyArray<{ readonly name: string; readonly address: string }>;
+  /** Namespace whose claim REPOSITORY the job mounts instead of its own. */
+  readonly repositoryOf: string | undefined;
 }
+
+/** Name of the claim that holds a school's backups. */
+export const REPOSITORY = "repository";
+/** Annotation of a Job that restores from another namespace's backups: names it. */
+const REPOSITORY_OF = "classmind.de/repository-of";
 
 function isKind(kind: string): kind is Kind {
   return Object.hasOwn(SHAPES, kind);
@@ -86,8 +95,24 @@ export function jobOf(namespace: string, manifest: Manifest): JobModel {
   const accepted = accept(namespace, manifest);
   if (accepted.kind !== "Job") throw refuse(`${manifest.kind}/${manifest.metadata.name}: is not a Job`);
   const { template, activeDeadlineSeconds } = accepted.spec;
-  const { name } = accepted.metadata;
-  return { name, activeDeadlineSeconds, pod: podOf(`Job/${name}`, template.metadata.labels, template.spec, []) };
+  const { name, annotations } = accepted.metadata;
+  const pod = podOf(`Job/${name}`, template.metadata.labels, template.spec, []);
+  const repositoryOf = annotations?.[REPOSITORY_OF];
+  if (repositoryOf !== undefined) checkForeignRepository(name, pod, repositoryOf);
+  const aliases = (template.spec.hostAliases ?? []).flatMap(({ ip, hostnames }) =>
+    hostnames.map((hostname) => ({ name: hostname, address: ip })),
+  );
+  return { name, activeDeadlineSeconds, pod, aliases, repositoryOf };
+}
+
+/** Another school's backups are lent for reading only. */
+function checkForeignRepository(job: string, pod: PodModel, namespace: string): void {
+  const title = `Job/${job}: metadata.annotations.${REPOSITORY_OF}`;
+  if (!LABEL_NAME.safeParse(namespace).success) throw refuse(`${title}: is not the name of a namespace`);
+  const mounts = pod.main.mounts.filter((mount) => mount.kind === "claim" && mount.claim === REPOSITORY);
+  if (mounts.length === 0) throw refuse(`${title}: the job mounts no claim ${REPOSITORY}`);
+  if (mounts.some((mount) => !mount.readOnly))
+    throw refuse(`${title}: the claim ${REPOSITORY} must be mounted read-only`);
 }
 
 export function refuse(message: string): EngineError {

@@ -1,0 +1,74 @@
+import { readFileSync } from "node:fs";
+import { systemClock } from "../../../control-plane/clock.ts";
+import type { DatabaseConfig } from "../../../control-plane/config.ts";
+import { createContainersEngine } from "../../../control-plane/engine/containers/containers.ts";
+import { GATEWAY_UID } from "../../../control-plane/gateway/container.ts";
+import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
+import { engineSocket } from "../../../control-plane/host/instance.ts";
+import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
+import { silentLog } from "../../../control-plane/log.ts";
+import { startLoop } from "../../../control-plane/reconcile/loop.ts";
+import { platformOn } from "../../fixtures/platform.ts";
+import { testInstance } from "../test-host.ts";
+
+/**
+ * A reconciler on real containers in a process of its own, which kills itself (SIGKILL) in the middle of a given kind of step.
+ * Prints each step's kind with its milliseconds. Started by kill-containers.test.ts.
+ */
+export interface ChildInput {
+  readonly database: DatabaseConfig;
+  readonly keyring: DatabaseConfig;
+  readonly kek: string;
+  readonly authority: AuthorityMaterial;
+  readonly images: { readonly app: string; readonly postgres: string };
+  readonly gateway: { readonly configDir: string; readonly runDir: string };
+  /** Kind of step in which to die, and how many milliseconds after it began. */
+  readonly kill?: { readonly kind: string; readonly after: number };
+}
+
+/** "apply 24 objects" and "apply Secret/tls" are of one kind; a workload is awaited by name. */
+function kindOf(label: string): string {
+  return label.startsWith("await ") ? label : (label.split(" ")[0] ?? label);
+}
+
+const input = JSON.parse(readFileSync(0, "utf8")) as ChildInput;
+const instance = testInstance();
+const engine = await createContainersEngine({
+  instance,
+  dockerSocket: engineSocket(instance),
+  clock: systemClock,
+  log: silentLog,
+  hostAccessUids: [0, GATEWAY_UID],
+});
+const gateway = haproxyGateway(input.gateway);
+await gateway.reconcileAll();
+const begun = new Map<string, number>();
+const deps = await platformOn(engine, {
+  database: input.database,
+  keyring: input.keyring,
+  authority: input.authority,
+  kek: Buffer.from(input.kek, "base64"),
+  gateway,
+  platform: {
+    instance: instance.name,
+    images: input.images,
+    gatewayPeers: [{ ipBlock: { cidr: instance.addressPool } }],
+  },
+  onStep: (when, label) => {
+    const kind = kindOf(label);
+    if (when === "after") {
+      process.stdout.write(`${kind}\t${Math.round(performance.now() - (begun.get(label) ?? 0))}\n`);
+      return;
+    }
+    begun.set(label, performance.now());
+    if (input.kill?.kind === kind) setTimeout(() => process.kill(process.pid, "SIGKILL"), input.kill.after);
+  },
+});
+const loop = startLoop(deps, { workers: 2, database: input.database });
+process.on("SIGTERM", () => {
+  void loop
+    .stop()
+    .then(() => engine.close())
+    .then(() => deps.close())
+    .then(() => process.exit(0));
+});

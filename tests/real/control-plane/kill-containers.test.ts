@@ -1,0 +1,310 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import Dockerode from "dockerode";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { createRecipient } from "../../../cli/sealed.ts";
+import { type GatewayOptions, startGateway, stopGateway } from "../../../control-plane/gateway/container.ts";
+import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
+import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
+import { listBackups } from "../../../control-plane/store/backups.ts";
+import { listOperations, type OperationKind, requestOperation } from "../../../control-plane/store/operations.ts";
+import { findTenant, insertTenant, setDeletion, updateSpec } from "../../../control-plane/store/tenants.ts";
+import { tenantSpec, testAuthority } from "../../fixtures/platform.ts";
+import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
+import { sql } from "../../fixtures/school-in-use.ts";
+import { freePort, GATEWAY_ADDRESS } from "../gateway/stage.ts";
+import { testInstance } from "../test-host.ts";
+import type { ChildInput } from "./containers-child.ts";
+
+/**
+ * SIGKILL of the reconciler in the middle of every kind of step, on real containers: a school lives from creation to purge
+ * while its reconciler is killed again and again, and ends at each stage as one whose reconciler was left alone.
+ */
+
+const instance = testInstance();
+const docker = new Dockerode({ socketPath: inject("engineSocket") });
+const kek = randomBytes(32).toString("base64");
+const children = new Set<ChildProcess>();
+let platform: PlatformDatabase;
+let authority: AuthorityMaterial;
+let directory: string;
+let gateway: GatewayOptions;
+
+beforeAll(async () => {
+  platform = await platformDatabase();
+  authority = await testAuthority();
+  directory = await mkdtemp(path.join(tmpdir(), "cmkill-"));
+  gateway = {
+    docker,
+    image: inject("images").gateway,
+    name: `${instance.name}-kill-gateway`,
+    labels: { "classmind.instance": instance.name },
+    configDir: path.join(directory, "config"),
+    runDir: path.join(directory, "run"),
+    addresses: [GATEWAY_ADDRESS],
+    httpPort: await freePort(),
+    httpsPort: await freePort(),
+  };
+  await startGateway(gateway);
+});
+afterAll(async () => {
+  // Those of a test that failed.
+  for (const child of children) child.kill("SIGKILL");
+  await stopGateway(gateway);
+  await platform.drop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+interface Child {
+  readonly process: ChildProcess;
+  /** Kinds of steps that ended, with the milliseconds they took. */
+  readonly steps: Map<string, number>;
+  readonly exited: Promise<NodeJS.Signals | null>;
+}
+
+function startReconciler(kill?: ChildInput["kill"]): Child {
+  const { app, postgres } = inject("images");
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, "containers-child.ts")], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  children.add(child);
+  child.once("exit", () => children.delete(child));
+  const input: ChildInput = {
+    database: platform.database,
+    keyring: platform.keyring,
+    kek,
+    authority,
+    images: { app, postgres },
+    gateway: { configDir: gateway.configDir, runDir: gateway.runDir },
+    ...(kill === undefined ? {} : { kill }),
+  };
+  child.stdin.end(JSON.stringify(input));
+  const steps = new Map<string, number>();
+  let rest = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const [kind = "", milliseconds] = line.split("\t");
+      if (!steps.has(kind)) steps.set(kind, Number(milliseconds));
+    }
+  });
+  const exited = new Promise<NodeJS.Signals | null>((resolve) =>
+    child.once("exit", (_code, signal) => resolve(signal)),
+  );
+  return { process: child, steps, exited };
+}
+
+/** Nobody acts on the school, and nothing is due: its status says how it is. */
+async function isAtRest(slug: string): Promise<boolean> {
+  const { rows } = await platform.pool.query<{ resting: boolean }>(
+    "select lease_holder is null and wake_at > now() + interval '10 seconds' as resting from tenants where slug = $1",
+    [slug],
+  );
+  return rows[0]?.resting ?? true;
+}
+
+/** The longest a stage takes on a busy machine; only a failing test waits as long. */
+const PATIENCE_MS = 120_000;
+
+async function until(stage: Stage, slug: string, signal?: AbortSignal): Promise<void> {
+  const end = Date.now() + PATIENCE_MS;
+  while (!signal?.aborted && !((await stage.reached(slug)) && (await isAtRest(slug)))) {
+    if (Date.now() > end) {
+      const tenant = await tenantOf(slug);
+      const operations = await listOperations(platform.pool, tenant?.uid ?? "", 10);
+      throw new Error(`${stage.name} did not come to pass in time: ${JSON.stringify({ tenant, operations })}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** One stage of a school's life: what is wished for, and how to see that it has come. */
+interface Stage {
+  readonly name: string;
+  wish(slug: string): Promise<void>;
+  reached(slug: string): Promise<boolean>;
+}
+
+const tenantOf = (slug: string) => findTenant(platform.pool, slug);
+const phaseIs = (phase: string) => async (slug: string) => {
+  const tenant = await tenantOf(slug);
+  return tenant?.status.phase === phase && tenant.status.observedGeneration === tenant.generation;
+};
+async function suspend(slug: string, suspended: boolean): Promise<void> {
+  const client = await platform.pool.connect();
+  await updateSpec(client, slug, ({ spec }) => ({ ...spec, suspended })).finally(() => client.release());
+}
+async function request(slug: string, kind: OperationKind, params: Record<string, unknown>): Promise<void> {
+  const tenant = await tenantOf(slug);
+  if (tenant === undefined) throw new Error(`no school ${slug}`);
+  await requestOperation(platform.pool, { tenantUid: tenant.uid, kind, params, requestedBy: "anna" });
+}
+async function allDone(slug: string): Promise<boolean> {
+  const tenant = await tenantOf(slug);
+  const operations = await listOperations(platform.pool, tenant?.uid ?? "", 100);
+  const failed = operations.find((operation) => operation.state === "Failed");
+  if (failed !== undefined) throw new Error(`${failed.kind} failed: ${failed.error}`);
+  return operations.every((operation) => operation.state === "Succeeded") && tenant?.status.phase === "Ready";
+}
+async function newestRun(slug: string): Promise<string> {
+  const tenant = await tenantOf(slug);
+  const backups = await listBackups(platform.pool, tenant?.uid ?? "", 10);
+  return backups.find((backup) => backup.state === "Complete")?.runId ?? "";
+}
+
+const STAGES: readonly Stage[] = [
+  {
+    name: "creation",
+    wish: async (slug) => {
+      await insertTenant(platform.pool, slug, tenantSpec({ storage: "512Mi", backup: { enabled: false } }), undefined);
+    },
+    reached: phaseIs("Ready"),
+  },
+  { name: "backup", wish: (slug) => request(slug, "backup", { trigger: "manual" }), reached: allDone },
+  {
+    name: "long work",
+    async wish(slug) {
+      const tenant = await tenantOf(slug);
+      const runId = await newestRun(slug);
+      await request(slug, "verify-backup", { runId });
+      await request(slug, "verify-isolation", {});
+      await request(slug, "renew-certificate", {});
+      const { publicKey: recipient } = await createRecipient();
+      await request(slug, "reset-password", { username: tenant?.status.administrator?.username, recipient });
+      await request(slug, "restore", { runId, sourceUid: tenant?.uid, sourceSlug: slug });
+    },
+    reached: allDone,
+  },
+  { name: "suspension", wish: (slug) => suspend(slug, true), reached: phaseIs("Suspended") },
+  { name: "resumption", wish: (slug) => suspend(slug, false), reached: phaseIs("Ready") },
+  {
+    name: "purge",
+    wish: async (slug) => {
+      await setDeletion(platform.pool, slug, { requestedAt: new Date(), purgeAfter: new Date(Date.now() - 1000) });
+    },
+    reached: async (slug) => (await tenantOf(slug)) === undefined,
+  },
+];
+
+/** What there is of a school on this host and in the stores, but for its name and its random keys. */
+async function substance(slug: string, uid: string): Promise<unknown> {
+  const namespace = `school-${slug}`;
+  const label = { filters: JSON.stringify({ label: [`classmind.namespace=${namespace}`] }) };
+  const containers = await docker.listContainers({ all: true, ...label });
+  const below = async (...parts: readonly string[]) =>
+    (await readdir(path.join(...parts, namespace), { recursive: true }).catch(() => []))
+      .map((entry) => entry.replace(slug, ""))
+      .sort();
+  const { rows } = await platform.keyringPool.query<{ purpose: string }>(
+    "select purpose from keys where tenant_uid = $1 order by purpose",
+    [uid],
+  );
+  const tenant = await tenantOf(slug);
+  const backups = await listBackups(platform.pool, uid, 100);
+  const served = await haproxyGateway(gateway).observe(slug);
+  const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n").filter((line) => line.includes(namespace));
+  return {
+    containers: containers.map((container) => `${container.Labels["classmind.workload"]} ${container.State}`).sort(),
+    networks: (await docker.listNetworks(label)).length,
+    objects: await below(instance.stateDir, "engine"),
+    volumes: await below(instance.stateDir, "volumes"),
+    secrets: await below(instance.runDir, "secrets"),
+    mounts: mounts.map((line) => line.split(" ")[1]?.replace(slug, "")).sort(),
+    keys: rows.map((row) => row.purpose),
+    phase: tenant?.status.phase,
+    conditions: tenant?.status.conditions.map(({ type, status, reason }) => `${type} ${status} ${reason}`),
+    backups: backups.map((backup) => backup.state),
+    route: served.route?.state,
+    certificate: served.certificateFingerprint !== undefined,
+    accounts:
+      tenant?.status.phase === "Ready" ? await sql({ instance }, slug, "select count(*) from konto") : undefined,
+  };
+}
+
+async function stop(child: Child): Promise<void> {
+  child.process.kill("SIGTERM");
+  await child.exited;
+}
+
+interface Lived {
+  readonly stage: Stage;
+  readonly steps: Child["steps"];
+  readonly end: unknown;
+}
+
+/** The middle of each kind of step. */
+function targetsOf({ steps }: Lived): ReadonlyArray<{ readonly kind: string; readonly after: number }> {
+  return [...steps].map(([kind, milliseconds]) => ({ kind, after: Math.floor(milliseconds / 2) }));
+}
+
+/** Lives through all stages undisturbed. */
+async function undisturbed(slug: string): Promise<Lived[]> {
+  const lived: Lived[] = [];
+  let uid = "";
+  for (const stage of STAGES) {
+    await stage.wish(slug);
+    uid = (await tenantOf(slug))?.uid ?? uid;
+    const child = startReconciler();
+    await until(stage, slug);
+    await stop(child);
+    lived.push({ stage, steps: child.steps, end: await substance(slug, uid) });
+  }
+  return lived;
+}
+
+/** Runs reconcilers one after the other towards a stage, each killed in the middle of another kind of step. */
+async function killed(stage: Stage, slug: string, targets: readonly ChildInput["kill"][]): Promise<readonly string[]> {
+  const killedIn: string[] = [];
+  for (const target of [...targets, undefined]) {
+    const child = startReconciler(target);
+    const over = new AbortController();
+    const outcome = await Promise.race([child.exited, until(stage, slug, over.signal).then(() => "reached" as const)]);
+    over.abort();
+    if (outcome !== "reached") {
+      expect(outcome, `${stage.name}: ended by itself`).toBe("SIGKILL");
+      if (target !== undefined) killedIn.push(target.kind);
+      // The dead reconciler's lease runs out; the test does not wait for it.
+      await platform.pool.query("update tenants set lease_expires = now() where lease_holder is not null");
+      continue;
+    }
+    await stop(child);
+    break;
+  }
+  return killedIn;
+}
+
+describe("a reconciler on real containers that is killed", () => {
+  it("in the middle of each kind of step leaves the school at every stage as if it had not been", {
+    timeout: 600_000,
+  }, async () => {
+    const [creation, ...rest] = await undisturbed("ruhe");
+    const purge = rest.pop();
+    if (creation === undefined || purge === undefined) throw new Error("a life has a beginning and an end");
+    const everyKind = new Set([creation, ...rest, purge].flatMap(({ steps }) => [...steps.keys()]));
+    const wasKilled = new Set<string>();
+    const live = async (slug: string, { stage, end }: Lived, targets: readonly ChildInput["kill"][]) => {
+      await stage.wish(slug);
+      const { uid } = (await tenantOf(slug)) ?? { uid: "" };
+      for (const kind of await killed(stage, slug, targets)) wasKilled.add(kind);
+      expect(await substance(slug, uid), `${stage.name}, killed in ${targets.map((target) => target?.kind)}`).toEqual(
+        end,
+      );
+    };
+    // Steps of a creation run side by side: each is struck in a school of its own.
+    const schools = targetsOf(creation).map((target, index) => ({ slug: `unruhe-${index}`, target }));
+    for (const { slug, target } of schools) await live(slug, creation, [target]);
+    // One of them lives on, its reconciler killed in one kind of step after the other.
+    for (const lived of rest) await live("unruhe-0", lived, targetsOf(lived));
+    const ends = targetsOf(purge);
+    for (const [index, { slug }] of schools.entries()) {
+      const target = ends[index % ends.length];
+      await live(slug, purge, [target]);
+    }
+    expect([...everyKind].filter((kind) => !wasKilled.has(kind))).toEqual([]);
+    expect(everyKind.size).toBeGreaterThanOrEqual(16);
+  });
+});

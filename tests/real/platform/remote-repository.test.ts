@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { layoutOf } from "../../../control-plane/host/layout.ts";
+import { runProgram } from "../../../control-plane/images/command.ts";
+import { mirrorLines } from "../../../control-plane/images/debian-mirror.ts";
+import { proxyOptions } from "../../../control-plane/images/layers.ts";
+import { SUITE } from "../../../control-plane/images/recipes.ts";
+import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
+import { openPlatform, type RealPlatform } from "../../fixtures/real-platform.ts";
+import { rowsAndHashes, schoolInUse, sql } from "../../fixtures/school-in-use.ts";
+
+/**
+ * Backups on another machine: restic's own REST server over TLS, with a login and a certificate that the world does not know.
+ * It stands on a loopback address, which a school can reach by no way but the relay of a job.
+ */
+
+const NAME = "backup.example.org";
+const ADDRESS = "127.0.77.21";
+const PORT = 8123;
+
+let platform: RealPlatform;
+let directory: string;
+let data: string;
+let server: ChildProcess;
+let settingsFile: string;
+let settingsBefore: string;
+
+/** Brings the platform's settings to what a change makes of them, as an operator with an editor does. */
+async function configure(change: Record<string, unknown>): Promise<void> {
+  await writeFile(settingsFile, JSON.stringify({ ...JSON.parse(settingsBefore), ...change }), { mode: 0o600 });
+  const ended = await platform.classmind("up");
+  if (ended.code !== 0) throw new Error(ended.stderr);
+}
+
+/** Debian's rest-server of the release that our images are made of, in a directory of its own: Debian 12 has none. */
+async function installRestServer(root: string): Promise<void> {
+  const options = ["--mode=root", "--variant=extract", "--quiet", "--include=restic-rest-server"];
+  const proxy = await proxyOptions();
+  await runProgram("mmdebstrap", [...options, ...proxy, SUITE, root, ...(await mirrorLines(SUITE))]);
+  // Alone, without Debian's base, the program would not find its loader.
+  for (const name of ["lib", "lib64"]) await symlink(`usr/${name}`, path.join(root, name)).catch(() => undefined);
+}
+
+async function startRestServer(root: string): Promise<string> {
+  const authority = await createCertificateAuthority({ domain: "example.org", now: new Date() });
+  const issuer = internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem });
+  const pair = await issuer.issue({ hosts: [NAME], now: new Date() });
+  const password = randomBytes(18).toString("base64url");
+  const sha1 = createHash("sha1").update(password).digest("base64");
+  const file = (name: string) => path.join(root, name);
+  await writeFile(file("server.pem"), pair.certificatePem + pair.chainPem);
+  await writeFile(file("server.key"), pair.privateKeyPem, { mode: 0o600 });
+  await writeFile(file("authority.pem"), authority.certificatePem);
+  await writeFile(file("data/.htpasswd"), `classmind:{SHA}${sha1}\n`);
+  server = spawn("chroot", [
+    ...[root, "restic-rest-server", "--path", "/data", "--listen", `${ADDRESS}:${PORT}`],
+    ...["--tls", "--tls-cert", "/server.pem", "--tls-key", "/server.key"],
+  ]);
+  const answers = () =>
+    new Promise<boolean>((resolve) => {
+      const probe = connect({ host: ADDRESS, port: PORT }, () => resolve(true));
+      probe.once("error", () => resolve(false)).once("connect", () => probe.destroy());
+    });
+  for (const end = Date.now() + 15_000; !(await answers()); ) {
+    if (Date.now() > end || server.exitCode !== null) throw new Error("the repository's server does not start");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return password;
+}
+
+beforeAll(async () => {
+  platform = await openPlatform();
+  settingsFile = layoutOf(platform.instance).settingsFile;
+  settingsBefore = await readFile(settingsFile, "utf8");
+  directory = await mkdtemp(path.join(tmpdir(), "cm-remote-"));
+  const root = path.join(directory, "debian");
+  await installRestServer(root);
+  data = path.join(root, "data");
+  await mkdir(data);
+  const password = await startRestServer(root);
+  const credentials = path.join(directory, "credentials");
+  await writeFile(credentials, `RESTIC_REST_USERNAME=classmind\nRESTIC_REST_PASSWORD=${password}\n`, { mode: 0o600 });
+  await configure({
+    backupRepository: `rest:https://${NAME}:${PORT}/`,
+    backupHost: { name: NAME, address: ADDRESS, port: PORT },
+    backupEnvironmentFile: credentials,
+    backupAuthorityFile: path.join(root, "authority.pem"),
+  });
+}, 600_000);
+afterAll(async () => {
+  await configure({});
+  server.kill("SIGTERM");
+  await rm(directory, { recursive: true, force: true });
+}, 120_000);
+
+describe("a repository on another machine", () => {
+  it("takes a school's backup, proves it and gives it back; nothing of it lies on this one", async () => {
+    await schoolInUse(platform, "eichendorff");
+    const rows = await rowsAndHashes(platform, "eichendorff");
+    const { runId } = await platform.json<{ runId: string }>("backup", "create", "eichendorff");
+    const { uid } = await platform.json<{ uid: string }>("tenant", "get", "eichendorff");
+    expect(await readdir(path.join(data, uid))).toEqual(expect.arrayContaining(["config", "snapshots"]));
+    expect(existsSync(path.join(platform.instance.stateDir, "repositories", "school-eichendorff"))).toBe(false);
+    const verified = await platform.json<{ verifiedAt?: string }>("backup", "verify", "eichendorff", runId);
+    expect(verified.verifiedAt).toBeDefined();
+    await sql(platform, "eichendorff", "drop schema public cascade; create schema public; drop schema journal cascade");
+    await platform.json("backup", "restore", "eichendorff", "--run", runId, "--yes", "--reason", "Alles gelöscht");
+    expect(await rowsAndHashes(platform, "eichendorff")).toBe(rows);
+  });
+
+  it("is no way out for anything else: no hole is seen while the way is open to a backup", async () => {
+    const backup = platform.json("backup", "create", "eichendorff");
+    // Both are operations of one school, so the probe comes when the backup is done or before it begins; its job has the same
+    // network, and no way out.
+    const isolation = await platform.json<{ holes: unknown[] }>("verify", "isolation", "eichendorff");
+    expect(isolation.holes).toEqual([]);
+    await backup;
+  });
+
+  it("is refused with the reason when it says not where it is, or stands on a port of the platform's own", async () => {
+    const { httpsPort } = JSON.parse(settingsBefore);
+    for (const [change, field] of [
+      [{ backupRepository: "sftp:me@there:/backups" }, "backupRepository"],
+      [{ backupRepository: "rest:https://other.example.org:8123/" }, "backupHost"],
+      [
+        {
+          backupRepository: `rest:https://${NAME}:${httpsPort}/`,
+          backupHost: { name: NAME, address: ADDRESS, port: httpsPort },
+        },
+        "backupHost.port",
+      ],
+    ] as const) {
+      await expect(configure({ backupHost: { name: NAME, address: ADDRESS, port: PORT }, ...change })).rejects.toThrow(
+        field,
+      );
+    }
+  });
+});
