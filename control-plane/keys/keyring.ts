@@ -57,7 +57,9 @@ create table if not exists keys (
   wrapped bytea not null,
   created_at timestamptz not null default now(),
   primary key (tenant_uid, purpose)
-)`;
+);
+-- The planner's samples of a column outlive its rows, in a catalogue that nobody rewrites.
+alter table keys alter column wrapped set statistics 0`;
 
 function freshKey(purpose: KeyPurpose): Buffer {
   return PASSWORDS.has(purpose) ? Buffer.from(randomBytes(24).toString("base64url"), "ascii") : randomBytes(32);
@@ -72,16 +74,22 @@ const NO_PRIVILEGE = "42501";
 const PAUSE_MS = 20;
 const PATIENCE_MS = 30_000;
 
+/** No transaction of the server is older than $1, and no snapshot in this database (a view of others' needs pg_read_all_stats). */
+const UNSEEN = `select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8
+  and not exists (
+    select from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and age(backend_xmin) >= age($1::xid8::xid)
+  ) as unseen`;
+
 /**
- * Waits until no transaction of the server, in whichever database, could still see rows deleted before: a rewrite would keep
- * those. @throws Error when one goes on for too long; the caller tries again
+ * Waits until nobody could still see rows deleted before: a rewrite would keep those.
+ * @throws Error when one goes on for too long; the caller tries again
  */
 async function untilNobodySees(pool: Pool): Promise<void> {
   const { rows } = await pool.query<{ now: string }>("select pg_current_xact_id()::text as now");
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
-    const unseen = "select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 as unseen";
-    const answer = await pool.query<{ unseen: boolean }>(unseen, [rows[0]?.now]);
+    const answer = await pool.query<{ unseen: boolean }>(UNSEEN, [rows[0]?.now]);
     if (answer.rows[0]?.unseen === true) return;
     if (Date.now() > deadline) {
       throw new Error(

@@ -2,6 +2,7 @@ import { PassThrough } from "node:stream";
 import Dockerode from "dockerode";
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
+import { containerEnd } from "../../host/container-end.ts";
 import { statusOf } from "../../host/docker-errors.ts";
 import { createSemaphore } from "../../semaphore.ts";
 import { EngineError } from "../engine.ts";
@@ -26,7 +27,7 @@ export interface ContainerExit {
 export interface Attached {
   readonly stdout: PassThrough;
   readonly stderr: PassThrough;
-  /** Resolves when the container has ended (or the stream broke). */
+  /** Resolves when the stream has ended, as it does when the container ends; Podman has been seen to forget that. */
   readonly ended: Promise<void>;
 }
 
@@ -47,6 +48,8 @@ export interface ContainerApi {
   attach(id: string): Promise<Attached>;
   start(id: string): Promise<void>;
   exit(id: string): Promise<ContainerExit | undefined>;
+  /** Resolves when the container has ended, whatever became of its streams. Not for one that was not started yet. */
+  ended(id: string): Promise<void>;
   /** The same for a container whose output has ended: its state follows a moment later. */
   finalExit(id: string): Promise<ContainerExit | undefined>;
   /** SIGTERM, then SIGKILL after the grace period; returns when it has ended. */
@@ -164,6 +167,7 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
         return undefined;
       }
     },
+    ended: (id) => containerEnd(docker.getContainer(id)).catch(absentIsFine),
     async finalExit(id) {
       for (let waited = 0; ; waited += 20) {
         const exit = await api.exit(id);

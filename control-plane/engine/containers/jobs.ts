@@ -22,6 +22,8 @@ export interface JobRunner {
 const MOST_OUTPUT = 16 * 1024 * 1024;
 const TAIL_LINES = 50;
 const LONGEST_LINE = 8_192;
+/** How long the rest of an ended job's output may be on its way. */
+const LAST_WORDS_MS = 5_000;
 
 /** Name of the Secret that carries a job's input, as the chart's jobs mount it. */
 function inputSecret(job: JobModel): string {
@@ -97,6 +99,11 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
       const deadline = Math.min(run.deadline, job.activeDeadlineSeconds * 1000);
       const outcome = await Promise.race([
         output.ended.then(() => "ended" as const),
+        // Without this, a stream that nobody closes would hold the school until the deadline, for hours.
+        context.api.ended(id).then(
+          () => context.clock.sleep(LAST_WORDS_MS, limit.signal).then(() => "ended" as const),
+          () => new Promise<never>(() => undefined),
+        ),
         context.clock.sleep(deadline, limit.signal).then(() => "late" as const),
       ]);
       if (run.signal?.aborted) throw new EngineError("JobAborted", `job ${job.name} was called off`);

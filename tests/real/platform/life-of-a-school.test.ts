@@ -241,6 +241,20 @@ describe("a school's secrets on this machine", () => {
   });
 });
 
+/** A school's keys as they lie in the keyring, after the planner has taken its samples of them. */
+async function wrappedKeys(uid: string): Promise<readonly Buffer[]> {
+  const keyring = platform.store("keyring");
+  await keyring.connect();
+  try {
+    await keyring.query("analyze keys");
+    const { rows } = await keyring.query<{ wrapped: Buffer }>("select wrapped from keys where tenant_uid = $1", [uid]);
+    // The TLS pair is kept compressed and in pieces.
+    return rows.map(({ wrapped }) => wrapped).filter(({ length }) => length < 200);
+  } finally {
+    await keyring.end();
+  }
+}
+
 describe("a purged school", () => {
   it("leaves nothing, its backups open for nobody, and its name begins empty", async () => {
     const school = await schoolInUse(platform, "arnim");
@@ -248,6 +262,9 @@ describe("a purged school", () => {
     const { uid } = await platform.json<{ uid: string }>("tenant", "get", "arnim");
     const before = await traces("arnim", uid);
     for (const [what, trace] of Object.entries(before)) expect(trace, what).not.toEqual(nothing[what]);
+    const keyring = path.join(platform.instance.stateDir, "platform-database");
+    const wrapped = await wrappedKeys(uid);
+    expect(await found(keyring, wrapped)).toEqual(wrapped);
     await platform.json("tenant", "delete", "arnim", "--yes", "--reason", "Vertrag beendet");
     // A transaction elsewhere in the server would keep deleted rows from being wiped: the purge waits for its end.
     const long = platform.store();
@@ -260,6 +277,7 @@ describe("a purged school", () => {
     await purged;
 
     expect(await traces("arnim", uid)).toEqual(nothing);
+    expect(await found(keyring, wrapped)).toEqual([]);
     expect(
       (await platform
         .besucher("arnim")
