@@ -72,16 +72,43 @@ function filters(labels: Readonly<Record<string, string>>): string {
 /** Errors of an engine that is merely busy (Podman's database, a container's lock). */
 const BUSY = /database is locked|SQLITE_BUSY|resource temporarily unavailable|container state improper|EAGAIN/i;
 
-/** Opens the API on a Unix socket. `concurrentStarts` bounds creations and starts: Podman is not made for many at once. */
-export function openContainerApi(socketPath: string, clock: Clock, concurrentStarts: number): ContainerApi {
+/** Longer than any request takes on a busy host, a stop with its grace period included. */
+const ANSWER_MS = 180_000;
+
+/**
+ * Opens the API on a Unix socket. `concurrentStarts` bounds creations and starts: Podman is not made for many at once.
+ * @param answerWithin milliseconds after which a request without an answer is an error, so that a school is not held for ever
+ */
+export function openContainerApi(
+  socketPath: string,
+  clock: Clock,
+  concurrentStarts: number,
+  answerWithin = ANSWER_MS,
+): ContainerApi {
   const docker = new Dockerode({ socketPath });
   const starts = createSemaphore(concurrentStarts);
   let known: Promise<{ podman: boolean; version: string }> | undefined;
 
+  async function answered<T>(task: () => Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const silence = clock.sleep(answerWithin, over.signal).then(() => {
+      if (over.signal.aborted) return new Promise<never>(() => undefined);
+      throw new EngineError(
+        "EngineUnavailable",
+        `the container engine has not answered within ${Math.round(answerWithin / 1000)} s; see: classmind doctor`,
+      );
+    });
+    try {
+      return await Promise.race([task(), silence]);
+    } finally {
+      over.abort();
+    }
+  }
+
   async function busyRetried<T>(task: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await task();
+        return await answered(task);
       } catch (error) {
         if (attempt >= 6 || !BUSY.test(messageOf(error))) throw error;
         await clock.sleep(40 * 2 ** attempt * (0.5 + Math.random()));
@@ -97,7 +124,7 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
   const api: ContainerApi = {
     docker,
     version() {
-      known ??= docker.version().then((answer) => {
+      known ??= answered(() => docker.version()).then((answer) => {
         const components: ReadonlyArray<{ Name: string }> = answer.Components ?? [];
         return { podman: components.some((part) => part.Name.startsWith("Podman")), version: answer.Version };
       });
@@ -186,16 +213,19 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
     },
     async limitProcessors(id, nanoCpus) {
       const { podman } = await api.version();
-      const change = podman
-        ? post(docker, `/v4.3.0/libpod/containers/${id}/update`, { cpu: { quota: nanoCpus / 10_000, period: 100_000 } })
-        : docker.getContainer(id).update({ NanoCpus: nanoCpus });
-      await change.catch(absentIsFine);
+      const change = () =>
+        podman
+          ? post(docker, `/v4.3.0/libpod/containers/${id}/update`, {
+              cpu: { quota: nanoCpus / 10_000, period: 100_000 },
+            })
+          : docker.getContainer(id).update({ NanoCpus: nanoCpus });
+      await answered<unknown>(change).catch(absentIsFine);
     },
     async exec(id, command, timeout) {
       const exec = await busyRetried(() =>
         docker.getContainer(id).exec({ Cmd: [...command], AttachStdout: true, AttachStderr: true }),
       );
-      const stream = await exec.start({});
+      const stream = await answered(() => exec.start({}));
       const ended = new Promise<boolean>((resolve) => {
         stream.on("end", () => resolve(true)).on("error", () => resolve(false));
         stream.resume();
@@ -205,17 +235,16 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
       waiting.abort();
       stream.destroy();
       if (!inTime) return false;
-      const state = await exec.inspect();
+      const state = await answered(() => exec.inspect());
       return state.ExitCode === 0;
     },
     async tail(id, lines) {
-      const text = await docker
-        .getContainer(id)
-        .logs({ stdout: true, stderr: true, follow: false, tail: lines })
-        .catch((error: unknown) => {
-          absentIsFine(error);
-          return Buffer.alloc(0);
-        });
+      const text = await answered(() =>
+        docker.getContainer(id).logs({ stdout: true, stderr: true, follow: false, tail: lines }),
+      ).catch((error: unknown) => {
+        absentIsFine(error);
+        return Buffer.alloc(0);
+      });
       return demuxed(text)
         .split("\n")
         .filter((line) => line !== "")
@@ -223,7 +252,7 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
     },
     async hasImage(reference) {
       try {
-        await docker.getImage(reference).inspect();
+        await answered(() => docker.getImage(reference).inspect());
         return true;
       } catch (error) {
         absentIsFine(error);
@@ -239,11 +268,11 @@ export function openContainerApi(socketPath: string, clock: Clock, concurrentSta
       );
     },
     async networks(labels) {
-      const found = await docker.listNetworks({ filters: filters(labels) });
+      const found = await answered(() => docker.listNetworks({ filters: filters(labels) }));
       return found.map((network) => network.Name);
     },
     async removeNetwork(name) {
-      await docker.getNetwork(name).remove().catch(absentIsFine);
+      await answered(() => docker.getNetwork(name).remove()).catch(absentIsFine);
     },
   };
   return api;

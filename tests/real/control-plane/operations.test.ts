@@ -1,0 +1,180 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { JobResult, JobRun } from "../../../control-plane/engine/engine.ts";
+import { memoryWorld } from "../../../control-plane/engine/simulated/world.ts";
+import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
+import type { Dependencies } from "../../../control-plane/reconcile/dependencies.ts";
+import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
+import { listBackups } from "../../../control-plane/store/backups.ts";
+import { getOperation, type Operation, requestOperation } from "../../../control-plane/store/operations.ts";
+import { findTenant, getTenant, insertTenant, setDeletion, wakeTenant } from "../../../control-plane/store/tenants.ts";
+import { namespaceOf } from "../../../control-plane/tenant.ts";
+import { simulatedPlatform, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
+import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
+
+/** Long work that goes wrong: the reconcile loop on a real PostgreSQL and the simulated engine, whose jobs fail as told. */
+
+type Answer = (job: JobRun) => Promise<JobResult>;
+
+let authority: AuthorityMaterial;
+let databases: PlatformDatabase;
+let deps: Dependencies & { close(): Promise<void> };
+let loop: Loop;
+/** What each job answers by its name instead of its usual answer. */
+let answers: Map<string, Answer>;
+/** Jobs that ran since the school was ready, in order: namespace and name. */
+let ran: string[];
+
+const failing: Answer = async () => ({
+  exitCode: 1,
+  output: { error: { code: "RepositoryDamaged", message: "pack 4f is damaged" } },
+  logTail: [],
+});
+
+async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+  for (const end = Date.now() + 30_000; ; ) {
+    const seen = await look();
+    if (seen !== undefined) return seen;
+    if (Date.now() > end) throw new Error(`not within 30 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const ended = ({ id }: Operation) =>
+  until("the operation has ended", async () => {
+    const operation = await getOperation(deps.pool, id);
+    return operation.state === "Succeeded" || operation.state === "Failed" ? operation : undefined;
+  });
+
+const inPhase = (slug: string, phase: string) =>
+  until(`${slug} is ${phase}`, async () => {
+    const tenant = await findTenant(deps.pool, slug);
+    return tenant?.status.phase === phase ? tenant : undefined;
+  });
+
+beforeAll(async () => {
+  authority = await testAuthority();
+});
+
+beforeEach(async () => {
+  answers = new Map();
+  ran = [];
+  databases = await platformDatabase();
+  const { database, keyring } = databases;
+  deps = await simulatedPlatform({ database, keyring, authority, world: memoryWorld(), startupMs: 0 });
+  const run = deps.engine.run.bind(deps.engine);
+  deps.engine.run = (namespace, job) => {
+    const { name } = job.manifest.metadata;
+    ran.push(`${namespace} ${name}`);
+    return answers.get(name)?.(job) ?? run(namespace, job);
+  };
+  loop = startLoop(deps, { workers: 4, database });
+  await insertTenant(deps.pool, "goethe", tenantSpec(), undefined);
+  await until("goethe has a backup", async () => (await findTenant(deps.pool, "goethe"))?.status.backup?.newest);
+  ran = [];
+});
+
+afterEach(async () => {
+  await loop.stop();
+  await deps.close();
+  await databases.drop();
+});
+
+async function restoreInto(slug: string): Promise<Operation> {
+  const source = await getTenant(deps.pool, "goethe");
+  const [backup] = await listBackups(deps.pool, source.uid, 1);
+  const client = await deps.pool.connect();
+  try {
+    await client.query("begin");
+    const target = slug === "goethe" ? source : await insertTenant(client, slug, tenantSpec(), undefined);
+    const operation = await requestOperation(client, {
+      tenantUid: target.uid,
+      kind: "restore",
+      params: { runId: backup?.runId, sourceUid: source.uid, sourceSlug: source.slug },
+      requestedBy: "anna",
+    });
+    await client.query("commit");
+    return operation;
+  } finally {
+    client.release();
+  }
+}
+
+describe("a backup", () => {
+  it("is complete although old ones could not be forgotten; the next one makes up for it", async () => {
+    const { uid } = await getTenant(deps.pool, "goethe");
+    await deps.pool.query(
+      `insert into backups (run_id, tenant_uid, trigger, state, started_at, finished_at, database_snapshot, files_snapshot)
+       values (gen_random_uuid(), $1, 'schedule', 'Complete', now() - interval '400 days', now(), repeat('c', 64), repeat('d', 64))`,
+      [uid],
+    );
+    const wish = { tenantUid: uid, kind: "backup", params: { trigger: "manual" }, requestedBy: "anna" } as const;
+    answers.set("backup-forget", failing);
+    const first = await ended(await requestOperation(deps.pool, wish));
+    expect(first).toMatchObject({ state: "Succeeded", result: { forgetting: expect.stringContaining("pack 4f") } });
+    const states = async () => (await listBackups(deps.pool, uid, 10)).map(({ state }) => state);
+    expect(await states()).toEqual(["Complete", "Complete", "Complete"]);
+
+    answers.clear();
+    expect((await ended(await requestOperation(deps.pool, wish))).result).not.toHaveProperty("forgetting");
+    // One a day is kept, and none that is older than a year.
+    expect(await states()).toEqual(["Complete"]);
+  });
+});
+
+describe("a restore", () => {
+  it("that failed puts everything back and opens the school again", async () => {
+    answers.set("backup-restore", failing);
+    const operation = await ended(await restoreInto("goethe"));
+    expect(operation).toMatchObject({ state: "Failed", error: expect.stringContaining("pack 4f") });
+    expect(ran).toEqual(["school-goethe backup-restore", "school-goethe backup-rollback"]);
+    await inPhase("goethe", "Ready");
+  });
+
+  it("that was cut off after it had taken effect is not repeated over what people entered since", async () => {
+    let cutOff = false;
+    answers.set("backup-settle", (job) => {
+      cutOff = true;
+      return new Promise((_resolve, reject) =>
+        job.signal?.addEventListener("abort", () => reject(new Error("killed"))),
+      );
+    });
+    const operation = await restoreInto("goethe");
+    await until("the restore drops what it replaced", async () => (cutOff ? true : undefined));
+    await loop.stop();
+    expect(ran).toEqual(["school-goethe backup-restore", "school-goethe backup-settle"]);
+
+    answers.clear();
+    ran = [];
+    loop = startLoop(deps, { workers: 4, database: databases.database });
+    await wakeTenant(deps.pool, "goethe");
+    expect(await ended(operation)).toMatchObject({ state: "Succeeded" });
+    expect(ran).toEqual(["school-goethe backup-settle"]);
+  });
+
+  it("succeeds although what it replaced could not be dropped, and says that it is left", async () => {
+    answers.set("backup-settle", failing);
+    const operation = await ended(await restoreInto("goethe"));
+    expect(operation).toMatchObject({ state: "Succeeded", result: { left: expect.stringContaining("volume") } });
+    await inPhase("goethe", "Ready");
+  });
+
+  it("into a new school that failed leaves it empty and failed, says so, lets nobody in, and the school can be purged", async () => {
+    answers.set("backup-restore", failing);
+    expect(await ended(await restoreInto("goethe-neu"))).toMatchObject({ state: "Failed" });
+    const failed = await inPhase("goethe-neu", "Failed");
+    const ready = failed.status.conditions.find(({ type }) => type === "Ready");
+    expect(ready?.message).toContain("pack 4f");
+    expect(ready?.message).toContain("classmind tenant purge goethe-neu");
+    expect(failed.status.initialisedAt).toBeUndefined();
+    await wakeTenant(deps.pool, "goethe-neu");
+    await inPhase("goethe-neu", "Failed");
+    expect(ran).not.toContain("school-goethe-neu admin-create-administrator");
+
+    await setDeletion(deps.pool, "goethe-neu", { requestedAt: new Date(), purgeAfter: new Date() });
+    await until("goethe-neu is gone", async () =>
+      (await findTenant(deps.pool, "goethe-neu")) === undefined ? true : undefined,
+    );
+    expect((await deps.engine.observe(namespaceOf("goethe-neu"))).objects).toEqual([]);
+    await inPhase("goethe", "Ready");
+  });
+});
