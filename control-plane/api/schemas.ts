@@ -148,7 +148,7 @@ export type TenantView = z.infer<typeof tenant>;
 export const backup = z.object({
   runId: z.uuid(),
   slug: z.string(),
-  trigger: z.enum(["schedule", "manual", "before-restore"]),
+  trigger: z.enum(["schedule", "manual"]),
   state: z.enum(["Running", "Complete", "Failed", "Forgotten"]),
   startedAt: timestamp,
   finishedAt: timestamp.optional(),

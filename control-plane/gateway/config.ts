@@ -191,8 +191,9 @@ backend schools
     http-response del-header X-Powered-By
     http-response del-header Alt-Svc
     http-response del-header Keep-Alive
-    # A school must not plant cookies on its neighbours through their common domain.
-    http-response replace-header Set-Cookie (?i)^(.*?)\\s*;\\s*domain=[^;]*(.*)$ \\1\\2
+    # A school must not plant cookies on its neighbours through their common domain. The whole cookie goes: of an attribute
+    # that is repeated, browsers take the last.
+    http-response replace-header Set-Cookie (?i)^.*;\\s*domain\\s*=.*$ refused=;\\ Max-Age=0
     server school 0.0.0.0:0
 
 # Counters only, forgotten within a minute.

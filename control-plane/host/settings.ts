@@ -68,7 +68,8 @@ export const DATABASE_ROLES = ["postgres", "controlplane_api", "controlplane_rec
 function writeFile(file: string, content: string, mode: number, uid = 0): void {
   if (existsSync(file) && readFileSync(file, "utf8") === content && (statSync(file).mode & 0o777) === mode) return;
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, content, { mode });
+  // On the disk before it takes the old one's place: a power cut must leave either, not an empty one.
+  writeFileSync(`${file}.new`, content, { mode, flush: true });
   chmodSync(`${file}.new`, mode);
   chownSync(`${file}.new`, uid, uid);
   renameSync(`${file}.new`, file);

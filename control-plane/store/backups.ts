@@ -1,6 +1,6 @@
 import type { Queryable } from "./tenants.ts";
 
-export type BackupTrigger = "schedule" | "manual" | "before-restore";
+export type BackupTrigger = "schedule" | "manual";
 export type BackupState = "Running" | "Complete" | "Failed" | "Forgotten";
 
 /** One backup of a school: two snapshots with one run id. It exists only with both. */

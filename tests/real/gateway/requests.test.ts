@@ -79,6 +79,9 @@ describe("headers", () => {
         "one=1; Domain=schulen.example; Path=/",
         "two=2; path=/; DOMAIN=.schulen.example",
         "three=3; Path=/; Secure",
+        "four=4; Domain = schulen.example",
+        "five=5; Domain=; Path=/; domain\t=schulen.example;Domain=.schulen.example",
+        "six=domain=6; Path=/",
       ]);
       response.setHeader("Server", "x");
       response.setHeader("X-Powered-By", "Express");
@@ -86,9 +89,12 @@ describe("headers", () => {
     };
     const text = await converse(await openTls(stage, A), `GET / HTTP/1.1\r\nHost: ${A}\r\nConnection: close\r\n\r\n`);
     expect([...text.matchAll(/^set-cookie: (.*)\r$/gim)].map(([, cookie]) => cookie)).toEqual([
-      "one=1; Path=/",
-      "two=2; path=/",
+      "refused=; Max-Age=0",
+      "refused=; Max-Age=0",
       "three=3; Path=/; Secure",
+      "refused=; Max-Age=0",
+      "refused=; Max-Age=0",
+      "six=domain=6; Path=/",
     ]);
     expect(text).not.toMatch(/^(server|x-powered-by|keep-alive):/im);
   });
