@@ -27,7 +27,7 @@ const platform = z.strictObject({
   images: z.strictObject({ app: z.string(), postgres: z.string() }),
   storageClass: z.string(),
   backup: z.strictObject({
-    /** `local`, or a restic repository URL below which each school gets its own (rest:, s3:). */
+    /** `local`, or a restic repository URL below which each school gets its own (rest:, s3:, sftp:). */
     repository: z.string(),
     /** Size of a local repository, a Kubernetes quantity. */
     repositorySize: z.string(),
@@ -61,6 +61,9 @@ const reconciler = z.strictObject({
   repositoryEnvironmentFile: z.string().optional(),
   /** PEM of the authority that signed the repository's certificate, if the world does not know it. */
   repositoryAuthorityFile: z.string().optional(),
+  /** Private key and known hosts of an sftp: repository. */
+  repositoryKeyFile: z.string().optional(),
+  repositoryKnownHostsFile: z.string().optional(),
   workers: z.int().min(1).max(64),
   engine: z.discriminatedUnion("kind", [
     z.strictObject({

@@ -107,6 +107,8 @@ async function build(): Promise<Dependencies> {
       backups: createSemaphore(config.platform.backup.concurrency),
       repositoryEnvironment: textOf(config.repositoryEnvironmentFile),
       repositoryAuthority: textOf(config.repositoryAuthorityFile),
+      repositoryKey: textOf(config.repositoryKeyFile),
+      repositoryKnownHosts: textOf(config.repositoryKnownHostsFile),
     };
   } finally {
     await lock.query("select pg_advisory_unlock($1)", [START_LOCK]).catch(() => undefined);

@@ -18,6 +18,8 @@ const SECRETS: SecretValues = {
   repositoryUrl: REDACTED,
   repositoryEnvironment: REDACTED,
   repositoryAuthority: REDACTED,
+  repositoryKey: REDACTED,
+  repositoryKnownHosts: REDACTED,
 };
 
 /** The values the reconciler would render a school from, with every secret replaced: the API holds no keys. */

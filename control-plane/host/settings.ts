@@ -9,7 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { ApiConfig, PlatformConfig, ReconcilerConfig } from "../config.ts";
 import { ClassmindError, messageOf } from "../errors.ts";
@@ -19,6 +19,7 @@ import { CONTAINER_UID } from "../images/recipes.ts";
 import { createKek } from "../keys/kek.ts";
 import { engineSocket, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
+import { checkRepository } from "./repository-settings.ts";
 
 /** What an installation on one machine remembers from `up` to `up`. Edited by people too: /etc/classmind/<instance>/platform.json. */
 const settings = z.strictObject({
@@ -28,7 +29,7 @@ const settings = z.strictObject({
   httpsPort: z.int(),
   deletionGraceDays: z.int().min(0).max(365),
   demoDays: z.int().min(1).max(365),
-  /** `local`, or restic's address of a repository elsewhere: rest:http(s)://name:port/ or s3:http(s)://name:port/bucket. */
+  /** `local`, or restic's address of a repository elsewhere: see backup/repository.ts. */
   backupRepository: z.string(),
   /** Where that is: schools look no names up. The port must not be one that this host itself listens on. */
   backupHost: z.strictObject({ name: z.hostname(), address: z.ipv4(), port: z.int().min(1).max(65535) }).optional(),
@@ -36,6 +37,10 @@ const settings = z.strictObject({
   backupEnvironmentFile: z.string().optional(),
   /** PEM of the authority that signed its certificate, if the world does not know it. */
   backupAuthorityFile: z.string().optional(),
+  /** Private key that logs in to an sftp: repository, without a passphrase, root's, mode 0600. */
+  backupKeyFile: z.string().optional(),
+  /** Lines of known hosts with the keys by which that machine is known. */
+  backupKnownHostsFile: z.string().optional(),
   backupWindowStartHour: z.int().min(0).max(23),
   backupWindowHours: z.number().min(1).max(12),
   backupConcurrency: z.int().min(1).max(32),
@@ -73,39 +78,6 @@ function writeFile(file: string, content: string, mode: number, uid = 0): void {
   chmodSync(`${file}.new`, mode);
   chownSync(`${file}.new`, uid, uid);
   renameSync(`${file}.new`, file);
-}
-
-const REPOSITORY = /^(rest|s3):https?:\/\/([a-z0-9.-]+):(\d+)(\/|$)/;
-
-/** A repository elsewhere is reached by one name at one port, and its address must be known. */
-function checkRepository(file: string, value: Settings): void {
-  if (value.backupRepository === "local") return;
-  const wrong = (field: string, message: string, remedy: string) =>
-    new ClassmindError("Invalid", `${file}: ${message}`, { field, remedy });
-  for (const field of ["backupEnvironmentFile", "backupAuthorityFile"] as const) {
-    const named = value[field];
-    if (named === undefined || (isAbsolute(named) && existsSync(named))) continue;
-    throw wrong(field, `${named} is not the absolute path of a file`, "Name one that is there.");
-  }
-  const credentials = value.backupEnvironmentFile;
-  if (credentials !== undefined && (statSync(credentials).mode & 0o077) !== 0) {
-    throw wrong("backupEnvironmentFile", `${credentials} can be read by others`, `Run: chmod 600 ${credentials}`);
-  }
-  const [, , name, port] = REPOSITORY.exec(value.backupRepository) ?? [];
-  if (name === undefined) {
-    const remedy =
-      "Write it as rest:https://name:port/ or s3:https://name:port/bucket, credentials in backupEnvironmentFile.";
-    throw wrong("backupRepository", "the address of the backup repository is not understood", remedy);
-  }
-  const { backupHost } = value;
-  if (backupHost?.name !== name || String(backupHost.port) !== port) {
-    const remedy = `Give it as { "name": "${name}", "address": "192.0.2.1", "port": ${port} }; schools look no names up.`;
-    throw wrong("backupHost", `says not where ${name}:${port} is`, remedy);
-  }
-  if (backupHost.port === value.httpPort || backupHost.port === value.httpsPort) {
-    const remedy = "Let the repository listen on another port, such as 8000 or 9000.";
-    throw wrong("backupHost.port", `port ${port} is this platform's own`, remedy);
-  }
 }
 
 /** @throws ClassmindError `Invalid` naming the field */
@@ -148,7 +120,7 @@ function platformOf(instance: Instance, value: Settings, images: ImageReferences
     images: { app: images.app, postgres: images.postgres },
     storageClass: "classmind-encrypted",
     backup: {
-      repository: value.backupRepository,
+      repository: checkRepository(layoutOf(instance).settingsFile, value)?.address ?? "local",
       repositorySize: "20Gi",
       peers:
         value.backupHost === undefined
@@ -198,7 +170,9 @@ export const API_MOUNTS = {
 export function filesReadAtStart(instance: Instance, value: Settings): readonly string[] {
   const layout = layoutOf(instance);
   const own = [layout.settingsFile, layout.apiConfigFile, layout.reconcilerConfigFile];
-  return [...own, value.backupEnvironmentFile, value.backupAuthorityFile].filter((file) => file !== undefined);
+  const { backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile } = value;
+  const named = [backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile];
+  return [...own, ...named].filter((file) => file !== undefined);
 }
 
 /** Writes what the two processes read at their start. Repeatable. */
@@ -232,6 +206,8 @@ export function writeConfigurations(instance: Instance, value: Settings, images:
     workers: value.workers,
     ...(value.backupEnvironmentFile === undefined ? {} : { repositoryEnvironmentFile: value.backupEnvironmentFile }),
     ...(value.backupAuthorityFile === undefined ? {} : { repositoryAuthorityFile: value.backupAuthorityFile }),
+    ...(value.backupKeyFile === undefined ? {} : { repositoryKeyFile: value.backupKeyFile }),
+    ...(value.backupKnownHostsFile === undefined ? {} : { repositoryKnownHostsFile: value.backupKnownHostsFile }),
     engine:
       value.engine === "simulated"
         ? { kind: "simulated", stateFile: join(instance.stateDir, "simulated.json") }

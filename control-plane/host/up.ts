@@ -144,6 +144,8 @@ async function becomesReady(instance: Instance): Promise<boolean> {
 /** Installs, builds, configures and starts what is missing. Nothing is done twice. */
 export async function up(instance: Instance, options: UpOptions, step: Reporter): Promise<Settings> {
   requireRoot();
+  // What an operator has written is judged before anything is done.
+  readSettings(instance);
   await step("Debian packages", async () => {
     const missing = await missingPackages();
     await installPackages(missing);

@@ -107,6 +107,7 @@ export const IMAGE_RECIPES: readonly ImageRecipe[] = [
     files: [
       { source: "control-plane/images/postgres/postgres-start", target: `${LIB}/postgres-start`, mode: 0o755 },
       { source: "control-plane/images/postgres/backup", target: `${LIB}/backup`, mode: 0o755 },
+      { source: "control-plane/images/postgres/ssh_config", target: `${LIB}/ssh_config`, mode: 0o644 },
       { source: "control-plane/images/postgres/postgresql.conf", target: `${LIB}/postgresql.conf`, mode: 0o644 },
       { source: "control-plane/images/postgres/pg_hba.conf", target: `${LIB}/pg_hba.conf`, mode: 0o644 },
       { source: "control-plane/images/postgres/platform.sql", target: `${LIB}/platform.sql`, mode: 0o644 },

@@ -47,6 +47,9 @@ export interface Dependencies {
   readonly repositoryEnvironment: string;
   /** PEM of the repository's own certificate authority; empty when it has none. */
   readonly repositoryAuthority: string;
+  /** Private key and known hosts of an sftp: repository; empty for others. */
+  readonly repositoryKey: string;
+  readonly repositoryKnownHosts: string;
   /** Called before and after each step; tests kill here. */
   readonly onStep?: (moment: "before" | "after", step: string) => Promise<void> | void;
 }

@@ -1,4 +1,5 @@
 import { createHash, X509Certificate } from "node:crypto";
+import { schoolRepository } from "../backup/repository.ts";
 import { nextBackup } from "../backup/schedule.ts";
 import type { Breach, Manifest, Observation } from "../engine/engine.ts";
 import { type CertificateVerdict, judgeCertificate } from "../issuer/certificate.ts";
@@ -57,8 +58,7 @@ function base64(bytes: Buffer): string {
 
 /** Where a school's backups lie, as its own jobs see it. */
 export function repositoryUrl(deps: Dependencies, uid: string): string {
-  const { repository } = deps.platform.backup;
-  return repository === "local" ? "/var/lib/classmind/repository" : `${repository.replace(/\/$/, "")}/${uid}`;
+  return schoolRepository(deps.platform.backup.repository, uid);
 }
 
 export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys): SecretValues {
@@ -74,6 +74,8 @@ export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys):
     repositoryUrl: base64(Buffer.from(repositoryUrl(deps, uid))),
     repositoryEnvironment: base64(Buffer.from(deps.repositoryEnvironment)),
     repositoryAuthority: base64(Buffer.from(deps.repositoryAuthority)),
+    repositoryKey: base64(Buffer.from(deps.repositoryKey)),
+    repositoryKnownHosts: base64(Buffer.from(deps.repositoryKnownHosts)),
   };
 }
 

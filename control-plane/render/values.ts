@@ -16,6 +16,9 @@ export interface SecretValues {
   readonly repositoryEnvironment: string;
   /** PEM of the repository's own certificate authority; empty when it has none. */
   readonly repositoryAuthority: string;
+  /** Private key that logs in to an sftp: repository, and the known hosts it is checked against; empty for others. */
+  readonly repositoryKey: string;
+  readonly repositoryKnownHosts: string;
 }
 
 /** Everything the chart may mention. Nothing else reaches a template. */

@@ -96,7 +96,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     networks: openNetworks(instance, api, () => objects.namespaces()),
     firewall: openFirewall(instance, options.hostAccessUids ?? []),
     prober: createProber(api, clock),
-    relays: createRelays(),
+    relays: createRelays(log),
     limits: processLimits(),
     emptyFile,
     drain: options.drain ?? 3_000,

@@ -27,6 +27,29 @@ describe("the manifests of a school", () => {
     await expect(`${JSON.stringify(manifest, null, 2)}\n`).toMatchFileSnapshot(`../../golden/job-${template}.json`);
   });
 
+  it("are those on record where backups go to another machine: its address for backup jobs alone, its key in the Secret alone", async () => {
+    const key = Buffer.from("the private key").toString("base64");
+    const plain = tenantValues();
+    if (plain.secrets === undefined) throw new Error("no secrets");
+    const values = tenantValues({
+      secrets: {
+        ...plain.secrets,
+        repositoryUrl: Buffer.from(`sftp://me@box.example.org:23//srv/${plain.uid}`).toString("base64"),
+        repositoryKey: key,
+        repositoryKnownHosts: Buffer.from("[box.example.org]:23 ssh-ed25519 AAAA\n").toString("base64"),
+      },
+      backup: { ...plain.backup, local: false, hosts: [{ name: "box.example.org", address: "192.0.2.10" }] },
+      network: { ...plain.network, repositoryPeers: [{ peers: [{ ipBlock: { cidr: "192.0.2.10/32" } }], port: 23 }] },
+    });
+    const ofBackups = chart.renderTenant(values).filter(({ metadata }) => metadata.name.includes("repository"));
+    const job = { name: "backup-1", command: "create", deadlineSeconds: 60, superuser: false };
+    const manifests = [...ofBackups, chart.renderJob("backup", values, job)];
+    const holders = manifests.filter((manifest) => JSON.stringify(manifest).includes(key));
+    expect(holders.map(({ kind, metadata }) => `${kind}/${metadata.name}`)).toEqual(["Secret/backup-repository"]);
+    const text = `${JSON.stringify(manifests, null, 2)}\n`;
+    await expect(text).toMatchFileSnapshot("../../golden/repository-sftp.json");
+  });
+
   it("have no repository volume when backups go elsewhere", () => {
     const manifests = chart.renderTenant(
       tenantValues({ backup: { local: false, className: "x", size: "1Gi", hosts: [] } }),
