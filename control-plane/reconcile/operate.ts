@@ -5,6 +5,7 @@ import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import * as backups from "../store/backups.ts";
 import { finishOperation, type Operation, progressOperation, startOperation } from "../store/operations.ts";
+import { wakeTenant } from "../store/tenants.ts";
 import { namespaceOf } from "../tenant.ts";
 import { isolationTargets } from "../verify/targets.ts";
 import { askClock } from "./clock-guard.ts";
@@ -271,7 +272,12 @@ const HEAVY = new Set<Operation["kind"]>(["backup", "verify-backup", "restore"])
  */
 export async function operate(attempt: Attempt, operation: Operation): Promise<"done" | "failed" | "waiting"> {
   const { deps, gathered, signal } = attempt;
-  const release = HEAVY.has(operation.kind) ? deps.backups.tryAcquire() : () => undefined;
+  const { slug } = gathered.tenant;
+  // When there is room again, the school that has waited longest is looked at at once; the timer is for lost wake-ups.
+  const tell = () => {
+    wakeTenant(deps.pool, slug).catch(() => undefined);
+  };
+  const release = HEAVY.has(operation.kind) ? deps.backups.tryAcquire({ key: slug, tell }) : () => undefined;
   if (release === undefined) return "waiting";
   try {
     await startOperation(deps.pool, operation.id);

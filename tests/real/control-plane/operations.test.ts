@@ -100,6 +100,26 @@ async function restoreInto(slug: string): Promise<Operation> {
 }
 
 describe("a backup", () => {
+  it("that found no room begins as soon as there is some, not when a timer ends", async () => {
+    const places = [deps.backups.tryAcquire(), deps.backups.tryAcquire()];
+    const { uid } = await getTenant(deps.pool, "goethe");
+    const wish = { tenantUid: uid, kind: "backup", params: { trigger: "manual" }, requestedBy: "anna" } as const;
+    const operation = await requestOperation(deps.pool, wish);
+    await until("the school waits", async () => {
+      const { rows } = await deps.pool.query<{ waits: boolean }>(
+        "select lease_holder is null and wake_at > now() + interval '5 s' and wake_at < now() + interval '1 min' as waits from tenants where uid = $1",
+        [uid],
+      );
+      return rows[0]?.waits === true ? true : undefined;
+    });
+    expect((await getOperation(deps.pool, operation.id)).state).toBe("Pending");
+    const freed = Date.now();
+    for (const free of places) free?.();
+    const { startedAt } = await ended(operation);
+    // The timer would have taken 15 s.
+    expect(Date.parse(startedAt ?? "") - freed).toBeLessThan(10_000);
+  });
+
   it("is complete although old ones could not be forgotten; the next one makes up for it", async () => {
     const { uid } = await getTenant(deps.pool, "goethe");
     await deps.pool.query(
