@@ -1,7 +1,10 @@
 import { existsSync, readFileSync, statfsSync } from "node:fs";
+import { ClassmindError } from "../errors.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
+import { listensEverywhere } from "./listening.ts";
 import { HOST_PACKAGES, missingPackages } from "./packages.ts";
+import { readSettings } from "./settings.ts";
 import { supervisorPid } from "./up.ts";
 
 /** Checks of this machine: each named after what it looks at, each failure with its remedy. Changes nothing. */
@@ -104,6 +107,25 @@ function checkKek(instance: Instance): HostFinding {
   );
 }
 
+/** Whether a backup's job can be let out to a repository elsewhere: its relay needs the repository's port on this host. */
+export function checkBackupWay(instance: Instance): readonly HostFinding[] {
+  const check = "backup-way";
+  try {
+    const host = readSettings(instance)?.backupHost;
+    if (host === undefined) return [];
+    const taken = listensEverywhere(host.port);
+    const message = taken
+      ? `a program of this host listens at port ${host.port} on every address: backups cannot reach ${host.name}:${host.port}`
+      : `port ${host.port} is free for the way to ${host.name}`;
+    const remedy =
+      "Let it listen on the host's own address alone (sshd: ListenAddress), or let the repository be reached at another port.";
+    return [finding(check, !taken, message, remedy)];
+  } catch (error) {
+    if (!(error instanceof ClassmindError)) throw error;
+    return [finding(check, false, error.message, error.remedy ?? "Correct this setting and run: ./classmind up")];
+  }
+}
+
 /** Everything that is looked at, in the order in which to mend it. */
 export async function examineHost(instance: Instance): Promise<readonly HostFinding[]> {
   return [
@@ -114,6 +136,7 @@ export async function examineHost(instance: Instance): Promise<readonly HostFind
     checkDisk(instance),
     checkMemory(),
     checkKek(instance),
+    ...checkBackupWay(instance),
     checkPlatform(instance),
   ];
 }

@@ -1,8 +1,8 @@
 import { createServer, connect as dial, type Server, type Socket } from "node:net";
 import { messageOf } from "../../errors.ts";
+import { listensEverywhere } from "../../host/listening.ts";
 import type { Log } from "../../log.ts";
 import { EngineError } from "../engine.ts";
-import { listensEverywhere } from "./listening.ts";
 import type { Outside } from "./translate/policies.ts";
 
 /**

@@ -14,6 +14,7 @@ import { SUITE } from "../../../control-plane/images/recipes.ts";
 import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
 import { openPlatform, type RealPlatform } from "../../fixtures/real-platform.ts";
 import { rowsAndHashes, schoolInUse, sql } from "../../fixtures/school-in-use.ts";
+import { startSftpServer } from "../../fixtures/sftp-server.ts";
 
 /**
  * Backups on another machine: restic's own REST server over TLS, with a login and a certificate that the world does not know.
@@ -126,7 +127,11 @@ describe("a repository on another machine", () => {
   it("is refused with the reason when it says not where it is, or stands on a port of the platform's own", async () => {
     const { httpsPort } = JSON.parse(settingsBefore);
     for (const [change, field] of [
-      [{ backupRepository: "sftp:me@there:/backups" }, "backupRepository"],
+      [{ backupRepository: "b2:bucket:backups" }, "backupRepository"],
+      [
+        { backupRepository: `sftp:me@${NAME}:/backups`, backupHost: { name: NAME, address: ADDRESS, port: 22 } },
+        "backupKeyFile",
+      ],
       [{ backupRepository: "rest:https://other.example.org:8123/" }, "backupHost"],
       [
         {
@@ -139,6 +144,38 @@ describe("a repository on another machine", () => {
       await expect(configure({ backupHost: { name: NAME, address: ADDRESS, port: PORT }, ...change })).rejects.toThrow(
         field,
       );
+    }
+  });
+});
+
+describe("a storage box", () => {
+  it("takes a school's backup over SFTP, proves it and gives it back", async () => {
+    const box = await startSftpServer(directory, ADDRESS);
+    try {
+      const key = path.join(directory, "box-key");
+      const knownHosts = path.join(directory, "box-known-hosts");
+      await writeFile(key, box.key, { mode: 0o600 });
+      await writeFile(knownHosts, `[${NAME}]:${box.port} ${box.hostKey}\n`);
+      await configure({
+        backupRepository: `sftp://${box.user}@${NAME}:${box.port}/classmind`,
+        backupHost: { name: NAME, address: ADDRESS, port: box.port },
+        backupKeyFile: key,
+        backupKnownHostsFile: knownHosts,
+      });
+      await schoolInUse(platform, "moerike");
+      const rows = await rowsAndHashes(platform, "moerike");
+      const { runId } = await platform.json<{ runId: string }>("backup", "create", "moerike");
+      const { uid } = await platform.json<{ uid: string }>("tenant", "get", "moerike");
+      const there = await readdir(path.join(box.home, "classmind", uid));
+      expect(there).toEqual(expect.arrayContaining(["config", "snapshots"]));
+      const verified = await platform.json<{ verifiedAt?: string }>("backup", "verify", "moerike", runId);
+      expect(verified.verifiedAt).toBeDefined();
+      await sql(platform, "moerike", "drop schema public cascade; create schema public; drop schema journal cascade");
+      await platform.json("backup", "restore", "moerike", "--run", runId, "--yes", "--reason", "Alles gelöscht");
+      expect(await rowsAndHashes(platform, "moerike")).toBe(rows);
+    } finally {
+      await configure({});
+      await box.stop();
     }
   });
 });

@@ -3,8 +3,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { listensEverywhere } from "../../../control-plane/engine/containers/listening.ts";
 import { createRelays, type Relays } from "../../../control-plane/engine/containers/relays.ts";
+import { listensEverywhere } from "../../../control-plane/host/listening.ts";
 
 /** Loopback addresses stand for a bridge's host side, for a job and for a machine elsewhere. */
 const GATEWAY = "127.0.78.1";

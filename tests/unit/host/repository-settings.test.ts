@@ -1,9 +1,12 @@
 import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClassmindError } from "../../../control-plane/errors.ts";
+import { checkBackupWay } from "../../../control-plane/host/doctor.ts";
 import { createInstance, type Instance } from "../../../control-plane/host/instance.ts";
 import { DEFAULT_SETTINGS, filesReadAtStart, readSettings } from "../../../control-plane/host/settings.ts";
 
@@ -149,5 +152,35 @@ describe("the settings of other repositories", () => {
       field: "backupEnvironmentFile",
       remedy: `Run: chmod 600 ${credentials}`,
     });
+  });
+});
+
+describe("the doctor", () => {
+  const at = (port: number) =>
+    ({
+      backupRepository: `sftp://me@${HOST}:${port}//srv`,
+      backupHost: { name: HOST, address: "192.0.2.10", port },
+    }) as const;
+
+  it("says when a program of the host holds the port that backups need, and what to do", async () => {
+    const everywhere = createServer().listen(0, "0.0.0.0");
+    await once(everywhere, "listening");
+    const { port } = everywhere.address() as AddressInfo;
+    writeFileSync(knownHosts, `${HOST} ssh-ed25519 AAAA\n`);
+    read(at(port));
+    expect(checkBackupWay(instance)).toEqual([
+      expect.objectContaining({ check: "backup-way", ok: false, remedy: expect.stringContaining("ListenAddress") }),
+    ]);
+    everywhere.close();
+    await once(everywhere, "close");
+    expect(checkBackupWay(instance)).toEqual([expect.objectContaining({ check: "backup-way", ok: true })]);
+  });
+
+  it("says what is wrong with the settings, and nothing of a local repository", () => {
+    read();
+    chmodSync(key, 0o644);
+    expect(checkBackupWay(instance)).toEqual([expect.objectContaining({ ok: false, remedy: `Run: chmod 600 ${key}` })]);
+    read({ backupRepository: "local", backupHost: undefined });
+    expect(checkBackupWay(instance)).toEqual([]);
   });
 });
