@@ -112,7 +112,7 @@ async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | u
   }
   for (const bundle of recipe.bundles) {
     const entry = join(REPOSITORY, bundle.entry);
-    if (existsSync(entry)) await bundleProgram(entry, join(tree, bundle.target));
+    if (existsSync(entry)) await bundleProgram(entry, join(tree, bundle.target), bundle.without);
   }
   if (recipe.tenantApp) await bundleTenantApp(join(tree, "app"));
   const roots = (await readdir(tree)).sort();
@@ -127,8 +127,8 @@ async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | u
   return { file: named, digest };
 }
 
-/** One JavaScript file out of a TypeScript program and all it imports. */
-async function bundleProgram(entry: string, target: string): Promise<void> {
+/** One JavaScript file out of a TypeScript program and all it imports, but for modules that stay out. */
+export async function bundleProgram(entry: string, target: string, without: readonly string[] = []): Promise<void> {
   await build({
     entryPoints: [entry],
     outfile: target,
@@ -136,6 +136,7 @@ async function bundleProgram(entry: string, target: string): Promise<void> {
     platform: "node",
     format: "esm",
     target: "node24",
+    external: [...without],
     legalComments: "none",
     logLevel: "silent",
     // CommonJS packages inside an ES module ask for `require`.
