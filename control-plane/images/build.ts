@@ -97,10 +97,8 @@ function makeRootfsOnce(instance: Instance, options: BuildOptions): (recipe: Ima
   };
 }
 
-/** The topmost layer: our own files and programs. Undefined for an image that has none. */
-async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | undefined> {
-  const tree = join(scratch, "tree");
-  await mkdir(tree);
+/** Lays an image's own files and programs below a directory, as they are in the image. */
+export async function writeOwnFiles(recipe: ImageRecipe, tree: string): Promise<void> {
   for (const file of recipe.files) {
     const target = join(tree, file.target);
     await mkdir(dirname(target), { recursive: true });
@@ -115,6 +113,13 @@ async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | u
     if (existsSync(entry)) await bundleProgram(entry, join(tree, bundle.target), bundle.without);
   }
   if (recipe.tenantApp) await bundleTenantApp(join(tree, "app"));
+}
+
+/** The topmost layer: our own files and programs. Undefined for an image that has none. */
+async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | undefined> {
+  const tree = join(scratch, "tree");
+  await mkdir(tree);
+  await writeOwnFiles(recipe, tree);
   const roots = (await readdir(tree)).sort();
   if (roots.length === 0) return undefined;
   const file = join(scratch, "own.tar");
@@ -128,7 +133,7 @@ async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | u
 }
 
 /** One JavaScript file out of a TypeScript program and all it imports, but for modules that stay out. */
-export async function bundleProgram(entry: string, target: string, without: readonly string[] = []): Promise<void> {
+async function bundleProgram(entry: string, target: string, without: readonly string[] = []): Promise<void> {
   await build({
     entryPoints: [entry],
     outfile: target,
