@@ -183,7 +183,7 @@ describe("the programs of the control plane's image", () => {
     expect(api.store.get("RoleBinding", "school-goethe", "classmind")).toBeDefined();
     await call("POST", "/v1/tenants/goethe/suspend", { reason: "test" });
     await expect.poll(phase, patience).toBe("Suspended");
-    await call("DELETE", "/v1/tenants/goethe", { confirm: "goethe", reason: "test" });
+    await call("POST", "/v1/tenants/goethe/delete", { confirm: "goethe", reason: "test" });
     await call("POST", "/v1/tenants/goethe/purge", { confirm: "goethe", reason: "test" });
     await expect.poll(() => api.store.get("Namespace", undefined, "school-goethe"), patience).toBeUndefined();
     expect([...(api.authorizer?.refused ?? [])].filter((request) => !request.startsWith("get nodes/proxy"))).toEqual(
