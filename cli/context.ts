@@ -5,8 +5,8 @@ import { CliError, EXIT } from "./errors.ts";
 
 /** Where a control plane is and who we are there. Kept in a file that only its owner can read. */
 const context = z.strictObject({
-  /** `unix:///path` of a socket on this machine, or an https:// address. */
-  server: z.string().regex(/^(unix:\/\/\/|https:\/\/)/),
+  /** `unix:///path` of a socket on this machine, an https:// address, or a port of this machine itself (a forwarded one, say). */
+  server: z.string().regex(/^(unix:\/\/\/|https:\/\/|http:\/\/(localhost|127\.0\.0\.1|\[::1\]):\d+\/?$)/),
   token: z.string(),
   /** PEM of the certificate authority for an https address with an own one. */
   certificateAuthority: z.string().optional(),

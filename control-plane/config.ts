@@ -12,6 +12,8 @@ const database = z.strictObject({
   name: z.string().min(1),
   user: z.string().min(1),
   passwordFile: z.string().min(1),
+  /** For a database across a network: TLS, with its certificate and name checked; a PEM if the world does not know its authority. */
+  tls: z.strictObject({ authorityFile: z.string().min(1).optional() }).optional(),
 });
 export type DatabaseConfig = z.infer<typeof database>;
 
@@ -29,6 +31,8 @@ const platform = z.strictObject({
   backup: z.strictObject({
     /** `local`, or a restic repository URL below which each school gets its own (rest:, s3:, sftp:). */
     repository: z.string(),
+    /** StorageClass of local repositories, whose content is encrypted already. */
+    storageClass: z.string().min(1).optional(),
     /** Size of a local repository, a Kubernetes quantity. */
     repositorySize: z.string(),
     /** NetworkPolicy peers and port of a repository elsewhere. */
@@ -100,16 +104,25 @@ const reconciler = z.strictObject({
 });
 export type ReconcilerConfig = z.infer<typeof reconciler>;
 
-function parse<T>(schema: z.ZodType<T>, file: string): T {
-  let json: unknown;
+function readJson(file: string): unknown {
   try {
-    json = JSON.parse(readFileSync(file, "utf8"));
+    return JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
     throw new ClassmindError("Invalid", `The configuration ${file} cannot be read.`, {
-      remedy: "Run: classmind up",
+      remedy: "Run: classmind up — on a cluster, see docs/kubernetes.md",
       cause: error,
     });
   }
+}
+
+/** `platform` may name a file instead: on a cluster both processes read one, so that they cannot disagree. */
+function withPlatform(json: unknown): unknown {
+  if (typeof json !== "object" || json === null || !("platform" in json)) return json;
+  return typeof json.platform === "string" ? { ...json, platform: readJson(json.platform) } : json;
+}
+
+function parse<T>(schema: z.ZodType<T>, file: string): T {
+  const json = withPlatform(readJson(file));
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
@@ -141,6 +154,15 @@ export function configFile(environment: NodeJS.ProcessEnv): string {
   return file;
 }
 
+/** `pg` takes the host's name for the one that the certificate must carry. */
+function tlsOf(tls: NonNullable<DatabaseConfig["tls"]>): { rejectUnauthorized: true; ca?: string } {
+  const { authorityFile } = tls;
+  return {
+    rejectUnauthorized: true,
+    ...(authorityFile === undefined ? {} : { ca: readFileSync(authorityFile, "utf8") }),
+  };
+}
+
 /** Connection settings for `pg`. The password is read when a connection is made, so that a rotated one is picked up. */
 export function connectionOf(config: DatabaseConfig): pg.PoolConfig {
   return {
@@ -149,6 +171,7 @@ export function connectionOf(config: DatabaseConfig): pg.PoolConfig {
     database: config.name,
     user: config.user,
     password: () => readFileSync(config.passwordFile, "utf8").trim(),
+    ...(config.tls === undefined ? {} : { ssl: tlsOf(config.tls) }),
     connectionTimeoutMillis: 5_000,
   };
 }

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import pg from "pg";
 import { systemClock } from "./clock.ts";
@@ -31,6 +31,14 @@ const config = readReconcilerConfig(configFile(process.env));
 const START_LOCK = 7303;
 /** After a start every school is looked at within this time. */
 const RESYNC_SPREAD_SECONDS = 2;
+/** The ready file is touched this often: whoever watches over us sees by its age that we are alive. */
+const PULSE_MS = 15_000;
+
+/** What comes along lies beside the program where that is one file (in an image), else where the repository has it. */
+function folder(bundled: string, here: string): string {
+  const beside = path.join(import.meta.dirname, bundled);
+  return existsSync(beside) ? beside : path.join(import.meta.dirname, here);
+}
 
 async function createEngine(wanted: ReconcilerConfig["engine"]): Promise<Engine> {
   if (wanted.kind === "simulated") {
@@ -87,7 +95,7 @@ async function build(): Promise<Dependencies> {
   const lock = await pool.connect();
   try {
     await lock.query("select pg_advisory_lock($1)", [START_LOCK]);
-    const applied = await migrate(pool, path.join(import.meta.dirname, "store/migrations"));
+    const applied = await migrate(pool, folder("migrations", "store/migrations"));
     if (applied.length > 0) log.info({ applied }, "the store's schema is up to date");
     const authority = await ensureAuthority(keyring, config.platform.domain, systemClock.now());
     await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });
@@ -100,7 +108,7 @@ async function build(): Promise<Dependencies> {
       gateway: config.gateway === undefined ? undefined : await openGateway(config.gateway),
       issuer: internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem }),
       keyring,
-      chart: loadChart(path.join(import.meta.dirname, "../charts/tenant")),
+      chart: loadChart(folder("charts/tenant", "../charts/tenant")),
       platform: config.platform,
       clock: systemClock,
       log,
@@ -121,11 +129,18 @@ const woken = await wakeAll(deps.pool, RESYNC_SPREAD_SECONDS);
 const loop = startLoop(deps, { workers: config.workers, database: config.database });
 log.info({ schools: woken, engine: deps.engine.name }, "running");
 if (config.readyFile !== undefined) writeFileSync(config.readyFile, `${process.pid}\n`);
+const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
+
+function touch(file: string | undefined): void {
+  const now = new Date();
+  if (file !== undefined && existsSync(file)) utimesSync(file, now, now);
+}
 
 let stopping = false;
 function stop(): void {
   if (stopping) return;
   stopping = true;
+  clearInterval(pulse);
   if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
   void loop
     .stop()

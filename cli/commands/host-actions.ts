@@ -4,7 +4,7 @@ import { ClassmindError } from "../../control-plane/errors.ts";
 import { examineHost, type HostFinding } from "../../control-plane/host/doctor.ts";
 import { createInstance, type Instance } from "../../control-plane/host/instance.ts";
 import { layoutOf } from "../../control-plane/host/layout.ts";
-import { createFirstOperator } from "../../control-plane/host/operator.ts";
+import { createLocalOperator } from "../../control-plane/host/operator.ts";
 import { HOST_PACKAGES, missingPackages } from "../../control-plane/host/packages.ts";
 import { down, uninstall } from "../../control-plane/host/remove.ts";
 import { readSettings } from "../../control-plane/host/settings.ts";
@@ -69,7 +69,7 @@ async function ensureContext(session: Session, instance: Instance): Promise<void
       );
     if (works) return;
   }
-  const token = await createFirstOperator(instance, operatorName(session.environment));
+  const token = await createLocalOperator(instance, operatorName(session.environment));
   writeContexts(session.contextsFile, {
     current: instance.name,
     contexts: { ...known.contexts, [instance.name]: { server, token } },

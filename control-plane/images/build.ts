@@ -97,10 +97,8 @@ function makeRootfsOnce(instance: Instance, options: BuildOptions): (recipe: Ima
   };
 }
 
-/** The topmost layer: our own files and programs. Undefined for an image that has none. */
-async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | undefined> {
-  const tree = join(scratch, "tree");
-  await mkdir(tree);
+/** Lays an image's own files and programs below a directory, as they are in the image. */
+export async function writeOwnFiles(recipe: ImageRecipe, tree: string): Promise<void> {
   for (const file of recipe.files) {
     const target = join(tree, file.target);
     await mkdir(dirname(target), { recursive: true });
@@ -112,9 +110,16 @@ async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | u
   }
   for (const bundle of recipe.bundles) {
     const entry = join(REPOSITORY, bundle.entry);
-    if (existsSync(entry)) await bundleProgram(entry, join(tree, bundle.target));
+    if (existsSync(entry)) await bundleProgram(entry, join(tree, bundle.target), bundle.without);
   }
   if (recipe.tenantApp) await bundleTenantApp(join(tree, "app"));
+}
+
+/** The topmost layer: our own files and programs. Undefined for an image that has none. */
+async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | undefined> {
+  const tree = join(scratch, "tree");
+  await mkdir(tree);
+  await writeOwnFiles(recipe, tree);
   const roots = (await readdir(tree)).sort();
   if (roots.length === 0) return undefined;
   const file = join(scratch, "own.tar");
@@ -127,8 +132,8 @@ async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | u
   return { file: named, digest };
 }
 
-/** One JavaScript file out of a TypeScript program and all it imports. */
-async function bundleProgram(entry: string, target: string): Promise<void> {
+/** One JavaScript file out of a TypeScript program and all it imports, but for modules that stay out. */
+async function bundleProgram(entry: string, target: string, without: readonly string[] = []): Promise<void> {
   await build({
     entryPoints: [entry],
     outfile: target,
@@ -136,6 +141,7 @@ async function bundleProgram(entry: string, target: string): Promise<void> {
     platform: "node",
     format: "esm",
     target: "node24",
+    external: [...without],
     legalComments: "none",
     logLevel: "silent",
     // CommonJS packages inside an ES module ask for `require`.

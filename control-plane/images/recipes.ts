@@ -26,6 +26,8 @@ export interface ImageFile {
 export interface ImageBundle {
   readonly entry: string;
   readonly target: string;
+  /** Modules, as its source imports them, that the image has no use for: an import of one fails. */
+  readonly without?: readonly string[];
 }
 
 export const IMAGE_NAMES = ["postgres", "app", "control-plane", "gateway"] as const;
@@ -136,8 +138,20 @@ export const IMAGE_RECIPES: readonly ImageRecipe[] = [
     node: true,
     tenantApp: false,
     files: [],
-    bundles: [{ entry: "control-plane/main.ts", target: "/app/main.mjs" }],
-    directories: [{ source: "charts/tenant", target: "/app/charts/tenant" }],
+    bundles: [
+      { entry: "control-plane/main.ts", target: "/app/main.mjs" },
+      // On a cluster. On one machine the reconciler is no container, and its engine has native parts that a bundle cannot hold.
+      {
+        entry: "control-plane/reconciler.ts",
+        target: "/app/reconciler.mjs",
+        without: ["./engine/containers/containers.ts"],
+      },
+      { entry: "control-plane/operator-main.ts", target: "/app/operator.mjs" },
+    ],
+    directories: [
+      { source: "charts/tenant", target: "/app/charts/tenant" },
+      { source: "control-plane/store/migrations", target: "/app/migrations" },
+    ],
     path: PLAIN_PATH,
   },
   {

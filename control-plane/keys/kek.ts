@@ -26,7 +26,20 @@ function toKey(key: Buffer): KeyEncryptionKey {
 }
 
 /**
- * Reads the key-encryption key: 32 bytes as base64 in a file that only its owner may read.
+ * Whether anybody but its owner may read a file. A Secret's volume belongs to root, and a pod's user reads it through the group
+ * of the pod, which holds nobody else. Pure.
+ * @param reader uid of this process
+ */
+export function isOpenToOthers(
+  file: { readonly mode: number; readonly uid: number; readonly gid: number },
+  reader: number | undefined,
+): boolean {
+  const mounted = file.uid === 0 && file.gid !== 0 && reader !== 0;
+  return (file.mode & (mounted ? 0o037 : 0o077)) !== 0;
+}
+
+/**
+ * Reads the key-encryption key: 32 bytes as base64 in a file that only its owner may read (in a pod: a Secret's file).
  * @throws Error naming the file and the remedy when it is missing, too open or malformed; never a new key in its place
  */
 export function readKek(file: string): KeyEncryptionKey {
@@ -35,11 +48,10 @@ export function readKek(file: string): KeyEncryptionKey {
       `The key-encryption key ${file} is missing. Without it no school's key can be opened: bring it back from your safe copy.`,
     );
   }
-  const mode = statSync(file).mode & 0o777;
-  if ((mode & 0o077) !== 0) {
-    throw new Error(
-      `The key-encryption key ${file} can be read by others (mode ${mode.toString(8)}). Run: chmod 600 ${file}`,
-    );
+  const status = statSync(file);
+  if (isOpenToOthers(status, process.getuid?.())) {
+    const mode = (status.mode & 0o777).toString(8);
+    throw new Error(`The key-encryption key ${file} can be read by others (mode ${mode}). Run: chmod 600 ${file}`);
   }
   const key = Buffer.from(readFileSync(file, "utf8").trim(), "base64");
   if (key.length !== KEK_BYTES)

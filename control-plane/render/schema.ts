@@ -105,11 +105,12 @@ function checkType(type: string, value: unknown, path: string, problems: string[
 /**
  * Lists every difference between an object and its published Kubernetes type, by path; empty when it conforms.
  * @param object parsed manifest
+ * @param others classes of kinds by `apiVersion/kind` that a school has not
  */
-export function schemaProblems(object: unknown): readonly string[] {
+export function schemaProblems(object: unknown, others: Readonly<Record<string, string>> = {}): readonly string[] {
   if (!isRecord(object)) return ["the document is not an object"];
   const kind = `${String(object.apiVersion)}/${String(object.kind)}`;
-  const className = CLASS_OF_KIND[kind];
+  const className = CLASS_OF_KIND[kind] ?? others[kind];
   const model = className === undefined ? undefined : modelOf(className);
   if (model === undefined) return [`${kind}: a school has no such object`];
   const problems: string[] = [];

@@ -32,7 +32,7 @@ export function tenantValues(input: {
     storage: { className: platform.storageClass, size: tenant.spec.storage ?? limits.storage },
     backup: {
       local: platform.backup.repository === "local",
-      className: "classmind-repository",
+      className: platform.backup.storageClass ?? "classmind-repository",
       size: platform.backup.repositorySize,
       hosts: platform.backup.hosts,
     },

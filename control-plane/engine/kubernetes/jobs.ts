@@ -4,6 +4,7 @@ import { lineSplitter } from "./client.ts";
 import type { KubernetesContext } from "./context.ts";
 import { ApiFailure, isTerminating } from "./failure.ts";
 import { follow } from "./follow.ts";
+import { ensureGrant } from "./grant.ts";
 import { type JobLog, readJobLog, wrapJob } from "./job-wrapper.ts";
 import { collectionPath, kindOf, MANAGED_BY, MARK, OTHERS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, textAt } from "./live.ts";
@@ -260,6 +261,7 @@ export async function runJob(context: KubernetesContext, namespace: string, job:
   const space = await readNamespace(context, namespace, job.signal);
   if (space === undefined) throw new EngineError("NamespaceMissing", `there is no namespace ${namespace}`);
   refuseForeign(space);
+  await ensureGrant(context, namespace, job.signal);
   await clear(refs);
   const seconds = numberAt(job.manifest, "spec", "activeDeadlineSeconds");
   const limit = Math.min(job.deadline, seconds === undefined ? job.deadline : seconds * 1000);

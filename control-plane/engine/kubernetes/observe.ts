@@ -1,5 +1,6 @@
 import type { EndpointObservation, Observation, VolumeObservation } from "../engine.ts";
 import type { KubernetesContext } from "./context.ts";
+import { isStatus } from "./failure.ts";
 import { ensureGrant } from "./grant.ts";
 import { collectionPath, KINDS, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from "./live.ts";
@@ -123,6 +124,20 @@ function lacksPods(objects: readonly LiveObject[], pods: readonly LiveObject[]):
   );
 }
 
+/** Everything in a namespace of ours; undefined where it ends and the rights in it have gone already, like everything else. */
+async function readAll(
+  context: KubernetesContext,
+  space: LiveObject,
+): Promise<readonly [objects: readonly LiveObject[], pods: readonly LiveObject[]] | undefined> {
+  const { name, deletionTimestamp } = space.metadata;
+  try {
+    return await Promise.all([listOwn(context, name, Object.keys(KINDS)), listPods(context, name)]);
+  } catch (error) {
+    if (deletionTimestamp !== undefined && context.grant !== undefined && isStatus(error, 403)) return undefined;
+    throw error;
+  }
+}
+
 /** See Engine.observe. Lists each kind in the namespace, all side by side; reads events only when a pod is missing. */
 export async function observeNamespace(context: KubernetesContext, namespace: string): Promise<Observation> {
   const space = await readNamespace(context, namespace);
@@ -131,10 +146,9 @@ export async function observeNamespace(context: KubernetesContext, namespace: st
   if (!isOurs(space)) return { namespace, exists: true, ...nothing };
   // To look needs the rights too, and somebody may have taken them away.
   if (space.metadata.deletionTimestamp === undefined) await ensureGrant(context, namespace, undefined);
-  const [objects, pods] = await Promise.all([
-    listOwn(context, namespace, Object.keys(KINDS)),
-    listPods(context, namespace),
-  ]);
+  const all = await readAll(context, space);
+  if (all === undefined) return { namespace, exists: true, ...nothing };
+  const [objects, pods] = all;
   const warnings = lacksPods(objects, pods) ? await listWarnings(context, namespace) : [];
   const now = context.clock.now().getTime();
   const ofKind = (kind: string): readonly LiveObject[] => objects.filter((object) => object.kind === kind);

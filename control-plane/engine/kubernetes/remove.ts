@@ -2,6 +2,7 @@ import { type ApplyOptions, EngineError, type ObjectRef } from "../engine.ts";
 import type { KubernetesContext } from "./context.ts";
 import { isStatus } from "./failure.ts";
 import { follow } from "./follow.ts";
+import { ensureGrant } from "./grant.ts";
 import { collectionPath, KINDS, type KindInfo, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { type LiveObject, textAt } from "./live.ts";
 import { blockersOf, readNamespace, refuseForeignRemoval } from "./namespaces.ts";
@@ -137,6 +138,7 @@ async function removeNamespace(context: KubernetesContext, namespace: string, op
   if (space === undefined) return;
   refuseForeignRemoval(space);
   if (space.metadata.deletionTimestamp === undefined) {
+    await ensureGrant(context, namespace, options.signal);
     const first = ["Ingress", "Deployment", "StatefulSet", "PersistentVolumeClaim"];
     await removeJobs(context, namespace, options);
     await removeAll(context, namespace, await refsOf(context, namespace, first, options), options);
@@ -203,5 +205,6 @@ export async function removeObjects(
   const space = await readNamespace(context, namespace, options.signal);
   if (space === undefined) return;
   refuseForeignRemoval(space);
+  if (space.metadata.deletionTimestamp === undefined) await ensureGrant(context, namespace, options.signal);
   await removeAll(context, namespace, refs, options);
 }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { chown, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import Dockerode from "dockerode";
@@ -14,6 +15,7 @@ const volume = join(base, "volume");
 const socket = join(base, "socket");
 const name = `${testInstance().name}-postgres-start`;
 const SECRETS = ["superuser", "owner", "app", "backup"] as const;
+const PLATFORM_ROLES = ["postgres", "controlplane_api", "controlplane_reconciler", "keyring"] as const;
 
 async function setPasswords(suffix: string): Promise<void> {
   for (const role of SECRETS) {
@@ -23,7 +25,8 @@ async function setPasswords(suffix: string): Promise<void> {
   }
 }
 
-async function start(): Promise<Dockerode.Container> {
+/** @param platform environment of a platform's database; a school's if absent */
+async function start(platform?: readonly string[]): Promise<Dockerode.Container> {
   await docker
     .getContainer(name)
     .remove({ force: true })
@@ -33,7 +36,7 @@ async function start(): Promise<Dockerode.Container> {
     Image: inject("images").postgres,
     User: `${UID}:${UID}`,
     Entrypoint: ["/usr/local/lib/classmind/postgres-start"],
-    Env: ["PGDATA=/var/lib/classmind/db/pgdata"],
+    Env: ["PGDATA=/var/lib/classmind/db/pgdata", ...(platform ?? [])],
     Labels: { "classmind.instance": testInstance().name },
     HostConfig: {
       NetworkMode: "none",
@@ -42,6 +45,7 @@ async function start(): Promise<Dockerode.Container> {
       Binds: [
         `${volume}:/var/lib/classmind/db`,
         `${socket}:/run/postgresql`,
+        `${join(base, "secrets", "platform")}:/run/secrets/platform:ro`,
         ...SECRETS.map((role) => `${join(base, "secrets", `database-${role}`)}:/run/secrets/database-${role}:ro`),
       ],
       Tmpfs: { "/tmp": "size=16m,mode=1777" },
@@ -82,11 +86,17 @@ async function words(): Promise<string> {
 
 beforeEach(async () => {
   await rm(base, { recursive: true, force: true });
-  for (const directory of [volume, socket, ...SECRETS.map((role) => join(base, "secrets", `database-${role}`))]) {
+  const secrets = ["platform", ...SECRETS.map((role) => `database-${role}`)].map((each) => join(base, "secrets", each));
+  for (const directory of [volume, socket, ...secrets]) {
     await mkdir(directory, { recursive: true });
     await chown(directory, UID, UID);
   }
   await setPasswords("one");
+  for (const role of PLATFORM_ROLES) {
+    const file = join(base, "secrets", "platform", role);
+    await writeFile(file, `it's ${role}`);
+    await chown(file, UID, UID);
+  }
 });
 afterEach(async () => {
   await docker
@@ -209,5 +219,30 @@ describe("later starts", () => {
     for (const file of ["cmdline", "environ"]) {
       expect(await readFile(`/proc/${State.Pid}/${file}`, "utf8")).not.toContain("it's");
     }
+  });
+});
+
+describe("a platform's database", () => {
+  const listening = async (environment: readonly string[]): Promise<boolean> => {
+    const container = await start(["CLASSMIND_ROLE=platform", ...environment]);
+    await (await untilUp("it's postgres")).end();
+    const asked = await container.exec({ Cmd: ["pg_isready", "--quiet", "--host=127.0.0.1"], AttachStdout: true });
+    const output = await asked.start({});
+    output.resume();
+    await once(output, "end");
+    return (await asked.inspect()).ExitCode === 0;
+  };
+
+  it("listens on its socket alone, and on a cluster where it is told to", async () => {
+    expect(await listening([])).toBe(false);
+    expect(await listening(["CLASSMIND_LISTEN=*"])).toBe(true);
+  });
+
+  it("lets each of the platform's roles into its own database with its own password", async () => {
+    await start(["CLASSMIND_ROLE=platform", "CLASSMIND_LISTEN=*"]);
+    await (await untilUp("it's postgres")).end();
+    await (await connect("controlplane_api", "it's controlplane_api", "controlplane")).end();
+    await (await connect("keyring", "it's keyring", "keyring")).end();
+    await expect(connect("controlplane_api", "it's controlplane_api", "keyring")).rejects.toThrow(/permission denied/);
   });
 });
