@@ -32,6 +32,7 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
     observed: gathered.observed,
     initialised: gathered.tenant.status.initialisedAt !== undefined,
     restoreFailed: gathered.failedRestore !== undefined,
+    backupsExpired: gathered.expiredBackups.length > 0,
     certificate: action === "renew" || action === "replace" ? "issue" : "keep",
     gateway:
       gathered.gateway === undefined

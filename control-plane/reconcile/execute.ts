@@ -5,6 +5,7 @@ import type { ProgressStep } from "../store/tenants.ts";
 import { REASONS, type Reason, type StepReport } from "../tenant.ts";
 import { operate } from "./operate.ts";
 import type { Step } from "./plan.ts";
+import { forgetWithoutBackup } from "./retention.ts";
 import { type Attempt, executeStep } from "./steps.ts";
 
 export interface StepFailure {
@@ -80,6 +81,7 @@ export async function execute(attempt: Attempt, steps: readonly Step[], holder: 
     try {
       await deps.onStep?.("before", label);
       if (step.kind === "operate") waiting = (await operate(attempt, step.operation)) === "waiting" || waiting;
+      else if (step.kind === "forget-backups") await forgetWithoutBackup(attempt);
       else await executeStep(attempt, step);
       await deps.onStep?.("after", label);
       const milliseconds = Math.round(performance.now() - started);

@@ -1,5 +1,6 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { schoolRepository } from "../backup/repository.ts";
+import { toForget } from "../backup/retention.ts";
 import { nextBackup } from "../backup/schedule.ts";
 import type { Breach, Manifest, Observation } from "../engine/engine.ts";
 import { type CertificateVerdict, judgeCertificate } from "../issuer/certificate.ts";
@@ -7,7 +8,7 @@ import type { SchoolKeys } from "../keys/keyring.ts";
 import { hashManifest } from "../render/hash.ts";
 import { tenantValues } from "../render/tenant-values.ts";
 import type { SecretValues, TenantValues } from "../render/values.ts";
-import { type Backup, decidingBackups, newestOf } from "../store/backups.ts";
+import { type Backup, completeBackups, decidingBackups, newestOf } from "../store/backups.ts";
 import { listOperations, type Operation, openOperations, requestOperation } from "../store/operations.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { hostOf, namespaceOf, type Reason } from "../tenant.ts";
@@ -41,6 +42,8 @@ export interface Gathered {
   readonly lastFailure: Backup | undefined;
   readonly backups: readonly Backup[];
   readonly nextBackup: Date | undefined;
+  /** To be forgotten without a new backup; empty for a school that makes them. */
+  readonly expiredBackups: readonly Backup[];
   /** Why the restore that was to furnish this school failed; it stays empty then, and nobody gets into it. */
   readonly failedRestore: string | undefined;
   /** Broken walls, looked for when isolation is to be verified: executing the plan repairs some before the probe runs. */
@@ -156,6 +159,13 @@ async function scheduleBackup(
   return [...operations, operation];
 }
 
+/** Complete backups of a school that are to be forgotten now. The caller has made sure of the clock. */
+export async function expiredBackupsOf(deps: Dependencies, uid: string, now: Date): Promise<readonly Backup[]> {
+  const complete = await completeBackups(deps.pool, uid);
+  const doomed = new Set(toForget(complete, now));
+  return complete.filter((backup) => doomed.has(backup.runId));
+}
+
 /** Reads everything an attempt needs. The only effects: keys of a new school are made, a due backup is recorded as wanted. */
 export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<Gathered> {
   const now = deps.clock.now();
@@ -182,6 +192,9 @@ export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<
           new Date(Math.min(Date.parse(tenant.createdAt), now.getTime())),
         )
       : undefined;
+  const makesBackups = goal === "run" && tenant.spec.backup.enabled;
+  const expired =
+    goal === "purge" || makesBackups || !clock.trusted ? [] : await expiredBackupsOf(deps, tenant.uid, now);
   const verifying = goal === "run" && open.some((operation) => operation.kind === "verify-isolation");
   const breaches = verifying ? ((await deps.engine.examineIsolation?.(namespaceOf(tenant.slug))) ?? []) : [];
   const operations = due !== undefined && due <= now ? await scheduleBackup(deps, tenant, open) : open;
@@ -212,6 +225,7 @@ export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<
     lastFailure,
     backups,
     nextBackup: due,
+    expiredBackups: expired,
     failedRestore,
     breaches,
   };

@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { createResult, restoreResult, verifyResult } from "../backup/results.ts";
-import { toForget } from "../backup/retention.ts";
 import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import * as backups from "../store/backups.ts";
@@ -9,8 +8,9 @@ import { wakeTenant } from "../store/tenants.ts";
 import { namespaceOf } from "../tenant.ts";
 import { isolationTargets } from "../verify/targets.ts";
 import { askClock } from "./clock-guard.ts";
-import { repositoryUrl, valuesOf } from "./gather.ts";
+import { expiredBackupsOf, repositoryUrl, valuesOf } from "./gather.ts";
 import { APP } from "./plan.ts";
+import { forget } from "./retention.ts";
 import { type Attempt, closeRoute, executeStep, openRoute, runJob } from "./steps.ts";
 
 /** Long work, one function a kind. Each can be cut off anywhere and run again. */
@@ -20,19 +20,11 @@ const any = z.unknown();
 
 type Params = Operation["params"];
 
-/** Backups whose snapshots are past their time are forgotten, oldest promise first: nothing older than a year (R61). */
+/** Old backups make room for the new one, unless the clock is not believed. */
 async function forgetOld(attempt: Attempt): Promise<void> {
   const { deps, gathered } = attempt;
   if (!(await askClock(deps)).trusted) return;
-  const complete = await backups.completeBackups(deps.pool, gathered.tenant.uid);
-  const doomed = new Set(toForget(complete, deps.clock.now()));
-  if (doomed.size === 0) return;
-  const snapshots = complete
-    .filter((backup) => doomed.has(backup.runId))
-    .flatMap((backup) => [backup.databaseSnapshot, backup.filesSnapshot])
-    .filter((snapshot) => snapshot !== undefined);
-  await runJob(attempt, "backup", { command: "forget", input: { snapshots }, schema: any, deadline: HOUR });
-  await backups.markForgotten(deps.pool, [...doomed]);
+  await forget(attempt, await expiredBackupsOf(deps, gathered.tenant.uid, deps.clock.now()), "backup");
 }
 
 /**

@@ -17,6 +17,7 @@ export type Step = { readonly id: string; readonly after: readonly string[] } & 
   | { readonly kind: "open-route" }
   | { readonly kind: "close-route" }
   | { readonly kind: "operate"; readonly operation: Operation }
+  | { readonly kind: "forget-backups" }
   | { readonly kind: "withdraw-route" }
   | { readonly kind: "remove-namespace" }
   | { readonly kind: "destroy-keys" }
@@ -31,6 +32,8 @@ export interface PlanInput {
   readonly initialised: boolean;
   /** The restore that was to furnish this school failed: it gets no first administrator. */
   readonly restoreFailed: boolean;
+  /** The school makes no backups, and some of its old ones are past their time. */
+  readonly backupsExpired: boolean;
   readonly certificate: "keep" | "issue";
   /** Undefined when the engine brings its own ingress. */
   readonly gateway: (GatewayObservation & { readonly wantedFingerprint: string | undefined }) | undefined;
@@ -106,6 +109,12 @@ function certificateSteps(input: PlanInput, tlsChanges: boolean, applied: readon
   return steps;
 }
 
+/** After everything else, for that may take away what this step brings along. */
+function retentionStep(input: PlanInput, others: readonly Step[]): Step[] {
+  const after = others.map((step) => step.id);
+  return input.backupsExpired ? [{ id: "forget-backups", kind: "forget-backups", after }] : [];
+}
+
 function planRun(input: PlanInput): readonly Step[] {
   const { apply, remove } = difference(input);
   const steps: Step[] = [];
@@ -129,6 +138,7 @@ function planRun(input: PlanInput): readonly Step[] {
   const tlsChanges = early.length < apply.length;
   steps.push(...certificateSteps(input, tlsChanges, applied));
   steps.push(...routeStep(input, starting, awaited));
+  steps.push(...retentionStep(input, steps));
   const before = steps.map((step) => step.id);
   let previous = before;
   for (const operation of input.operations) {
@@ -161,6 +171,7 @@ function planStop(input: PlanInput): readonly Step[] {
   if (apply.length > 0) steps.push({ id: "apply", kind: "apply", objects: apply, after: closed });
   if (remove.length > 0)
     steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : closed });
+  steps.push(...retentionStep(input, steps));
   return steps;
 }
 

@@ -131,8 +131,11 @@ export async function closeRoute(attempt: Attempt): Promise<void> {
   await attempt.deps.gateway?.setRoute(attempt.gathered.tenant.slug, attempt.gathered.hosts, { state: "closed" });
 }
 
-/** Executes one step that is not an operation. */
-export async function executeStep(attempt: Attempt, step: Exclude<Step, { readonly kind: "operate" }>): Promise<void> {
+/** Steps that are work of their own: operate.ts, retention.ts. */
+type Work = { readonly kind: "operate" | "forget-backups" };
+
+/** Executes one of the other steps. */
+export async function executeStep(attempt: Attempt, step: Exclude<Step, Work>): Promise<void> {
   const { deps, gathered, signal } = attempt;
   const namespace = namespaceOf(gathered.tenant.slug);
   switch (step.kind) {

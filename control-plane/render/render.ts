@@ -31,7 +31,7 @@ const shape = z.looseObject({
   metadata: z.looseObject({ name: objectName, namespace: objectName.optional() }),
 });
 
-export type JobTemplate = "admin" | "backup" | "probe";
+export type JobTemplate = "admin" | "backup" | "probe" | "retention";
 
 export interface Chart {
   /** All objects of a school, in the order of KIND_ORDER. Throws when anything is unknown, malformed or misplaced. */

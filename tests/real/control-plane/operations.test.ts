@@ -6,8 +6,15 @@ import type { Dependencies } from "../../../control-plane/reconcile/dependencies
 import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
 import { listBackups } from "../../../control-plane/store/backups.ts";
 import { getOperation, type Operation, requestOperation } from "../../../control-plane/store/operations.ts";
-import { findTenant, getTenant, insertTenant, setDeletion, wakeTenant } from "../../../control-plane/store/tenants.ts";
-import { namespaceOf } from "../../../control-plane/tenant.ts";
+import {
+  findTenant,
+  getTenant,
+  insertTenant,
+  setDeletion,
+  updateSpec,
+  wakeTenant,
+} from "../../../control-plane/store/tenants.ts";
+import { namespaceOf, type TenantSpec } from "../../../control-plane/tenant.ts";
 import { simulatedPlatform, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
 
@@ -138,6 +145,78 @@ describe("a backup", () => {
     expect((await ended(await requestOperation(deps.pool, wish))).result).not.toHaveProperty("forgetting");
     // One a day is kept, and none that is older than a year.
     expect(await states()).toEqual(["Complete"]);
+  });
+});
+
+/** Backups of goethe from before the year that they may be kept. */
+async function addOldBackups(count: number): Promise<void> {
+  const { uid } = await getTenant(deps.pool, "goethe");
+  await deps.pool.query(
+    `insert into backups (run_id, tenant_uid, trigger, state, started_at, finished_at, database_snapshot, files_snapshot)
+     select gen_random_uuid(), $1, 'schedule', 'Complete', now() - make_interval(days => 400 + n), now(), repeat('c', 64), repeat('d', 64)
+     from generate_series(1, $2) n`,
+    [uid, count],
+  );
+}
+
+async function change(wish: Partial<TenantSpec>): Promise<void> {
+  const client = await deps.pool.connect();
+  try {
+    await updateSpec(client, "goethe", ({ spec }) => ({ ...spec, ...wish }));
+  } finally {
+    client.release();
+  }
+}
+
+const complete = async () => (await listBackups(deps.pool, (await getTenant(deps.pool, "goethe")).uid, 10)).length;
+
+describe("R61 a school that makes no backups", () => {
+  it("has its old ones forgotten while it is suspended, and what opens its repository is gone again", async () => {
+    await change({ suspended: true });
+    await inPhase("goethe", "Suspended");
+    ran = [];
+    await addOldBackups(2);
+    let present: readonly string[] = [];
+    answers.set("retention-forget", async () => {
+      const { objects } = await deps.engine.observe(namespaceOf("goethe"));
+      present = objects.filter(({ kind }) => kind === "Secret").map(({ name }) => name);
+      return { exitCode: 0, output: {}, logTail: [] };
+    });
+    await wakeTenant(deps.pool, "goethe");
+    await until("only the young one is left", async () => ((await complete()) === 1 ? true : undefined));
+    expect(ran).toEqual(["school-goethe retention-forget"]);
+    expect(present).toEqual(["backup-repository"]);
+    await until("the secret is gone", async () => {
+      const { objects } = await deps.engine.observe(namespaceOf("goethe"));
+      return objects.some(({ kind }) => kind === "Secret") ? undefined : true;
+    });
+    await inPhase("goethe", "Suspended");
+  });
+
+  it("has its old ones forgotten while backups are off", async () => {
+    await change({ backup: { enabled: false } });
+    await addOldBackups(1);
+    await wakeTenant(deps.pool, "goethe");
+    await until("only the young one is left", async () => ((await complete()) === 1 ? true : undefined));
+    expect(ran).toEqual(["school-goethe retention-forget"]);
+    await inPhase("goethe", "Ready");
+  });
+
+  it("tries again when they could not be forgotten, and leaves no secret meanwhile", async () => {
+    await change({ suspended: true });
+    await inPhase("goethe", "Suspended");
+    answers.set("retention-forget", failing);
+    await addOldBackups(1);
+    await wakeTenant(deps.pool, "goethe");
+    await until("it was tried", async () => (ran.includes("school-goethe retention-forget") ? true : undefined));
+    await until("the secret is gone", async () => {
+      const { objects } = await deps.engine.observe(namespaceOf("goethe"));
+      return objects.some(({ kind }) => kind === "Secret") ? undefined : true;
+    });
+    expect(await complete()).toBe(2);
+    answers.clear();
+    await wakeTenant(deps.pool, "goethe");
+    await until("only the young one is left", async () => ((await complete()) === 1 ? true : undefined));
   });
 });
 

@@ -241,6 +241,38 @@ describe("a school's secrets on this machine", () => {
   });
 });
 
+describe("R61 a suspended school", () => {
+  it("keeps no backup for more than a year, though its volume stays locked and it makes no new ones", async () => {
+    await createSchool(platform, "novalis");
+    await firstBackup("novalis");
+    expect(await platform.json("tenant", "suspend", "novalis", "--yes")).toMatchObject({ phase: "Suspended" });
+    const { uid } = await platform.json<{ uid: string }>("tenant", "get", "novalis");
+    const snapshots = path.join(
+      platform.instance.stateDir,
+      "repositories",
+      "school-novalis",
+      "repository",
+      "snapshots",
+    );
+    expect(await readdir(snapshots)).toHaveLength(2);
+    const store = platform.store();
+    await store.connect();
+    await store.query("update backups set started_at = now() - interval '366 days' where tenant_uid = $1", [uid]);
+    await store.query("update tenants set wake_at = now() where uid = $1", [uid]);
+    await store.end();
+    for (const end = Date.now() + 60_000; (await readdir(snapshots)).length > 0; ) {
+      if (Date.now() > end) throw new Error("the snapshots are still there");
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    for (;;) {
+      const { items } = await platform.json<{ items: unknown[] }>("backup", "list", "novalis");
+      if (items.length === 0) break;
+    }
+    await expect(readdir(volumeOf(platform, "novalis"))).rejects.toThrow("ENOENT");
+    expect(await readdir(path.join(platform.instance.runDir, "secrets", "school-novalis"))).toEqual([]);
+  });
+});
+
 /** A school's keys as they lie in the keyring, after the planner has taken its samples of them. */
 async function wrappedKeys(uid: string): Promise<readonly Buffer[]> {
   const keyring = platform.store("keyring");

@@ -58,7 +58,7 @@ function workload(name: "app" | "db") {
 describe("the engine's subset of Kubernetes", () => {
   it("accepts every object and every job of the chart", () => {
     for (const manifest of manifests) expect(() => accept(SPACE, manifest), manifest.kind).not.toThrow();
-    for (const template of ["admin", "backup", "probe"] as const) {
+    for (const template of ["admin", "backup", "probe", "retention"] as const) {
       const job = { name: `${template}-x`, command: "x", deadlineSeconds: 60, superuser: true };
       expect(jobOf(SPACE, chart.renderJob(template, tenantValues(), job)).name).toBe(`${template}-x`);
     }

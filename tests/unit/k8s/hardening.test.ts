@@ -23,6 +23,7 @@ const jobs = [
   chart.renderJob("admin", tenantValues(), { ...JOB, name: "admin", command: "admin" }),
   chart.renderJob("backup", tenantValues(), { ...JOB, name: "backup", command: "backup" }),
   chart.renderJob("probe", tenantValues(), { ...JOB, name: "probe", command: "probe" }),
+  chart.renderJob("retention", tenantValues(), { ...JOB, name: "retention", command: "forget" }),
 ];
 const SETS: Readonly<Record<string, readonly KubeObject[]>> = {
   school: [...chart.renderTenant(tenantValues()), ...jobs] as readonly KubeObject[],

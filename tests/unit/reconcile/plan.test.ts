@@ -40,6 +40,7 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
     observed: observation(),
     initialised: true,
     restoreFailed: false,
+    backupsExpired: false,
     certificate: "keep",
     gateway: {
       route: { state: "open", address: "10.89.0.3", port: 8080 },
@@ -182,6 +183,15 @@ describe("the planner", () => {
       ["apply", ["close-route"]],
       ["remove", ["apply"]],
     ]);
+  });
+
+  it("R61 forgets old backups of a school that makes none after all else, for that takes away what it brings along", () => {
+    const stopped = DESIRED.filter((object) => object.kind !== "Secret");
+    const steps = plan(input({ goal: "stop", desired: stopped, backupsExpired: true }));
+    const others = steps.slice(0, -1).map((step) => step.id);
+    expect(others).toContain("remove");
+    expect(steps.at(-1)).toMatchObject({ kind: "forget-backups", after: others });
+    expect(kinds(input({ backupsExpired: true }))).toEqual(["forget-backups"]);
   });
 
   it("purges in a fixed order with the keys last, whatever is left", () => {

@@ -1,0 +1,50 @@
+import { z } from "zod";
+import type { ObjectRef } from "../engine/engine.ts";
+import { type Backup, markForgotten } from "../store/backups.ts";
+import { namespaceOf } from "../tenant.ts";
+import { secretValues, valuesOf } from "./gather.ts";
+import { type Attempt, runJob } from "./steps.ts";
+
+/** Backups that are past their time are forgotten: nothing older than a year (R61), whether the school still makes new ones or not. */
+
+const FORGETTING_MS = 3_600_000;
+const REPOSITORY_SECRET: ObjectRef = { kind: "Secret", name: "backup-repository" };
+
+/** Forgets the snapshots of the given backups and frees their room. Repeatable: what is gone already is no error. */
+export async function forget(
+  attempt: Attempt,
+  expired: readonly Backup[],
+  template: "backup" | "retention",
+): Promise<void> {
+  if (expired.length === 0) return;
+  const snapshots = expired
+    .flatMap((backup) => [backup.databaseSnapshot, backup.filesSnapshot])
+    .filter((snapshot) => snapshot !== undefined);
+  const job = { command: "forget", input: { snapshots }, schema: z.unknown(), deadline: FORGETTING_MS };
+  await runJob(attempt, template, job);
+  await markForgotten(
+    attempt.deps.pool,
+    expired.map((backup) => backup.runId),
+  );
+}
+
+/**
+ * The same for a school that makes no backups. While one is stopped it has no secrets: what opens its repository is there for
+ * as long as this takes. If it is cut off, the next plan removes that as it removes whatever should not be.
+ */
+export async function forgetWithoutBackup(attempt: Attempt): Promise<void> {
+  const { deps, gathered, signal } = attempt;
+  const { goal, keys, expiredBackups: expired, tenant } = gathered;
+  if (goal === "run" || keys === undefined) return forget(attempt, expired, "retention");
+  const namespace = namespaceOf(tenant.slug);
+  const values = { ...valuesOf(deps, gathered), secrets: secretValues(deps, tenant.uid, keys) };
+  const secret = deps.chart
+    .renderTenant(values)
+    .filter(({ kind, metadata }) => kind === REPOSITORY_SECRET.kind && metadata.name === REPOSITORY_SECRET.name);
+  await deps.engine.apply(namespace, secret, { signal });
+  try {
+    await forget(attempt, expired, "retention");
+  } finally {
+    if (!signal.aborted) await deps.engine.remove(namespace, [REPOSITORY_SECRET], { signal });
+  }
+}
