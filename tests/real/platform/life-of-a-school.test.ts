@@ -279,6 +279,8 @@ async function wrappedKeys(uid: string): Promise<readonly Buffer[]> {
   await keyring.connect();
   try {
     await keyring.query("analyze keys");
+    // Into the table's pages, which hold each row in one piece; the log may break it over two of its own.
+    await keyring.query("checkpoint");
     const { rows } = await keyring.query<{ wrapped: Buffer }>("select wrapped from keys where tenant_uid = $1", [uid]);
     // The TLS pair is kept compressed and in pieces.
     return rows.map(({ wrapped }) => wrapped).filter(({ length }) => length < 200);
