@@ -4,6 +4,7 @@ import { addClockCommands } from "./commands/clock.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
 import { addDashboardCommand } from "./commands/dashboard.ts";
 import { addHostCommands } from "./commands/host.ts";
+import { addImageCommands } from "./commands/image.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
 import { addTenantCommands } from "./commands/tenant.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
@@ -27,6 +28,7 @@ export function createProgram(session: Session): Command {
       "\nFirst steps:\n  $ ./classmind quickstart\n  $ ./classmind tenant list\n\nExit codes: 0 done, 1 fault of ours, 2 wrong command line, 3 refused, 4 not found, 5 conflict, 6 unavailable, 7 failed.",
     );
   addHostCommands(program, session);
+  addImageCommands(program, session);
   addTenantCommands(program, session);
   addBackupCommands(program, session);
   addPlatformCommands(program, session);

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from "nod
 import path from "node:path";
 import pg from "pg";
 import { systemClock } from "./clock.ts";
-import { configFile, connectionOf, type ReconcilerConfig, readReconcilerConfig } from "./config.ts";
+import { configFile, connectionOf, readReconcilerConfig } from "./config.ts";
 import type { Engine } from "./engine/engine.ts";
 import { messageOf } from "./errors.ts";
 import type { Gateway } from "./gateway/gateway.ts";
@@ -12,6 +12,7 @@ import { ensureAuthority } from "./keys/authority.ts";
 import { readKek } from "./keys/kek.ts";
 import { openKeyring } from "./keys/keyring.ts";
 import { createLog } from "./log.ts";
+import { describeFinding, openEngine } from "./open-engine.ts";
 import type { Dependencies } from "./reconcile/dependencies.ts";
 import { startLoop } from "./reconcile/loop.ts";
 import { loadChart } from "./render/render.ts";
@@ -38,38 +39,6 @@ const PULSE_MS = 15_000;
 function folder(bundled: string, here: string): string {
   const beside = path.join(import.meta.dirname, bundled);
   return existsSync(beside) ? beside : path.join(import.meta.dirname, here);
-}
-
-async function createEngine(wanted: ReconcilerConfig["engine"]): Promise<Engine> {
-  if (wanted.kind === "simulated") {
-    const [{ createSimulatedEngine }, { fileWorld }] = await Promise.all([
-      import("./engine/simulated/simulated.ts"),
-      import("./engine/simulated/world.ts"),
-    ]);
-    return createSimulatedEngine({ world: fileWorld(wanted.stateFile), clock: systemClock });
-  }
-  if (wanted.kind === "kubernetes") {
-    const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
-    const { storageClass, ingressClass } = config.platform;
-    const { kubeconfig, context, grant } = wanted;
-    return createKubernetesEngine({
-      ...(kubeconfig === undefined ? {} : { kubeconfig }),
-      ...(context === undefined ? {} : { context }),
-      ...(grant === undefined ? {} : { grant }),
-      storageClass,
-      ingressClass,
-      clock: systemClock,
-      log,
-    });
-  }
-  const { createContainersEngine } = await import("./engine/containers/containers.ts");
-  return createContainersEngine({
-    instance: wanted.instance,
-    dockerSocket: wanted.socket,
-    clock: systemClock,
-    log,
-    hostAccessUids: wanted.hostAccessUids,
-  });
 }
 
 /** HAProxy and its files may disagree if an earlier reconciler died between the two. */
@@ -104,7 +73,7 @@ async function build(): Promise<Dependencies> {
     const textOf = (file: string | undefined) => (file === undefined ? "" : readFileSync(file, "utf8"));
     return {
       pool,
-      engine: await createEngine(config.engine),
+      engine: await openEngine(config, log),
       gateway: config.gateway === undefined ? undefined : await openGateway(config.gateway),
       issuer: internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem }),
       keyring,
@@ -124,30 +93,59 @@ async function build(): Promise<Dependencies> {
   }
 }
 
-const deps = await build();
-const woken = await wakeAll(deps.pool, RESYNC_SPREAD_SECONDS);
-const loop = startLoop(deps, { workers: config.workers, database: config.database });
-log.info({ schools: woken, engine: deps.engine.name }, "running");
-if (config.readyFile !== undefined) writeFileSync(config.readyFile, `${process.pid}\n`);
-const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
-
 function touch(file: string | undefined): void {
   const now = new Date();
   if (file !== undefined && existsSync(file)) utimesSync(file, now, now);
 }
 
-let stopping = false;
-function stop(): void {
-  if (stopping) return;
-  stopping = true;
-  clearInterval(pulse);
-  if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
-  void loop
-    .stop()
-    .then(() => deps.engine.close())
-    .then(() => process.exit(0));
+/** What a cluster lacks is said at the start already; each school that meets it says so again. */
+async function warnOfMissing(engine: Engine): Promise<void> {
+  if (engine.name !== "kubernetes") return;
+  const findings = await engine.preflight();
+  for (const { check, message, remedy } of findings.filter((finding) => !finding.ok))
+    log.warn({ check, remedy }, `preflight: ${message}`);
 }
-process.on("SIGTERM", stop);
-// The supervisor died without ending us: another one will start another reconciler.
-process.on("disconnect", stop);
-process.on("SIGINT", stop);
+
+/** Runs until it is told to stop. */
+async function serve(): Promise<void> {
+  const deps = await build();
+  // Not waited for: a cluster that does not answer yet keeps nobody from starting.
+  void warnOfMissing(deps.engine).catch((error: unknown) => log.warn({ error: messageOf(error) }, "preflight failed"));
+  const woken = await wakeAll(deps.pool, RESYNC_SPREAD_SECONDS);
+  const loop = startLoop(deps, { workers: config.workers, database: config.database });
+  log.info({ schools: woken, engine: deps.engine.name }, "running");
+  if (config.readyFile !== undefined) writeFileSync(config.readyFile, `${process.pid}\n`);
+  const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
+
+  let stopping = false;
+  function stop(): void {
+    if (stopping) return;
+    stopping = true;
+    clearInterval(pulse);
+    if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
+    void loop
+      .stop()
+      .then(() => deps.engine.close())
+      .then(() => process.exit(0));
+  }
+  process.on("SIGTERM", stop);
+  // The supervisor died without ending us: another one will start another reconciler.
+  process.on("disconnect", stop);
+  process.on("SIGINT", stop);
+}
+
+/**
+ * Says what the engine lacks before a school can live there, and ends:
+ *   kubectl --namespace classmind exec deployment/reconciler -- node /app/reconciler.mjs preflight
+ * Exit code 7 when anything is missing, as of `classmind doctor`.
+ */
+async function examine(): Promise<void> {
+  const engine = await openEngine(config, log);
+  const findings = await engine.preflight();
+  await engine.close();
+  process.stdout.write(findings.map(describeFinding).join(""));
+  if (findings.some((finding) => !finding.ok)) process.exitCode = 7;
+}
+
+if (process.argv[2] === "preflight") await examine();
+else await serve();

@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Readable } from "node:stream";
+import { runProgram } from "./command.ts";
 import type { Layer } from "./layers.ts";
 import { CONTAINER_UID, type ImageRecipe } from "./recipes.ts";
 
@@ -38,11 +39,8 @@ export function describeImage(recipe: ImageRecipe, layers: readonly Layer[]): Im
   return { reference: `localhost/classmind/${recipe.name}:${configDigest.slice(0, 16)}`, configDigest, config, layers };
 }
 
-/**
- * The archive as a stream for the engine's load endpoint.
- * @param scratch directory for the small files that lead the archive
- */
-export async function streamArchive(image: ImageArchive, scratch: string): Promise<Readable> {
+/** What tar is told to put together, but for where to. Writes the small files that lead the archive into `scratch`. */
+async function partsOf(image: ImageArchive, scratch: string): Promise<readonly string[]> {
   const manifest = [
     {
       Config: `${image.configDigest}.json`,
@@ -52,19 +50,27 @@ export async function streamArchive(image: ImageArchive, scratch: string): Promi
   ];
   await writeFile(join(scratch, "manifest.json"), JSON.stringify(manifest));
   await writeFile(join(scratch, `${image.configDigest}.json`), image.config);
-  const tar = spawn(
-    "tar",
-    [
-      "-cf",
-      "-",
-      "-C",
-      scratch,
-      "manifest.json",
-      `${image.configDigest}.json`,
-      ...image.layers.flatMap((layer) => ["-C", dirname(layer.file), basename(layer.file)]),
-    ],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
+  return [
+    "-C",
+    scratch,
+    "manifest.json",
+    `${image.configDigest}.json`,
+    ...image.layers.flatMap((layer) => ["-C", dirname(layer.file), basename(layer.file)]),
+  ];
+}
+
+/**
+ * The archive as a stream for the engine's load endpoint.
+ * @param scratch directory for the small files that lead the archive
+ */
+export async function streamArchive(image: ImageArchive, scratch: string): Promise<Readable> {
+  const tar = spawn("tar", ["-cf", "-", ...(await partsOf(image, scratch))], { stdio: ["ignore", "pipe", "inherit"] });
   tar.on("error", (error) => tar.stdout.destroy(error));
   return tar.stdout;
+}
+
+/** The archive as a file, which is whole or not there. */
+export async function writeArchive(image: ImageArchive, scratch: string, file: string): Promise<void> {
+  await runProgram("tar", ["-cf", `${file}.new`, ...(await partsOf(image, scratch))]);
+  await rename(`${file}.new`, file);
 }

@@ -37,35 +37,11 @@ export async function buildImages(
   instance: Instance,
   options: BuildOptions = {},
 ): Promise<ImageReferences> {
-  await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
-  const rootfs = makeRootfsOnce(instance, options);
-  const references = new Map<ImageName, string>();
-  // One after the other: an engine that takes two archives with the same layers at once stores them twice.
-  const loads = createSemaphore(1);
-  const makeOne = async (recipe: ImageRecipe) => {
-    const scratch = await mkdtemp(join(instance.cacheDir, `making-${process.pid}-image-`));
-    try {
-      const layers: Layer[] = [await rootfs(recipe)];
-      if (recipe.node) layers.push(await nodeLayerOnce());
-      const own = await ownLayer(recipe, scratch);
-      if (own) layers.push(own);
-      const image = describeImage(recipe, layers);
-      references.set(recipe.name, image.reference);
-      if (!(await hasImage(docker, image.reference))) {
-        options.onProgress?.(`loading the image ${recipe.name}`);
-        await loads.run(() => loadImage(docker, image, scratch));
-      }
-    } finally {
-      await rm(scratch, { recursive: true, force: true });
-    }
-  };
-  let node: Promise<Layer> | undefined;
-  const nodeLayerOnce = () => {
-    node ??= nodeLayer(instance.cacheDir, REPOSITORY);
-    return node;
-  };
-  const outcomes = await Promise.allSettled(IMAGE_RECIPES.map(makeOne));
-  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  const references = await assembleImages(instance, IMAGE_RECIPES, options, async (image, name, scratch) => {
+    if (await hasImage(docker, image.reference)) return;
+    options.onProgress?.(`loading the image ${name}`);
+    await loadImage(docker, image, scratch);
+  });
   const reference = (name: ImageName) => {
     const found = references.get(name);
     if (found === undefined) throw new Error(`image ${name} has no recipe`);
@@ -79,8 +55,50 @@ export async function buildImages(
   };
 }
 
+/**
+ * Puts images together and hands them to `take`, one at a time, with a directory for small files.
+ * @returns their references
+ */
+export async function assembleImages(
+  instance: Pick<Instance, "cacheDir">,
+  recipes: readonly ImageRecipe[],
+  options: BuildOptions,
+  take: (image: ImageArchive, name: ImageName, scratch: string) => Promise<void>,
+): Promise<ReadonlyMap<ImageName, string>> {
+  await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
+  const rootfs = makeRootfsOnce(instance, options);
+  const references = new Map<ImageName, string>();
+  // One after the other: an engine that takes two archives with the same layers at once stores them twice.
+  const turns = createSemaphore(1);
+  const makeOne = async (recipe: ImageRecipe) => {
+    const scratch = await mkdtemp(join(instance.cacheDir, `making-${process.pid}-image-`));
+    try {
+      const layers: Layer[] = [await rootfs(recipe)];
+      if (recipe.node) layers.push(await nodeLayerOnce());
+      const own = await ownLayer(recipe, scratch);
+      if (own) layers.push(own);
+      const image = describeImage(recipe, layers);
+      references.set(recipe.name, image.reference);
+      await turns.run(() => take(image, recipe.name, scratch));
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  };
+  let node: Promise<Layer> | undefined;
+  const nodeLayerOnce = () => {
+    node ??= nodeLayer(instance.cacheDir, REPOSITORY);
+    return node;
+  };
+  const outcomes = await Promise.allSettled(recipes.map(makeOne));
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  return references;
+}
+
 /** Root file systems shared by recipes are made once; two at a time. */
-function makeRootfsOnce(instance: Instance, options: BuildOptions): (recipe: ImageRecipe) => Promise<Layer> {
+function makeRootfsOnce(
+  instance: Pick<Instance, "cacheDir">,
+  options: BuildOptions,
+): (recipe: ImageRecipe) => Promise<Layer> {
   const made = new Map<string, Promise<Layer>>();
   const turns = createSemaphore(2);
   return (recipe) => {

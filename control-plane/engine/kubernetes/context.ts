@@ -2,6 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import type { Client } from "./client.ts";
 import type { Grant } from "./grant.ts";
+import type { Looks } from "./looks.ts";
 
 /** What every part of the engine needs. */
 export interface KubernetesContext {
@@ -19,6 +20,7 @@ export interface KubernetesContext {
   /** Digests that this cluster makes of what we send (see whole.ts). */
   readonly accepted: Map<string, string>;
   readonly conflicts: ConflictLog;
+  readonly looks: Looks;
   /** Nodes' statistics for the fill of volumes; undefined where the rights to read them are missing. */
   readonly usage: VolumeUsage;
 }

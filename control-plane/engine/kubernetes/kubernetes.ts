@@ -8,6 +8,7 @@ import { openClient } from "./client.ts";
 import { createConflictLog, type KubernetesContext } from "./context.ts";
 import { runJob } from "./jobs.ts";
 import { collectionPath, kindOf, MANAGED_BY, MARK } from "./kinds.ts";
+import { createLooks } from "./looks.ts";
 import { observeNamespace } from "./observe.ts";
 import { type PreflightOptions, preflight } from "./preflight.ts";
 import { awaitReady, readLogs, restart } from "./ready.ts";
@@ -63,6 +64,8 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
   const transport = openTransport({ config: loadConfig(options), clock, ...options.requests });
   const client = openClient(transport);
   const closing = new AbortController();
+  const hub = createWatchHub({ client, clock, log }, closing.signal, options.watchTimes);
+  const looks = createLooks(hub);
   const context: KubernetesContext = {
     client,
     clock,
@@ -73,9 +76,19 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
     relist: options.relist ?? RELIST,
     accepted: new Map(),
     conflicts: createConflictLog(clock),
+    looks,
     usage: openVolumeUsage(transport, clock),
   };
-  const hub = createWatchHub(context, closing.signal, options.watchTimes);
+
+  /** What we do in a namespace is known before a watch tells, and may take effect until it ends. */
+  async function touching<T>(namespace: string, work: () => Promise<T>): Promise<T> {
+    looks.touch(namespace);
+    try {
+      return await work();
+    } finally {
+      looks.touch(namespace);
+    }
+  }
 
   return {
     name: "kubernetes",
@@ -86,12 +99,14 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       const { items } = await client.list(collectionPath(kindOf("Namespace")), query);
       return items.map((item) => item.metadata.name).sort();
     },
-    apply: (namespace, objects, applyOptions = {}) => applyObjects(context, namespace, objects, applyOptions),
+    apply: (namespace, objects, applyOptions = {}) =>
+      touching(namespace, () => applyObjects(context, namespace, objects, applyOptions)),
     awaitReady: (namespace, workload, deadline, signal) => awaitReady(context, namespace, workload, deadline, signal),
-    remove: (namespace, refs, removeOptions = {}) => removeObjects(context, namespace, refs, removeOptions),
-    run: (namespace, job) => runJob(context, namespace, job),
+    remove: (namespace, refs, removeOptions = {}) =>
+      touching(namespace, () => removeObjects(context, namespace, refs, removeOptions)),
+    run: (namespace, job) => touching(namespace, () => runJob(context, namespace, job)),
     logs: (namespace, workload, logOptions = {}) => readLogs(context, namespace, workload, logOptions),
-    restart: (namespace, workload) => restart(context, namespace, workload),
+    restart: (namespace, workload) => touching(namespace, () => restart(context, namespace, workload)),
     watch: (signal) => hub.watch(signal),
     async close() {
       closing.abort();

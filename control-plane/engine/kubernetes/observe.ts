@@ -2,8 +2,9 @@ import type { EndpointObservation, Observation, VolumeObservation } from "../eng
 import type { KubernetesContext } from "./context.ts";
 import { isStatus } from "./failure.ts";
 import { ensureGrant } from "./grant.ts";
-import { collectionPath, KINDS, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
+import { collectionPath, KINDS, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from "./live.ts";
+import { type Look, slim, versionsOf } from "./looks.ts";
 import { isOurs, readNamespace } from "./namespaces.ts";
 import { hasEnded, isReady } from "./pods.ts";
 import { bytesOf } from "./quantity.ts";
@@ -13,6 +14,9 @@ import { observeWorkload } from "./workloads.ts";
 const OWN: { readonly labelSelector: string } = {
   labelSelector: `${MARK.managedBy}=${MANAGED_BY},!${MARK.job}`,
 };
+
+/** Kinds, besides the workloads, that an observation tells more of than that they are there. */
+const PARTS = new Set(["Service", "PersistentVolumeClaim"]);
 
 /** Objects of the given kinds that we made in a namespace. Lists of one kind come without their kind: it is added. */
 export async function listOwn(
@@ -138,8 +142,70 @@ async function readAll(
   }
 }
 
-/** See Engine.observe. Lists each kind in the namespace, all side by side; reads events only when a pod is missing. */
-export async function observeNamespace(context: KubernetesContext, namespace: string): Promise<Observation> {
+/** The observation that follows from what was read. Events are read only when a pod is missing. */
+async function observationOf(
+  context: KubernetesContext,
+  namespace: string,
+  look: Look,
+  pods: readonly LiveObject[],
+): Promise<Observation> {
+  const { parts, whole } = look;
+  const warnings = lacksPods(parts, pods) ? await listWarnings(context, namespace) : [];
+  const now = context.clock.now().getTime();
+  const ofKind = (kind: string): readonly LiveObject[] => parts.filter((object) => object.kind === kind);
+  return {
+    namespace,
+    exists: true,
+    objects: whole,
+    workloads: parts
+      .filter((object) => WORKLOADS.has(object.kind ?? ""))
+      .map((object) => observeWorkload(object, pods, warnings, now)),
+    volumes: await Promise.all(ofKind("PersistentVolumeClaim").map((claim) => observeVolume(context, claim, pods))),
+    endpoints: endpointsOf(ofKind("Service"), pods),
+  };
+}
+
+function lookOf(context: KubernetesContext, space: LiveObject, objects: readonly LiveObject[]): Look {
+  const whole = [{ ...space, kind: "Namespace" }, ...objects].flatMap((object) => {
+    const hash = object.metadata.annotations?.[MARK.hash];
+    return hash !== undefined && isWhole(context, object)
+      ? [{ kind: object.kind ?? "", name: object.metadata.name, hash }]
+      : [];
+  });
+  const parts = objects.filter(({ kind = "" }) => PARTS.has(kind) || WORKLOADS.has(kind)).map(slim);
+  return { whole, parts, secrets: versionsOf(objects.filter(({ kind }) => kind === "Secret")) };
+}
+
+function isSettled({ workloads }: Observation): boolean {
+  return workloads.every(({ state }) => state === "Ready" || state === "Stopped");
+}
+
+/**
+ * A look at a school of which no watch told anything since the last one: reads what is not watched, its pods and the versions of
+ * its Secrets. Undefined when that shows something new, or cannot be read.
+ */
+async function observeAgain(context: KubernetesContext, namespace: string): Promise<Observation | undefined> {
+  const look = context.looks.recall(namespace);
+  if (look === undefined) return undefined;
+  try {
+    const query = { ...OWN, metadataOnly: true };
+    const [pods, secrets] = await Promise.all([
+      listPods(context, namespace),
+      context.client.list(collectionPath(kindOf("Secret"), namespace), query),
+    ]);
+    if (versionsOf(secrets.items) !== look.secrets) return undefined;
+    const observation = await observationOf(context, namespace, look, pods);
+    return isSettled(observation) ? observation : undefined;
+  } catch (error) {
+    // Somebody took our rights away; the whole look takes them back.
+    if (isStatus(error, 403)) return undefined;
+    throw error;
+  }
+}
+
+/** Lists each kind in the namespace, all side by side. */
+async function observeAll(context: KubernetesContext, namespace: string): Promise<Observation> {
+  const keep = context.looks.begin(namespace);
   const space = await readNamespace(context, namespace);
   const nothing = { objects: [], workloads: [], volumes: [], endpoints: [] };
   if (space === undefined) return { namespace, exists: false, ...nothing };
@@ -149,22 +215,13 @@ export async function observeNamespace(context: KubernetesContext, namespace: st
   const all = await readAll(context, space);
   if (all === undefined) return { namespace, exists: true, ...nothing };
   const [objects, pods] = all;
-  const warnings = lacksPods(objects, pods) ? await listWarnings(context, namespace) : [];
-  const now = context.clock.now().getTime();
-  const ofKind = (kind: string): readonly LiveObject[] => objects.filter((object) => object.kind === kind);
-  return {
-    namespace,
-    exists: true,
-    objects: [{ ...space, kind: "Namespace" }, ...objects].flatMap((object) => {
-      const hash = object.metadata.annotations?.[MARK.hash];
-      return hash !== undefined && isWhole(context, object)
-        ? [{ kind: object.kind ?? "", name: object.metadata.name, hash }]
-        : [];
-    }),
-    workloads: objects
-      .filter((object) => WORKLOADS.has(object.kind ?? ""))
-      .map((object) => observeWorkload(object, pods, warnings, now)),
-    volumes: await Promise.all(ofKind("PersistentVolumeClaim").map((claim) => observeVolume(context, claim, pods))),
-    endpoints: endpointsOf(ofKind("Service"), pods),
-  };
+  const look = lookOf(context, space, objects);
+  const observation = await observationOf(context, namespace, look, pods);
+  keep(isSettled(observation) && look.whole.length === objects.length + 1 ? look : undefined);
+  return observation;
+}
+
+/** See Engine.observe. A school in which nothing happened costs two requests, any other one for each kind. */
+export async function observeNamespace(context: KubernetesContext, namespace: string): Promise<Observation> {
+  return (await observeAgain(context, namespace)) ?? observeAll(context, namespace);
 }

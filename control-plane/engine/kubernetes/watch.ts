@@ -4,6 +4,7 @@ import type { WatchEvent } from "./client.ts";
 import type { KubernetesContext } from "./context.ts";
 import { collectionPath, KINDS, type KindInfo, MANAGED_BY, MARK } from "./kinds.ts";
 import type { LiveObject } from "./live.ts";
+import type { Happenings } from "./looks.ts";
 
 /**
  * Wake-ups from cluster-wide, metadata-only watches over our label. Of each object only its resource version is remembered; a
@@ -27,7 +28,7 @@ export const WATCH_TIMES: WatchTimes = { watchSeconds: 300, relist: 600_000, gat
 const WATCHED = Object.entries(KINDS).filter(([kind]) => kind !== "Secret");
 const LONGEST_PAUSE = 60_000;
 
-export interface WatchHub {
+export interface WatchHub extends Happenings {
   watch(signal: AbortSignal): AsyncIterable<Wakeup>;
   /** Objects remembered now. */
   remembered(): number;
@@ -79,7 +80,7 @@ function createQueue() {
 }
 
 export function createWatchHub(
-  context: KubernetesContext,
+  context: Pick<KubernetesContext, "client" | "clock" | "log">,
   closing: AbortSignal,
   times: WatchTimes = WATCH_TIMES,
 ): WatchHub {
@@ -87,10 +88,18 @@ export function createWatchHub(
   const queues = new Set<ReturnType<typeof createQueue>>();
   const known = new Map<string, Map<string, string>>();
   const gathering = new Set<string>();
+  /** Kinds whose watch is open, and what they told of each namespace so far. */
+  const open = new Set<string>();
+  const counts = new Map<string, number>();
   const query = { labelSelector: `${MARK.managedBy}=${MANAGED_BY},!${MARK.job}`, metadataOnly: true };
   let running: AbortController | undefined;
 
+  function note(namespace: string): void {
+    counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+  }
+
   function wake(namespace: string): void {
+    note(namespace);
     if (gathering.has(namespace)) return;
     gathering.add(namespace);
     void clock.sleep(times.gather, closing).then(() => {
@@ -108,6 +117,7 @@ export function createWatchHub(
     const listing = await client.list(path, query, signal);
     const changed = compareListing(memory, listing.items);
     if (!first) for (const namespace of changed) wake(namespace);
+    open.add(kind);
     let { resourceVersion } = listing;
     const relistAt = clock.now().getTime() + times.relist;
     while (!signal.aborted && clock.now().getTime() < relistAt) {
@@ -150,6 +160,8 @@ export function createWatchHub(
         await round(kind, info, signal);
       } catch (error) {
         if (!signal.aborted) log.debug({ kind, error: messageOf(error) }, "a watch broke");
+      } finally {
+        open.delete(kind);
       }
       pause = clock.now().getTime() - began > LONGEST_PAUSE ? times.pause : Math.min(pause * 2, LONGEST_PAUSE);
       await clock.sleep(pause * (0.5 + Math.random() / 2), signal);
@@ -164,6 +176,8 @@ export function createWatchHub(
   }
 
   return {
+    note,
+    count: (namespace) => (open.size === WATCHED.length ? (counts.get(namespace) ?? 0) : undefined),
     remembered: () => [...known.values()].reduce((sum, memory) => sum + memory.size, 0),
     async *watch(asked) {
       const signal = AbortSignal.any([asked, closing]);

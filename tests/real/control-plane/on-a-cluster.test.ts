@@ -172,6 +172,18 @@ describe("the programs of the control plane's image", () => {
     },
   );
 
+  it("preflight says what is there, and with exit code 7 what is missing and what to do", async () => {
+    const preflight = () =>
+      run(process.execPath, [inTree("app/reconciler.mjs"), "preflight"], { env: environment("reconciler"), cwd: "/" });
+    expect((await preflight()).stdout).toMatch(/^ok {3}storage-encryption +classmind-encrypted encrypts/m);
+    const classes = api.store.list("StorageClass");
+    for (const found of classes) api.store.erase(found);
+    const missing = await preflight().catch((error: unknown) => error);
+    expect(missing).toMatchObject({ code: 7, stdout: expect.stringContaining("FAIL storage-class") });
+    expect(missing).toMatchObject({ stdout: expect.stringContaining("Next: make it, or name another one") });
+    for (const found of classes) api.store.put(found, "test");
+  });
+
   it("a school is made, suspended and purged with the rights of k8s/ alone", async () => {
     await call("POST", "/v1/tenants", {
       slug: "goethe",

@@ -1,10 +1,15 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import Dockerode from "dockerode";
 import pg from "pg";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 import { buildImages } from "../../../control-plane/images/build.ts";
+import { IMAGE_RECIPES } from "../../../control-plane/images/recipes.ts";
+import { saveImages } from "../../../control-plane/images/save.ts";
 import { testInstance } from "../test-host.ts";
 
 const run = promisify(execFile);
@@ -37,6 +42,38 @@ describe("images", () => {
     for (const reference of Object.values(inject("images"))) {
       expect((await docker.getImage(reference).inspect()).Config.User).toBe("10001:10001");
     }
+  });
+});
+
+describe("images for a cluster", () => {
+  it("are written as archives that any engine loads, without one taking part", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "classmind-images-"));
+    try {
+      const [saved, ...others] = await saveImages(testInstance(), directory, ["control-plane"]);
+      expect(others).toEqual([]);
+      expect(saved?.reference).toBe(inject("images").controlPlane);
+      const { stdout } = await run("tar", ["-xOf", saved?.file ?? "", "manifest.json"]);
+      expect(JSON.parse(stdout)[0].RepoTags).toEqual([saved?.reference]);
+      const answer = await docker.loadImage(createReadStream(saved?.file ?? ""), { quiet: true });
+      let said = "";
+      for await (const chunk of answer) said += String(chunk);
+      expect(said).toContain(saved?.reference);
+      expect(await readdir(directory)).toEqual(["control-plane.tar"]);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  it("the control plane's holds both processes, the first operator's program, the migrations and the chart", async () => {
+    const recipe = IMAGE_RECIPES.find(({ name }) => name === "control-plane");
+    const targets = [...(recipe?.bundles ?? []), ...(recipe?.directories ?? [])].map(({ target }) => target);
+    expect(targets.sort()).toEqual([
+      "/app/charts/tenant",
+      "/app/main.mjs",
+      "/app/migrations",
+      "/app/operator.mjs",
+      "/app/reconciler.mjs",
+    ]);
   });
 });
 

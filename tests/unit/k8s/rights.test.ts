@@ -33,17 +33,17 @@ const JOB_NAME = "batch.kubernetes.io/job-name";
 
 let api: KubeApi;
 let kubeconfig: ReturnType<typeof writeKubeconfig>;
+const OPTIONS = {
+  clock: systemClock,
+  log: silentLog,
+  storageClass: "classmind-encrypted",
+  ingressClass: "nginx",
+  grant: GRANT,
+  relist: 500,
+  patience: 5_000,
+};
 const open = (ingressClass = "nginx"): Engine =>
-  createKubernetesEngine({
-    kubeconfig: kubeconfig.file,
-    clock: systemClock,
-    log: silentLog,
-    storageClass: "classmind-encrypted",
-    ingressClass,
-    grant: GRANT,
-    relist: 500,
-    patience: 5_000,
-  });
+  createKubernetesEngine({ ...OPTIONS, kubeconfig: kubeconfig.file, ingressClass });
 
 beforeAll(async () => {
   api = await startKubeApi(smallPod, { objects: OBJECTS, account: ACCOUNT });
@@ -147,6 +147,31 @@ describe("with the rights of k8s/", () => {
   it("nothing else is granted than was used", () => {
     const used = api.authorizer?.used ?? new Set();
     expect((api.authorizer?.granted() ?? []).filter((right) => !used.has(right))).toEqual([]);
+  });
+
+  it("without rights-wakeups.yaml a school is made, looked at and removed all the same", async () => {
+    const without = OBJECTS.filter((object) => object.metadata.name !== "classmind-wakeups");
+    const other = await startKubeApi(smallPod, { objects: without, account: ACCOUNT });
+    const config = writeKubeconfig(other.url);
+    const blind = createKubernetesEngine({ ...OPTIONS, kubeconfig: config.file });
+    const stop = new AbortController();
+    const woken: string[] = [];
+    const watching = (async () => {
+      for await (const wakeup of blind.watch(stop.signal)) woken.push(wakeup.namespace);
+    })();
+    await blind.apply(namespace, chart);
+    expect((await blind.observe(namespace)).objects).toHaveLength(chart.length);
+    // Namespaces are watched still, so that one which somebody deleted is made again at once.
+    await expect.poll(() => woken).toContain(namespace);
+    await blind.remove(namespace, [{ kind: "Namespace", name: namespace }]);
+    stop.abort();
+    await watching;
+    expect((await blind.observe(namespace)).exists).toBe(false);
+    const refused = [...(other.authorizer?.refused ?? [])].filter((request) => !(request in REFUSED_ON_PURPOSE));
+    expect(refused.filter((request) => !/^list [a-z.0-9]+ in the cluster$/.test(request))).toEqual([]);
+    await blind.close();
+    config.remove();
+    await other.close();
   });
 
   it("preflight asks for the rights inside a school that the role gives, right by right", () => {
