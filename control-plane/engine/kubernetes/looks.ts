@@ -1,5 +1,5 @@
 import type { Observation } from "../engine.ts";
-import type { LiveObject } from "./live.ts";
+import { at, isRecord, type LiveObject } from "./live.ts";
 
 /**
  * What the last look at each school found, so that the next one need not read it all again: while the cluster-wide watches are open
@@ -20,7 +20,7 @@ export interface Looks {
 /** The part of a look that stays true while no watch tells otherwise. */
 export interface Look {
   readonly whole: Observation["objects"];
-  /** Workloads, services and claims, without who set which field. */
+  /** Workloads, services and claims, without what is not looked at. */
   readonly parts: readonly LiveObject[];
   /** Names and versions of the Secrets, which are not watched. */
   readonly secrets: string;
@@ -66,8 +66,10 @@ export function versionsOf(objects: readonly LiveObject[]): string {
     .join(" ");
 }
 
-/** An object without its field managers, which are most of it. Pure. */
+/** An object without its field managers and without what its pods are made of: most of it, and no part of an observation. Pure. */
 export function slim(object: LiveObject): LiveObject {
   const { managedFields: _managers, ...metadata } = object.metadata;
-  return { ...object, metadata };
+  const template = at(object, "spec", "template");
+  if (!isRecord(object.spec) || !isRecord(template)) return { ...object, metadata };
+  return { ...object, metadata, spec: { ...object.spec, template: { metadata: template.metadata } } };
 }

@@ -108,17 +108,27 @@ export function createWatchHub(
     });
   }
 
+  /** Lists a kind and wakes what changed. A function of its own, so that what was listed is not held while the watch is open. */
+  async function listAnew(kind: string, path: string, signal: AbortSignal): Promise<string> {
+    const memory = known.get(kind);
+    const { items, resourceVersion } = await client.list(path, query, signal);
+    const changed = compareListing(memory ?? memoryOf(kind), items);
+    if (memory !== undefined) for (const namespace of changed) wake(namespace);
+    return resourceVersion;
+  }
+
+  function memoryOf(kind: string): Map<string, string> {
+    const memory = known.get(kind) ?? new Map<string, string>();
+    known.set(kind, memory);
+    return memory;
+  }
+
   /** Lists a kind, compares, then watches until something ends it. */
   async function round(kind: string, info: KindInfo, signal: AbortSignal): Promise<void> {
     const path = collectionPath(info);
-    const first = !known.has(kind);
-    const memory = known.get(kind) ?? new Map<string, string>();
-    known.set(kind, memory);
-    const listing = await client.list(path, query, signal);
-    const changed = compareListing(memory, listing.items);
-    if (!first) for (const namespace of changed) wake(namespace);
+    let resourceVersion = await listAnew(kind, path, signal);
+    const memory = memoryOf(kind);
     open.add(kind);
-    let { resourceVersion } = listing;
     const relistAt = clock.now().getTime() + times.relist;
     while (!signal.aborted && clock.now().getTime() < relistAt) {
       const stop = new AbortController();
