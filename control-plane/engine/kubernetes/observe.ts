@@ -5,6 +5,7 @@ import { ensureGrant } from "./grant.ts";
 import { collectionPath, KINDS, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from "./live.ts";
 import { type Look, slim, versionsOf } from "./looks.ts";
+import { aliasesOf, knowsServices } from "./names.ts";
 import { isOurs, readNamespace } from "./namespaces.ts";
 import { hasEnded, isReady } from "./pods.ts";
 import { bytesOf } from "./quantity.ts";
@@ -166,9 +167,11 @@ async function observationOf(
 }
 
 function lookOf(context: KubernetesContext, space: LiveObject, objects: readonly LiveObject[]): Look {
+  const names = aliasesOf(objects.filter(({ kind }) => kind === "Service"));
   const whole = [{ ...space, kind: "Namespace" }, ...objects].flatMap((object) => {
     const hash = object.metadata.annotations?.[MARK.hash];
-    return hash !== undefined && isWhole(context, object)
+    const lost = WORKLOADS.has(object.kind ?? "") && !knowsServices(object, names);
+    return hash !== undefined && !lost && isWhole(context, object)
       ? [{ kind: object.kind ?? "", name: object.metadata.name, hash }]
       : [];
   });

@@ -117,6 +117,37 @@ it.each<[string, string, string, (found: ReturnType<typeof object>) => object]>(
   if (kind !== "Service") expect(JSON.stringify([warnings, told])).toContain("kubectl-edit");
 });
 
+const addressOf = (service: string): unknown => Reflect.get(Object(object("Service", service).spec), "clusterIP");
+const podSpecOf = (kind: string, name: string): Record<string, unknown> =>
+  Object(Reflect.get(Object(Reflect.get(Object(object(kind, name).spec), "template")), "spec"));
+const NO_RESOLVER = { dnsPolicy: "None", dnsConfig: { nameservers: ["127.0.0.1"] } };
+
+it("pods and jobs know the services of their namespace by name, and ask no resolver", async () => {
+  await started();
+  const hostAliases = ["app", "db"].map((name) => ({ ip: addressOf(name), hostnames: [name] }));
+  for (const { kind, name } of [APP, DB]) expect(podSpecOf(kind, name)).toMatchObject({ hostAliases, ...NO_RESOLVER });
+  const jobs: unknown[] = [];
+  api.store.changes.on("change", ({ object: changed }) => void (changed.kind === "Job" && jobs.push(changed.spec)));
+  await engine.run(namespace, { manifest: smallJob(namespace, IMAGE), input: { action: "echo" }, deadline: 5_000 });
+  expect(jobs[0]).toMatchObject({ template: { spec: { hostAliases, ...NO_RESOLVER } } });
+});
+
+it("a service that was made anew has another address, and the pods get to know it", async () => {
+  await started();
+  const before = addressOf("db");
+  api.store.erase(object("Service", "db"));
+  await engine.apply(
+    namespace,
+    school().filter(({ kind }) => kind === "Service"),
+  );
+  expect(addressOf("db")).not.toBe(before);
+  const lost = (await engine.observe(namespace)).objects.filter(({ kind }) => kind === APP.kind || kind === DB.kind);
+  expect(lost).toEqual([]);
+  await engine.apply(namespace, school());
+  expect(podSpecOf("Deployment", "app").hostAliases).toContainEqual({ ip: addressOf("db"), hostnames: ["db"] });
+  expect((await engine.observe(namespace)).objects.length).toBe(school().length);
+});
+
 it("an account of least rights takes them in a school's namespace before anything else, and takes them back", async () => {
   await engine.close();
   engine = open({ grant: { role: "classmind-school", account: "reconciler", namespace: "classmind" } });
