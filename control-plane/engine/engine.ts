@@ -100,7 +100,12 @@ export interface Finding {
   readonly message: string;
   /** What to do about it when not ok. */
   readonly remedy?: string;
+  /** No school is made while it is not ok, unless an administrator takes that upon themselves by the check's name. */
+  readonly required?: boolean;
 }
+
+/** How thoroughly an engine examines itself: by looking alone, or with something made and removed again. */
+export type Depth = "look" | "try";
 
 export interface LogOptions {
   /** Lines from the end. */
@@ -136,8 +141,11 @@ export class EngineError extends Error {
 export interface Engine {
   readonly name: "containers" | "kubernetes" | "simulated";
 
-  /** What is missing on this host or cluster before a school can live here. */
-  preflight(): Promise<readonly Finding[]>;
+  /**
+   * What is missing on this host or cluster before a school can live here.
+   * @param depth `look` changes nothing; `try` proves with pods of its own what cannot be seen, and removes them again
+   */
+  preflight(depth: Depth, signal?: AbortSignal): Promise<readonly Finding[]>;
 
   /** Reads a namespace as it is. Never changes anything. */
   observe(namespace: string): Promise<Observation>;

@@ -1,13 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
+import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { judgeCertificate } from "../issuer/certificate.ts";
 import { decidingBackups, newestOf } from "../store/backups.ts";
 import { buryTenant, finishAttempt, renewLease, writeProgress, writeStatus } from "../store/leases.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
-import { type Evidence, judge, phaseOf } from "./conditions.ts";
-import type { Dependencies } from "./dependencies.ts";
+import { type Evidence, judge, phaseOf, unobserved } from "./conditions.ts";
+import { type Dependencies, dependenciesAt, type Fleet } from "./dependencies.ts";
 import { type Execution, execute, type StepFailure } from "./execute.ts";
+import { unfitFailure } from "./fitness.ts";
 import { desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
 import { plan, type Step } from "./plan.ts";
 import type { Attempt } from "./steps.ts";
@@ -100,6 +102,7 @@ async function statusAfter(
   const evidence: Evidence = {
     goal: gathered.goal,
     stopReason: gathered.stopReason,
+    fitness: gathered.fitness,
     observed,
     gateway,
     certificate: {
@@ -200,8 +203,7 @@ async function attemptHeld(
   holder: string,
   signal: AbortSignal,
 ): Promise<Outcome | "gone"> {
-  const gathered = await gather(deps, tenant);
-  const steps = planOf(deps, gathered);
+  const gathered = await gather(deps, tenant, signal);
   const attempt: Attempt = {
     deps,
     gathered,
@@ -211,11 +213,21 @@ async function attemptHeld(
     initialisedAt: undefined,
     keysDestroyed: undefined,
   };
-  const execution = await execute(attempt, steps, holder);
+  const unfit = gathered.goal !== "purge" && !gathered.observed.exists && gathered.fitness.unmet.length > 0;
+  const execution: Execution = unfit
+    ? { steps: [], failure: unfitFailure(gathered.fitness), waiting: false }
+    : await execute(attempt, planOf(deps, gathered), holder);
   if (signal.aborted) return { attempts: tenant.attempts, wakeInSeconds: 0 };
   if (gathered.goal === "purge" && execution.failure === undefined && (await finishPurge(deps, attempt, holder)))
     return "gone";
   return settle(deps, attempt, execution, holder);
+}
+
+/** An engine that does not answer shows in the school's conditions; what was last seen of the school stands. */
+async function tellTrouble(fleet: Fleet, tenant: StoredTenant, holder: string, error: unknown): Promise<void> {
+  if (!(error instanceof EngineError)) return;
+  const status = unobserved(tenant.status, error, fleet.clock.now());
+  if (status !== tenant.status) await writeStatus(fleet.pool, tenant, holder, status);
 }
 
 /**
@@ -223,31 +235,36 @@ async function attemptHeld(
  * while it works and stops as soon as that fails. Never throws: a failure is this school's alone.
  */
 export async function attemptTenant(
-  deps: Dependencies,
+  fleet: Fleet,
   tenant: StoredTenant,
   holder: string,
   stop: AbortSignal,
 ): Promise<void> {
+  const deps = dependenciesAt(fleet, tenant.engine);
   const lost = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);
   const heartbeat = setInterval(() => {
-    renewLease(deps.pool, tenant.uid, holder).then(
+    renewLease(fleet.pool, tenant.uid, holder).then(
       (held) => held || lost.abort(new Error("the lease is lost")),
       () => undefined,
     );
   }, HEARTBEAT_MS);
   try {
+    if (deps === undefined)
+      throw new EngineError(
+        REASONS.EngineUnknown,
+        `This school lives on the engine ${tenant.engine}, which is not in the reconciler's configuration.`,
+      );
     const outcome = await attemptHeld(deps, tenant, holder, signal);
-    if (outcome !== "gone") await finishAttempt(deps.pool, tenant, holder, outcome);
+    if (outcome !== "gone") await finishAttempt(fleet.pool, tenant, holder, outcome);
   } catch (error) {
     const attempts = tenant.attempts + 1;
-    deps.log.error(
-      { slug: tenant.slug, error: messageOf(error), attempts, reason: REASONS.EngineUnavailable },
-      "attempt failed",
-    );
+    const failure = { slug: tenant.slug, engine: tenant.engine, error: messageOf(error), attempts };
+    fleet.log.error(failure, "attempt failed");
     const end = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
     // If the store is gone too, the lease runs out by itself and the school is due again.
-    await finishAttempt(deps.pool, tenant, holder, end).catch(() => undefined);
+    await tellTrouble(fleet, tenant, holder, error).catch(() => undefined);
+    await finishAttempt(fleet.pool, tenant, holder, end).catch(() => undefined);
   } finally {
     clearInterval(heartbeat);
   }

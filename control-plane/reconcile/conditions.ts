@@ -1,7 +1,8 @@
 import type { Observation, WorkloadObservation } from "../engine/engine.ts";
 import type { Backup } from "../store/backups.ts";
-import { type Condition, type ConditionType, type Phase, REASONS, type Reason } from "../tenant.ts";
+import { type Condition, type ConditionType, type Phase, REASONS, type Reason, type TenantStatus } from "../tenant.ts";
 import type { GatewayObservation } from "./dependencies.ts";
+import type { Fitness } from "./fitness.ts";
 import { appEndpoint } from "./plan.ts";
 
 /** Judges what was gathered: pure checks, each named after the fault it finds. */
@@ -9,6 +10,7 @@ import { appEndpoint } from "./plan.ts";
 export interface Evidence {
   readonly goal: "run" | "stop" | "purge";
   readonly stopReason: Reason;
+  readonly fitness: Fitness;
   readonly observed: Observation;
   readonly gateway: GatewayObservation | undefined;
   readonly certificate: Judgement;
@@ -35,6 +37,23 @@ const good = (message: string): Judgement => ({ status: "True", reason: REASONS.
 
 function knownReason(reason: string): Reason {
   return Object.values(REASONS).find((candidate) => candidate === reason) ?? REASONS.StepFailed;
+}
+
+function judgeEngine({ fitness }: Evidence): Judgement {
+  const { engine, unmet, overridden } = fitness;
+  if (unmet.length > 0)
+    return {
+      status: "False",
+      reason: REASONS.PreflightFailed,
+      message: `${engine}: ${unmet.map(({ check, message }) => `${check}: ${message}`).join("; ")}. What to do: classmind doctor --engine ${engine}`,
+    };
+  if (overridden.length > 0)
+    return {
+      status: "True",
+      reason: REASONS.PreflightOverridden,
+      message: `${engine}: ${overridden.map(({ check, message, override }) => `${check} failed (${message}), overridden by ${override.operator}: ${override.reason}`).join("; ")}`,
+    };
+  return good(`${engine} is fit for schools.`);
 }
 
 function judgeWorkload(evidence: Evidence, name: string, title: string): Judgement {
@@ -155,6 +174,7 @@ function judgeReady(evidence: Evidence, others: ReadonlyMap<ConditionType, Judge
 export function judge(evidence: Evidence, previous: readonly Condition[]): readonly Condition[] {
   const { certificate } = evidence;
   const judgements = new Map<ConditionType, Judgement>([
+    ["EngineFit", judgeEngine(evidence)],
     ["VolumeReady", judgeVolume(evidence)],
     ["DatabaseReady", judgeWorkload(evidence, "db", "The database")],
     ["AppReady", judgeWorkload(evidence, "app", "The platform")],
@@ -173,6 +193,29 @@ export function judge(evidence: Evidence, previous: readonly Condition[]): reado
       lastTransitionTime: unchanged ? before.lastTransitionTime : evidence.now.toISOString(),
     };
   });
+}
+
+/**
+ * A school's status when its engine could not be asked: only what is known of the engine changes. The same object when that
+ * was known already. Pure.
+ */
+export function unobserved(
+  status: TenantStatus,
+  error: { readonly reason: string; readonly message: string },
+  now: Date,
+): TenantStatus {
+  const reason = knownReason(error.reason);
+  const before = status.conditions.find(({ type }) => type === "EngineFit");
+  if (before?.status === "Unknown" && before.reason === reason && before.message === error.message) return status;
+  const condition: Condition = {
+    type: "EngineFit",
+    status: "Unknown",
+    reason,
+    message: error.message,
+    lastTransitionTime: before?.status === "Unknown" ? before.lastTransitionTime : now.toISOString(),
+  };
+  const others = status.conditions.filter(({ type }) => type !== "EngineFit");
+  return { ...status, conditions: [...others.slice(0, 1), condition, ...others.slice(1)] };
 }
 
 /** The phase that sums the conditions up. */

@@ -31,18 +31,14 @@ export interface GatewayPort {
   remove(slug: string): Promise<void>;
 }
 
-/** Everything an attempt works with; built once in main.ts. */
-export interface Dependencies {
-  readonly pool: Pool;
+/** One engine with all that is peculiar to schools there. */
+export interface Site {
+  /** The engine's name in configuration and store. */
+  readonly name: string;
   readonly engine: Engine;
   readonly gateway: GatewayPort | undefined;
-  readonly issuer: Issuer;
-  readonly keyring: Keyring;
-  readonly chart: Chart;
+  /** The platform's configuration as it holds there. */
   readonly platform: PlatformConfig;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly backups: Semaphore;
   /** Lines NAME=value for restic. */
   readonly repositoryEnvironment: string;
   /** PEM of the repository's own certificate authority; empty when it has none. */
@@ -50,6 +46,33 @@ export interface Dependencies {
   /** Private key and known hosts of an sftp: repository; empty for others. */
   readonly repositoryKey: string;
   readonly repositoryKnownHosts: string;
+}
+
+/** What a reconciler works with, wherever a school lives; built once in reconciler.ts. */
+export interface Fleet {
+  readonly pool: Pool;
+  readonly issuer: Issuer;
+  readonly keyring: Keyring;
+  readonly chart: Chart;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly backups: Semaphore;
+  /** Engines by their names. */
+  readonly sites: ReadonlyMap<string, Site>;
   /** Called before and after each step; tests kill here. */
   readonly onStep?: (moment: "before" | "after", step: string) => Promise<void> | void;
+}
+
+/** What an attempt at one school works with: the fleet, and the engine on which that school lives. */
+export interface Dependencies extends Fleet, Omit<Site, "name"> {
+  /** Name of the engine. */
+  readonly engineName: string;
+}
+
+/** The dependencies of an attempt on the given engine; undefined if this reconciler is not configured with it. */
+export function dependenciesAt(fleet: Fleet, engineName: string): Dependencies | undefined {
+  const site = fleet.sites.get(engineName);
+  if (site === undefined) return undefined;
+  const { name: _name, ...parts } = site;
+  return { ...fleet, ...parts, engineName };
 }

@@ -1,13 +1,17 @@
 import { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
+import { place } from "../../placement.ts";
 import { quantityToBytes } from "../../render/values.ts";
 import { checkSlug } from "../../slug.ts";
 import { isClockTrusted } from "../../store/clock.ts";
+import { holdEngines, unmetOf } from "../../store/engines.ts";
 import {
   type Deletion,
+  findCreated,
   getTenant,
   insertTenant,
   listTenants,
+  type Queryable,
   type StoredTenant,
   setDeletion,
   updateSpec,
@@ -46,8 +50,26 @@ export function specOf(body: z.infer<typeof schemas.createTenant>, context: ApiC
     suspended: false,
     administrator: { ...person, ...(recipient === undefined ? {} : { recipient }) },
     backup: body.backup,
-    country: context.platform.country,
+    country: body.country ?? context.platform.country,
+    ...placementOf(body),
   };
+}
+
+function placementOf({ engine, labels }: z.infer<typeof schemas.createTenant>): Pick<TenantSpec, "placement"> {
+  if (engine === undefined && labels === undefined) return {};
+  return { placement: { ...(engine === undefined ? {} : { engine }), ...(labels === undefined ? {} : { labels }) } };
+}
+
+/**
+ * Name of the engine for a new school. The engines' rows are held until the transaction ends.
+ * @throws ClassmindError `PreconditionFailed` saying which wish no engine meets
+ */
+export async function placeSchool(db: Queryable, spec: Pick<TenantSpec, "country" | "placement">): Promise<string> {
+  const engines = await holdEngines(db);
+  return place(
+    { ...spec.placement, country: spec.country },
+    engines.map((engine) => ({ ...engine, unmet: unmetOf(engine).map(({ check }) => check) })),
+  );
 }
 
 /** A volume grows only: shrinking one could cut data off. */
@@ -162,15 +184,18 @@ export const tenantRoutes: readonly Route[] = [
       checkSlug(body.slug);
       const spec = specOf(body, context);
       const key = headers["idempotency-key"];
+      const createKey = typeof key === "string" ? key.slice(0, 200) : undefined;
       return act(async ({ db, audit }) => {
         if (spec.terms.kind === "demo") needClock(await isClockTrusted(db), "The day on which a demo ends");
-        const tenant = await insertTenant(db, body.slug, spec, typeof key === "string" ? key.slice(0, 200) : undefined);
+        const earlier = createKey === undefined ? undefined : await findCreated(db, body.slug, createKey);
+        if (earlier !== undefined) return viewTenant(earlier, context.platform);
+        const tenant = await insertTenant(db, body.slug, spec, await placeSchool(db, spec), createKey);
         const reference = spec.terms.kind === "contract" ? spec.terms.reference : "demo";
         await audit({
           action: "tenant.create",
           slug: tenant.slug,
           tenantUid: tenant.uid,
-          detail: { plan: spec.plan, terms: reference },
+          detail: { plan: spec.plan, terms: reference, engine: tenant.engine },
         });
         return viewTenant(tenant, context.platform);
       });

@@ -12,6 +12,8 @@ export interface PreflightOptions {
   readonly ingressClass: string;
   /** See Grant. */
   readonly grant?: Grant;
+  /** An image with `node` that schools use; what pods alone can show is tried with it. */
+  readonly probeImage?: string;
 }
 
 type Outcome = { readonly ok: boolean; readonly message: string; readonly remedy: string };
@@ -222,6 +224,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
 };
 
+/** What is good to know and keeps nobody out. */
+const ADVICE: readonly string[] = ["storage-expansion", "pod-webhooks"];
+
 /** See Engine.preflight. Changes nothing. */
 export async function preflight(client: Client, options: PreflightOptions): Promise<readonly Finding[]> {
   return Promise.all(
@@ -231,7 +236,8 @@ export async function preflight(client: Client, options: PreflightOptions): Prom
         message: messageOf(error),
         remedy: "make the API server reachable with this kubeconfig, and grant what it refuses",
       }));
-      return ok ? { check, ok, message } : { check, ok, message, remedy };
+      const required = !ADVICE.includes(check);
+      return ok ? { check, ok, message, required } : { check, ok, message, remedy, required };
     }),
   );
 }

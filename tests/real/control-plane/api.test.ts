@@ -10,6 +10,7 @@ import { createApi, ROUTES } from "../../../control-plane/api/server.ts";
 import { systemClock } from "../../../control-plane/clock.ts";
 import { silentLog } from "../../../control-plane/log.ts";
 import { loadChart } from "../../../control-plane/render/render.ts";
+import { recordFindings } from "../../../control-plane/store/engines.ts";
 import { createToken, disableOperator, putOperator } from "../../../control-plane/store/operators.ts";
 import { CHART, platformConfig } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
@@ -266,6 +267,51 @@ describe("the API", () => {
     for (let index = 0; index < 12; index += 1) statuses.push((await call("GET", "/v1/platform")).status);
     expect(statuses.every((status) => status === 200 || status === 503)).toBe(true);
     expect(statuses.at(-1)).toBe(200);
+  });
+
+  it("places a school on an engine that meets what is asked for, or says what none meets", async () => {
+    const made = await call("POST", "/v1/tenants", { ...school("im-westen"), engine: "simulated" });
+    expect(made.body).toMatchObject({ engine: "simulated", country: "DE" });
+    const abroad = await call("POST", "/v1/tenants", { ...school("im-ausland"), country: "FR" });
+    expect(abroad.status).toBe(412);
+    expect(errorOf(abroad)).toMatchObject({ field: "country", remedy: expect.stringContaining("engine list") });
+    expect((await call("GET", "/v1/tenants/im-ausland")).status).toBe(404);
+    await call("POST", "/v1/engines/simulated/cordon", { reason: "Wartung" });
+    const closed = await call("POST", "/v1/tenants", school("zu-spaet"));
+    expect(errorOf(closed).message).toContain("Closed for new schools");
+    await call("POST", "/v1/engines/simulated/uncordon", {});
+    expect((await call("POST", "/v1/tenants", school("zu-spaet"))).status).toBe(201);
+    const audit = (await call("GET", "/v1/audit?limit=5")).body.items as { action: string; detail: unknown }[];
+    expect(audit).toContainEqual(
+      expect.objectContaining({ action: "engine.cordon", reason: "Wartung", detail: { engine: "simulated" } }),
+    );
+  });
+
+  it("takes no school onto an engine whose required check failed, until somebody takes that upon themselves by name", async () => {
+    const check = "storage-encryption";
+    await recordFindings(database.pool, "simulated", "try", [
+      { check, ok: false, message: "nothing says that it encrypts", required: true },
+      { check: "storage-expansion", ok: false, message: "cannot grow" },
+    ]);
+    const refused = await call("POST", "/v1/tenants", school("ungeschuetzt"));
+    expect(errorOf(refused)).toMatchObject({
+      message: expect.stringContaining("simulated (storage-encryption)"),
+      remedy: expect.stringContaining("classmind doctor --engine"),
+    });
+    const path = "/v1/engines/simulated/overrides";
+    expect(errorOf(await call("POST", path, { check }))).toMatchObject({ field: "reason" });
+    expect(errorOf(await call("POST", path, { check: "storage-expansion", reason: "so" }))).toMatchObject({
+      field: "check",
+      remedy: expect.stringContaining(check),
+    });
+    const taken = await call("POST", path, { check, reason: "LUKS darunter" });
+    expect(taken.body).toMatchObject({ fit: true, overrides: [{ check, operator: "anna", reason: "LUKS darunter" }] });
+    expect((await call("POST", "/v1/tenants", school("ungeschuetzt"))).status).toBe(201);
+    expect((await call("DELETE", `${path}/${check}`)).body).toMatchObject({ fit: false, overrides: [] });
+    expect((await call("DELETE", `${path}/${check}`)).status).toBe(404);
+    const { rows } = await database.pool.query("select action from audit where action like 'engine.override%'");
+    expect(rows).toEqual([{ action: "engine.override" }, { action: "engine.override-revoke" }]);
+    await recordFindings(database.pool, "simulated", "try", []);
   });
 
   it("is described by the OpenAPI document that is checked in", async () => {

@@ -101,7 +101,7 @@ export function engineContract(name: string, subject: () => Subject): void {
     });
 
     it("preflight names each check, with a remedy for what fails", async () => {
-      const findings = await engine.preflight();
+      const findings = await engine.preflight("look");
       expect(findings.length).toBeGreaterThan(0);
       for (const finding of findings) expect(finding.ok || finding.remedy !== undefined, finding.check).toBe(true);
       expect(new Set(findings.map((finding) => finding.check)).size).toBe(findings.length);

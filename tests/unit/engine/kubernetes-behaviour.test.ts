@@ -412,9 +412,9 @@ it.each<[string, (call: ProxiedCall) => Fault | undefined, () => void]>([
 });
 
 it("preflight passes on a whole cluster, and says what is missing on another", async () => {
-  expect((await engine.preflight()).filter((finding) => !finding.ok)).toEqual([]);
+  expect((await engine.preflight("look")).filter((finding) => !finding.ok)).toEqual([]);
   const other = open({ storageClass: "none", ingressClass: "none" });
-  const failed = (await other.preflight()).filter((finding) => !finding.ok);
+  const failed = (await other.preflight("look")).filter((finding) => !finding.ok);
   expect(failed.map((finding) => finding.check).sort()).toEqual([
     "ingress-class",
     "storage-class",

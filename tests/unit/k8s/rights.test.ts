@@ -71,13 +71,13 @@ describe("with the rights of k8s/", () => {
   afterAll(() => engine.close());
 
   it("preflight finds every right granted", async () => {
-    const findings = await engine.preflight();
+    const findings = await engine.preflight("look");
     expect(findings.filter((finding) => !finding.ok)).toEqual([]);
   });
 
   it("preflight names the ingress classes that are there", async () => {
     const other = open("traefik");
-    expect(await other.preflight()).toContainEqual(
+    expect(await other.preflight("look")).toContainEqual(
       expect.objectContaining({ check: "ingress-class", message: expect.stringContaining("nginx") }),
     );
     await other.close();
