@@ -17,6 +17,7 @@ import { examineEngine } from "./reconcile/fitness.ts";
 import { startLoop } from "./reconcile/loop.ts";
 import { loadChart } from "./render/render.ts";
 import { createSemaphore } from "./semaphore.ts";
+import { awaitDatabase } from "./store/await-database.ts";
 import { registerEngines } from "./store/engines.ts";
 import { migrate } from "./store/migrate.ts";
 import { writeSetting } from "./store/settings.ts";
@@ -109,6 +110,7 @@ async function build(): Promise<Fleet> {
   const keyringPool = new pg.Pool({ ...connectionOf(config.keyring), max: 3, idleTimeoutMillis: 30_000 });
   for (const each of [pool, keyringPool])
     each.on("error", (error) => log.warn({ error: messageOf(error) }, "a connection to the database ended"));
+  for (const each of [pool, keyringPool]) await awaitDatabase(each, systemClock, log);
   const keyring = await openKeyring(keyringPool, kek);
   const lock = await pool.connect();
   try {
