@@ -126,6 +126,15 @@ export interface Breach {
   readonly label: string;
 }
 
+/** Something that a school must not reach. */
+export interface Forbidden {
+  readonly kind: "host-port" | "control-plane";
+  readonly label: string;
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: "tcp" | "udp";
+}
+
 /** How an engine fails. `retryable` failures are tried again with backoff; others need a person. */
 export class EngineError extends Error {
   readonly reason: string;
@@ -180,6 +189,12 @@ export interface Engine {
    * which repairs some of it. Engines that cannot look leave this out.
    */
   examineIsolation?(namespace: string): Promise<readonly Breach[]>;
+
+  /**
+   * What a school must not reach besides other schools, where the engine is not the machine this process runs on. Without it every
+   * listening port of this machine is meant.
+   */
+  outside?(): Promise<readonly Forbidden[]>;
 
   /** Wake-ups until the signal aborts. Missed ones are made up for by a resync of the caller. */
   watch(signal: AbortSignal): AsyncIterable<Wakeup>;

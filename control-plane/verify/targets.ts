@@ -54,10 +54,21 @@ function hostPorts(protocol: "tcp" | "udp"): readonly number[] {
   return [...new Set(tables.flatMap((table) => listeningSockets(readTable(table), protocol).map((row) => row.port)))];
 }
 
+function hostTargets(): readonly ProbeTarget[] {
+  const addresses = hostAddresses();
+  return (["tcp", "udp"] as const).flatMap((protocol) =>
+    hostPorts(protocol).flatMap((port) =>
+      addresses.map(
+        (host): ProbeTarget => ({ kind: "host-port", label: `port ${port} of this host`, host, port, protocol }),
+      ),
+    ),
+  );
+}
+
 /**
- * Everything that a school must not reach on this machine: every neighbour's services, every listening port of the host on
- * each of its addresses, the metadata address, the Internet, and outside names by DNS.
- * @param bridgeAddresses addresses by which the host is seen from the school's own network
+ * Everything that a school must not reach: every neighbour's services, every listening port of the host on each of its addresses
+ * (on a cluster: nodes, API server, resolver and control plane), the metadata address, the Internet, and outside names by DNS.
+ * @param neighbours other schools at most
  */
 export async function isolationTargets(
   engine: Engine,
@@ -77,14 +88,7 @@ export async function isolationTargets(
       }),
     ),
   );
-  const addresses = hostAddresses();
-  const hostTargets = (["tcp", "udp"] as const).flatMap((protocol) =>
-    hostPorts(protocol).flatMap((port) =>
-      addresses.map(
-        (host): ProbeTarget => ({ kind: "host-port", label: `port ${port} of this host`, host, port, protocol }),
-      ),
-    ),
-  );
+  const host = engine.outside === undefined ? hostTargets() : await engine.outside();
   const outside: ProbeTarget[] = [
     { kind: "metadata", label: "metadata address", host: "169.254.169.254", port: 80, protocol: "tcp" },
     // A root name server: an address of the open Internet that never changes.
@@ -92,5 +96,5 @@ export async function isolationTargets(
     { kind: "internet", label: "the Internet, by UDP", host: "198.41.0.4", port: 53, protocol: "udp" },
     { kind: "outside-name", label: "an outside name", host: "example.org", port: 443, protocol: "dns" },
   ];
-  return [...neighbourTargets, ...hostTargets, ...outside];
+  return [...neighbourTargets, ...host, ...outside];
 }

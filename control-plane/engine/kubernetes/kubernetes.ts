@@ -10,6 +10,7 @@ import { runJob } from "./jobs.ts";
 import { collectionPath, kindOf, MANAGED_BY, MARK } from "./kinds.ts";
 import { createLooks } from "./looks.ts";
 import { observeNamespace } from "./observe.ts";
+import { outsideOf } from "./outside.ts";
 import { type PreflightOptions, preflight } from "./preflight.ts";
 import { awaitReady, readLogs, restart } from "./ready.ts";
 import { removeObjects } from "./remove.ts";
@@ -61,7 +62,8 @@ function loadConfig(options: KubernetesEngineOptions): KubeConfig {
  */
 export function createKubernetesEngine(options: KubernetesEngineOptions): Engine {
   const { clock, log } = options;
-  const transport = openTransport({ config: loadConfig(options), clock, ...options.requests });
+  const config = loadConfig(options);
+  const transport = openTransport({ config, clock, ...options.requests });
   const client = openClient(transport);
   const closing = new AbortController();
   const hub = createWatchHub({ client, clock, log }, closing.signal, options.watchTimes);
@@ -107,6 +109,7 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
     run: (namespace, job) => touching(namespace, () => runJob(context, namespace, job)),
     logs: (namespace, workload, logOptions = {}) => readLogs(context, namespace, workload, logOptions),
     restart: (namespace, workload) => touching(namespace, () => restart(context, namespace, workload)),
+    outside: () => outsideOf(client, config.getCurrentCluster()?.server ?? "", options.grant),
     watch: (signal) => hub.watch(signal),
     async close() {
       closing.abort();
