@@ -13,7 +13,7 @@ import { listOwn, listPods } from "./observe.ts";
 import { isReady } from "./pods.ts";
 import { type Stamped, stamp } from "./stamp.ts";
 import { isWhole, noteAccepted } from "./whole.ts";
-import { podsOf, refusalOf } from "./workloads.ts";
+import { holdersOf, podsOf, refusalOf } from "./workloads.ts";
 
 /** A field that another manager sets again each time is left to people after so many rounds. */
 const MOST_FIGHTS = 5;
@@ -137,7 +137,7 @@ async function awaitStopped(
       signal: options.signal,
     },
     (pods) => {
-      left = stopped.flatMap((workload) => podsOf(workload, pods)).map((pod) => pod.metadata.name);
+      left = holdersOf(stopped, pods);
       return left.length === 0 ? true : undefined;
     },
   );

@@ -7,7 +7,7 @@ import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from
 import { type Look, slim, versionsOf } from "./looks.ts";
 import { aliasesOf, knowsServices } from "./names.ts";
 import { isOurs, readNamespace } from "./namespaces.ts";
-import { hasEnded, isReady } from "./pods.ts";
+import { isReady, mayHold } from "./pods.ts";
 import { bytesOf } from "./quantity.ts";
 import { isWhole } from "./whole.ts";
 import { observeWorkload } from "./workloads.ts";
@@ -107,7 +107,7 @@ async function observeVolume(
   pods: readonly LiveObject[],
 ): Promise<VolumeObservation> {
   const { name, namespace = "" } = claim.metadata;
-  const users = pods.filter((pod) => !hasEnded(pod) && mounts(pod, name));
+  const users = pods.filter((pod) => mayHold(pod) && mounts(pod, name));
   const capacity =
     textAt(claim, "status", "capacity", "storage") ?? textAt(claim, "spec", "resources", "requests", "storage");
   const node = users.map((pod) => textAt(pod, "spec", "nodeName")).find((candidate) => candidate !== undefined);
