@@ -45,7 +45,7 @@ if (typeof cluster === "string") {
     let platform: ClusterPlatform;
     let school: SchoolInUse;
     const inSchool = (...words: readonly string[]) => platform.kubectl("-n", SPACE, ...words);
-    const phase = async () => (await platform.json<{ status: { phase: string } }>("tenant", "get", SLUG)).status.phase;
+    const phase = async () => (await platform.json<{ phase: string }>("tenant", "get", SLUG)).phase;
     const ready = async () => (await phase()) === "Ready";
 
     /** What people see of their data, each signing in anew. */
