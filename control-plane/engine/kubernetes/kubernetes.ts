@@ -15,6 +15,7 @@ import { type PreflightOptions, preflight } from "./preflight.ts";
 import { awaitReady, readLogs, restart } from "./ready.ts";
 import { removeObjects } from "./remove.ts";
 import { openTransport, type TransportOptions } from "./transport.ts";
+import { tryOut } from "./try-out.ts";
 import { openVolumeUsage } from "./usage.ts";
 import { createWatchHub, type WatchTimes } from "./watch.ts";
 
@@ -94,7 +95,11 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
 
   return {
     name: "kubernetes",
-    preflight: () => preflight(client, options),
+    async preflight(depth, signal) {
+      const looked = await preflight(client, options);
+      if (depth === "look") return looked;
+      return [...looked, ...(await tryOut(context, options, signal))];
+    },
     observe: (namespace) => observeNamespace(context, namespace),
     async list() {
       const query = { labelSelector: `${MARK.managedBy}=${MANAGED_BY},${MARK.tenant}`, metadataOnly: true };

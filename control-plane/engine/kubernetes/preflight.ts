@@ -14,6 +14,8 @@ export interface PreflightOptions {
   readonly grant?: Grant;
   /** An image with `node` that schools use; what pods alone can show is tried with it. */
   readonly probeImage?: string;
+  /** Milliseconds until a pod of preflight's own has to be ready. */
+  readonly trialPatience?: number;
 }
 
 type Outcome = { readonly ok: boolean; readonly message: string; readonly remedy: string };

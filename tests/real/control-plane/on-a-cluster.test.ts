@@ -24,6 +24,9 @@ const RECIPE = IMAGE_RECIPES.find((recipe) => recipe.name === "control-plane");
 const SNAPSHOT = "ab".repeat(32);
 const ANSWERS: Readonly<Record<string, unknown>> = {
   "admin-create-administrator": { username: "anna.schmidt" },
+  "preflight-out": { seen: "blocked" },
+  "preflight-in": { seen: "blocked" },
+  "preflight-through": { seen: "reached" },
   "backup-create": { databaseSnapshot: SNAPSHOT, filesSnapshot: SNAPSHOT, bytesAdded: 1, fingerprint: {} },
 };
 const behaviour: Behaviour = {
