@@ -153,6 +153,8 @@ const reconciler = z.strictObject({
   gateway: z.strictObject({ configDir: z.string(), runDir: z.string() }).optional(),
   /** Where the authority's certificate is laid for people to trust. */
   authorityFile: z.string().optional(),
+  /** Where metrics are served, to whoever can reach it; nowhere if absent. */
+  metrics: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65535) }).optional(),
   /** Written once the loop runs. */
   readyFile: z.string().optional(),
 });

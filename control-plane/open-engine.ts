@@ -6,8 +6,14 @@ import type { Log } from "./log.ts";
 /**
  * Opens an engine from its configuration. Only code of its kind is loaded.
  * @param platform as it holds on this engine, see platformAt
+ * @param onRequest is told of each request to a cluster's API; status 0 where no answer came
  */
-export async function openEngine(config: EngineConfig, platform: PlatformConfig, log: Log): Promise<Engine> {
+export async function openEngine(
+  config: EngineConfig,
+  platform: PlatformConfig,
+  log: Log,
+  onRequest?: (verb: string, status: number, seconds: number) => void,
+): Promise<Engine> {
   if (config.kind === "simulated") {
     const [{ createSimulatedEngine }, { fileWorld }] = await Promise.all([
       import("./engine/simulated/simulated.ts"),
@@ -26,6 +32,7 @@ export async function openEngine(config: EngineConfig, platform: PlatformConfig,
       storageClass,
       ingressClass,
       probeImage: platform.images.app,
+      ...(onRequest === undefined ? {} : { requests: { onRequest } }),
       clock: systemClock,
       log,
     });

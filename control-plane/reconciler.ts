@@ -15,6 +15,7 @@ import { describeFinding, openEngine } from "./open-engine.ts";
 import type { Fleet, Site } from "./reconcile/dependencies.ts";
 import { examineEngine } from "./reconcile/fitness.ts";
 import { startLoop } from "./reconcile/loop.ts";
+import { createReconcilerMetrics, serveMetrics } from "./reconcile/metrics.ts";
 import { loadChart } from "./render/render.ts";
 import { createSemaphore } from "./semaphore.ts";
 import { awaitDatabase } from "./store/await-database.ts";
@@ -29,6 +30,8 @@ import { wakeAll } from "./store/tenants.ts";
  */
 const log = createLog("reconciler");
 const config = readReconcilerConfig(configFile(process.env));
+
+const metrics = createReconcilerMetrics();
 
 /** Any number that nobody else locks: of two reconcilers that start at once one migrates and makes the authority. */
 const START_LOCK = 7303;
@@ -71,7 +74,9 @@ async function openSite(name: string, own: SiteConfig, gateway: Gateway | undefi
   const platform = platformAt(config.platform, own.platform);
   return {
     name,
-    engine: await openEngine(own.engine, platform, log),
+    engine: await openEngine(own.engine, platform, log, (verb, status, seconds) =>
+      metrics.request(name, verb, status, seconds),
+    ),
     // A cluster leads to its schools by its own ingress.
     gateway: own.engine.kind === "kubernetes" ? undefined : gateway,
     platform,
@@ -131,6 +136,7 @@ async function build(): Promise<Fleet> {
       clock: systemClock,
       log,
       backups: createSemaphore(config.platform.backup.concurrency),
+      metrics,
     };
   } finally {
     await lock.query("select pg_advisory_unlock($1)", [START_LOCK]).catch(() => undefined);
@@ -160,6 +166,7 @@ async function serve(): Promise<void> {
   const ending = new AbortController();
   // Not waited for: a cluster that does not answer yet keeps nobody from starting.
   void examineAll(fleet, ending.signal);
+  if (config.metrics !== undefined) await serveMetrics(metrics, config.metrics);
   const woken = await wakeAll(fleet.pool, RESYNC_SPREAD_SECONDS);
   const loop = startLoop(fleet, { workers: config.workers, database: config.database });
   log.info({ schools: woken, engines: [...fleet.sites.keys()] }, "running");

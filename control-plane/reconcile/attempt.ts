@@ -178,6 +178,8 @@ async function finishPurge(deps: Dependencies, attempt: Attempt, holder: string)
 interface Outcome {
   readonly wakeInSeconds: number;
   readonly attempts: number;
+  /** Why the attempt failed, if it did. */
+  readonly failure?: string;
 }
 
 async function settle(deps: Dependencies, attempt: Attempt, execution: Execution, holder: string): Promise<Outcome> {
@@ -189,7 +191,7 @@ async function settle(deps: Dependencies, attempt: Attempt, execution: Execution
     await writeProgress(deps.pool, tenant.uid, holder, []);
   if (execution.failure !== undefined) {
     const attempts = tenant.attempts + 1;
-    return { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
+    return { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random), failure: execution.failure.reason };
   }
   if (execution.waiting) return { attempts: 0, wakeInSeconds: WAITING_SECONDS };
   // Something was done: look once more soon, so that what a step brought about (a due first backup) is seen.
@@ -241,6 +243,7 @@ export async function attemptTenant(
   stop: AbortSignal,
 ): Promise<void> {
   const deps = dependenciesAt(fleet, tenant.engine);
+  const end = fleet.metrics?.begin(tenant.engine);
   const lost = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);
   const heartbeat = setInterval(() => {
@@ -257,14 +260,17 @@ export async function attemptTenant(
       );
     const outcome = await attemptHeld(deps, tenant, holder, signal);
     if (outcome !== "gone") await finishAttempt(fleet.pool, tenant, holder, outcome);
+    if (outcome === "gone") end?.("gone");
+    else end?.(outcome.failure === undefined ? "done" : "failed", outcome.failure);
   } catch (error) {
+    end?.("failed", error instanceof EngineError ? error.reason : "Unknown");
     const attempts = tenant.attempts + 1;
     const failure = { slug: tenant.slug, engine: tenant.engine, error: messageOf(error), attempts };
     fleet.log.error(failure, "attempt failed");
-    const end = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
+    const outcome = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
     // If the store is gone too, the lease runs out by itself and the school is due again.
     await tellTrouble(fleet, tenant, holder, error).catch(() => undefined);
-    await finishAttempt(fleet.pool, tenant, holder, end).catch(() => undefined);
+    await finishAttempt(fleet.pool, tenant, holder, outcome).catch(() => undefined);
   } finally {
     clearInterval(heartbeat);
   }

@@ -7,6 +7,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../log.ts";
 import type { Chart } from "../render/render.ts";
 import type { Semaphore } from "../semaphore.ts";
+import type { ReconcilerMetrics } from "./metrics.ts";
 
 /** Where a school's host names lead: to its app, to the page that says it is closed, or nowhere. */
 export type GatewayRoute =
@@ -59,6 +60,7 @@ export interface Fleet {
   readonly backups: Semaphore;
   /** Engines by their names. */
   readonly sites: ReadonlyMap<string, Site>;
+  readonly metrics?: ReconcilerMetrics;
   /** Called before and after each step; tests kill here. */
   readonly onStep?: (moment: "before" | "after", step: string) => Promise<void> | void;
 }

@@ -28,7 +28,9 @@ export interface KubernetesEngineOptions extends PreflightOptions {
   readonly log: Log;
   /** Milliseconds a step that waits for the cluster may take before it says what blocks it. */
   readonly patience?: number;
-  readonly requests?: Partial<Pick<TransportOptions, "concurrency" | "timeout" | "tries" | "pause" | "random">>;
+  readonly requests?: Partial<
+    Pick<TransportOptions, "concurrency" | "timeout" | "tries" | "pause" | "random" | "onRequest">
+  >;
   readonly watchTimes?: WatchTimes;
   /** Milliseconds after which what is waited for is listed again although a watch is open. */
   readonly relist?: number;

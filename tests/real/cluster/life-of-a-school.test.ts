@@ -110,6 +110,20 @@ if (typeof cluster === "string") {
       expect(told).not.toContain("FAIL");
     });
 
+    it("and, tried out with pods, fit for the walls around a school", async () => {
+      interface Examined {
+        readonly fit: boolean;
+        readonly findings: ReadonlyArray<{ readonly check: string; readonly ok: boolean; readonly message: string }>;
+      }
+      const { fit, findings } = await timed("doctor --engine", () =>
+        platform.json<Examined>("doctor", "--engine", "kubernetes"),
+      );
+      for (const { check, ok, message } of findings) say(`  ${ok ? "ok  " : "FAIL"} ${check}: ${message}`);
+      expect(findings.filter(({ ok }) => !ok)).toEqual([]);
+      expect(findings.map(({ check }) => check)).toEqual(expect.arrayContaining(["trial-pod", "network-policies"]));
+      expect(fit).toBe(true);
+    });
+
     it("is created; people sign in over HTTPS, write a message and keep a file", async () => {
       school = await schoolInUse(platform, SLUG);
       say(`created and ready after ${(school.created.milliseconds / 1000).toFixed(1)} s`);

@@ -77,6 +77,8 @@ async function configure(): Promise<void> {
     keyring: database.keyring,
     kekFile: inTree("kek"),
     engine: { ...Object(reconciler.engine), kubeconfig: kubeconfig.file },
+    // Both reconcilers of this test are on one machine.
+    metrics: { host: "127.0.0.1", port: 0 },
     readyFile: inTree("ready"),
   });
   await writeFile(inTree("kek"), randomBytes(32).toString("base64"), { mode: 0o600 });
