@@ -106,6 +106,10 @@ const platform = await installOnCluster(
   print,
 );
 try {
+  // Before the first school a cluster is tried out with pods, once.
+  print(
+    `the cluster is fit: tried out in ${(await seconds(() => platform.json("doctor", "--engine", "kubernetes"))).toFixed(1)} s`,
+  );
   const made: Made[] = [];
   const hand: number[] = [];
   for (let round = 1; round <= rounds; round += 1) {

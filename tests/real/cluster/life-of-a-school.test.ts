@@ -14,11 +14,13 @@ import { createSchool, type SchoolInUse, schoolInUse } from "../../fixtures/scho
  *   CLASSMIND_TEST_CLUSTER_IMAGES     images.json of tests/real/cluster/images.ts, once the cluster has those images
  *   CLASSMIND_TEST_INGRESS_ADDRESS    ADDRESS:PORT where its ingress controller answers HTTPS
  *   CLASSMIND_TEST_INGRESS_CLASS, CLASSMIND_TEST_GATEWAY_PEERS, CLASSMIND_TEST_STORAGE_CLASS
+ *   CLASSMIND_TEST_LACKS              checks of preflight, with commas between, that this cluster is known to fail
  */
 const cluster = clusterUnderTest();
 const SLUG = "schiller";
 const SPACE = `school-${SLUG}`;
 const PEOPLE = 8;
+const lacks = (process.env.CLASSMIND_TEST_LACKS ?? "").split(",");
 
 const began = performance.now();
 /** What was done and when, for whoever watches. */
@@ -105,9 +107,12 @@ if (typeof cluster === "string") {
         "/app/reconciler.mjs",
         "preflight",
       ];
-      const told = await platform.kubectl(...words);
+      // It ends with a code of its own where a check fails.
+      const told = await platform.kubectl(...words).catch((error: Error) => error.message);
       say(`preflight\n${told.trimEnd()}`);
-      expect(told).not.toContain("FAIL");
+      expect([...told.matchAll(/^ok {3}\S+/gm)].length).toBeGreaterThan(5);
+      const failed = [...told.matchAll(/^FAIL (\S+)/gm)].map(([, check]) => check);
+      expect(failed.filter((check) => !lacks.includes(check ?? ""))).toEqual([]);
     });
 
     it("and, tried out with pods, fit for the walls around a school", async () => {
@@ -115,11 +120,10 @@ if (typeof cluster === "string") {
         readonly fit: boolean;
         readonly findings: ReadonlyArray<{ readonly check: string; readonly ok: boolean; readonly message: string }>;
       }
-      const { fit, findings } = await timed("doctor --engine", () =>
-        platform.json<Examined>("doctor", "--engine", "kubernetes"),
-      );
+      await timed("doctor --engine", () => platform.classmind("doctor", "--engine", "kubernetes"));
+      const { fit, findings } = await platform.json<Examined>("engine", "get", "kubernetes");
       for (const { check, ok, message } of findings) say(`  ${ok ? "ok  " : "FAIL"} ${check}: ${message}`);
-      expect(findings.filter(({ ok }) => !ok)).toEqual([]);
+      expect(findings.filter(({ check, ok }) => !ok && !lacks.includes(check))).toEqual([]);
       expect(findings.map(({ check }) => check)).toEqual(expect.arrayContaining(["trial-pod", "network-policies"]));
       expect(fit).toBe(true);
     });
