@@ -121,7 +121,7 @@ const engine = z.discriminatedUnion("kind", [
 export type EngineConfig = z.infer<typeof engine>;
 
 /** One of several engines: what it is, which schools it takes, and where it differs from the platform. */
-const site = z.strictObject({
+export const site = z.strictObject({
   engine,
   /** Where its machines stand; the platform's country if absent. */
   country: platform.shape.country.optional(),
@@ -134,7 +134,7 @@ const site = z.strictObject({
 });
 export type SiteConfig = z.infer<typeof site>;
 
-const engineName = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
+export const engineName = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
 
 const reconciler = z.strictObject({
   platform,

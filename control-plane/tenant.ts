@@ -189,6 +189,8 @@ export interface Tenant {
   readonly slug: string;
   /** Name of the engine it lives on. */
   readonly engine: string;
+  /** Name of the engine it was moved from, which keeps its stopped copy until the move is confirmed. */
+  readonly leftEngine?: string;
   readonly generation: number;
   readonly spec: TenantSpec;
   readonly status: TenantStatus;

@@ -7,6 +7,7 @@ import { createRecipient } from "../sealed.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import type { Operation, Tenant } from "../types.ts";
 import { waitForOperation, waitForTenant } from "../wait.ts";
+import { addMoveCommand } from "./move.ts";
 
 const MINUTES = 60_000;
 const READY_TIMEOUT = 10 * MINUTES;
@@ -74,6 +75,12 @@ export function describeTenant(tenant: Tenant): string {
     ["Agreement", tenant.agreement?.version],
     ["Plan", `${tenant.plan}, ${tenant.storage}`],
     ["Lives on", `${tenant.engine} (has to stay in ${tenant.country})`],
+    [
+      "Moved from",
+      tenant.leftEngine === undefined
+        ? undefined
+        : `${tenant.leftEngine}, which keeps its copy until: classmind tenant move ${tenant.slug} --confirm`,
+    ],
     [
       "Volume",
       tenant.volume === undefined
@@ -323,6 +330,7 @@ export function addTenantCommands(program: Command, session: Session): void {
       const options = command.optsWithGlobals<CreateOptions>();
       print(session, options, await createTenant(session, slug, options), describeCreated);
     });
+  addMoveCommand(tenant, session);
   tenant
     .command("list")
     .description("schools, with what ails them")

@@ -84,6 +84,14 @@ export const restoreBackup = z.strictObject({
   reason: text(500),
 });
 
+export const moveTenant = z.strictObject({
+  /** Name of the engine it is to live on. */
+  to: z.string().max(40),
+  /** The school's name: it is closed for a while. */
+  confirm: z.string(),
+  reason,
+});
+
 export const page = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   after: z.string().max(60).optional(),
@@ -137,6 +145,8 @@ export const tenant = z.object({
   country: z.string(),
   /** Name of the engine it lives on. */
   engine: z.string(),
+  /** The engine it was moved from, which keeps its stopped copy until the move is confirmed. */
+  leftEngine: z.string().optional(),
   suspended: z.boolean(),
   backupEnabled: z.boolean(),
   createdAt: timestamp,

@@ -8,6 +8,7 @@ import type { ApiContext, Caller, Route } from "./route.ts";
 import { backupRoutes } from "./routes/backups.ts";
 import { clockRoutes } from "./routes/clock.ts";
 import { engineRoutes } from "./routes/engines.ts";
+import { moveRoutes } from "./routes/moves.ts";
 import { otherRoutes } from "./routes/platform.ts";
 import { tenantRoutes } from "./routes/tenants.ts";
 
@@ -30,6 +31,7 @@ export const ROUTES: readonly Route[] = [
   ...otherRoutes,
   ...clockRoutes,
   ...engineRoutes,
+  ...moveRoutes,
 ];
 
 export interface Log {

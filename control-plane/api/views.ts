@@ -30,6 +30,7 @@ export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): Tena
       : { agreement: { version: spec.agreement.version, clauses: [...spec.agreement.clauses] } }),
     country: spec.country,
     engine: tenant.engine,
+    ...(tenant.leftEngine === undefined ? {} : { leftEngine: tenant.leftEngine }),
     suspended: spec.suspended,
     backupEnabled: spec.backup.enabled,
     createdAt: tenant.createdAt,

@@ -73,6 +73,14 @@ export interface ApplyOptions {
   readonly onProgress?: (message: string) => void;
 }
 
+export interface RemoveOptions extends ApplyOptions {
+  /**
+   * Uid of the school whose namespace it has to be (annotation `classmind.de/tenant-uid`): another one's is not there for this
+   * call. A cluster may hold schools of other control planes.
+   */
+  readonly tenantUid?: string;
+}
+
 /** A one-off pod (manifest of kind Job, one container) with JSON in and out. */
 export interface JobRun {
   readonly manifest: Manifest;
@@ -135,6 +143,18 @@ export interface Forbidden {
   readonly protocol: "tcp" | "udp";
 }
 
+/** Annotation of a namespace: whose it is, when two schools had one name after the other or on two control planes. */
+export const TENANT_UID = "classmind.de/tenant-uid";
+
+/** Whether a namespace with these annotations is another school's than the one meant. */
+export function isAnothers(
+  annotations: Readonly<Record<string, string>> | undefined,
+  tenantUid: string | undefined,
+): boolean {
+  const owner = annotations?.[TENANT_UID];
+  return tenantUid !== undefined && owner !== undefined && owner !== tenantUid;
+}
+
 /** How an engine fails. `retryable` failures are tried again with backoff; others need a person. */
 export class EngineError extends Error {
   readonly reason: string;
@@ -173,7 +193,7 @@ export interface Engine {
   awaitReady(namespace: string, workload: ObjectRef, deadline: number, signal?: AbortSignal): Promise<void>;
 
   /** Removes objects (workloads before what they use); absent objects are fine. Removing the Namespace removes everything in it. */
-  remove(namespace: string, objects: readonly ObjectRef[], options?: ApplyOptions): Promise<void>;
+  remove(namespace: string, objects: readonly ObjectRef[], options?: RemoveOptions): Promise<void>;
 
   /** Runs a job to its end. A job of the same name left by a dead caller is removed first. Leaves nothing behind. */
   run(namespace: string, job: JobRun): Promise<JobResult>;

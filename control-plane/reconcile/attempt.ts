@@ -11,6 +11,7 @@ import { type Dependencies, dependenciesAt, type Fleet } from "./dependencies.ts
 import { type Execution, execute, type StepFailure } from "./execute.ts";
 import { unfitFailure } from "./fitness.ts";
 import { desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
+import { otherEngines } from "./move.ts";
 import { plan, type Step } from "./plan.ts";
 import type { Attempt } from "./steps.ts";
 
@@ -33,6 +34,7 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
     desired: desiredObjects(manifests),
     observed: gathered.observed,
     initialised: gathered.tenant.status.initialisedAt !== undefined,
+    elsewhere: otherEngines(gathered),
     restoreFailed: gathered.failedRestore !== undefined,
     backupsExpired: gathered.expiredBackups.length > 0,
     certificate: action === "renew" || action === "replace" ? "issue" : "keep",
@@ -210,6 +212,7 @@ async function attemptHeld(
     deps,
     gathered,
     signal,
+    holder,
     certificate: gathered.certificate,
     administrator: undefined,
     initialisedAt: undefined,

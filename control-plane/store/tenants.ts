@@ -10,6 +10,7 @@ interface TenantRow {
   readonly uid: string;
   readonly slug: string;
   readonly engine: string | null;
+  readonly left_engine: string | null;
   readonly engine_settings: unknown;
   readonly generation: string;
   readonly spec: TenantSpec;
@@ -40,7 +41,7 @@ export interface StoredTenant extends Tenant {
 
 /** What toTenant reads. */
 export const TENANT_COLUMNS =
-  "uid, slug, engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
+  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
 
 export function toTenant(row: TenantRow): StoredTenant {
   const deletion =
@@ -53,6 +54,7 @@ export function toTenant(row: TenantRow): StoredTenant {
     uid: row.uid,
     slug: row.slug,
     engine: row.engine ?? "",
+    ...(row.left_engine === null ? {} : { leftEngine: row.left_engine }),
     engineSettings: row.engine_settings ?? {},
     generation: Number(row.generation),
     spec: row.spec,

@@ -7,16 +7,9 @@ import { findTenantByUid, getTenant, insertTenant, type Queryable, type StoredTe
 import { type ApiContext, type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewBackup, viewOperation } from "../views.ts";
-import { checkConfirmation, placeSchool, specOf } from "./tenants.ts";
+import { checkConfirmation, placeSchool, refuseUnless } from "./checks.ts";
+import { specOf } from "./tenants.ts";
 import { recordWork } from "./work.ts";
-
-function refuseUnless(tenant: StoredTenant, running: boolean): void {
-  if (tenant.deletion === undefined && (!running || !tenant.spec.suspended)) return;
-  throw new ClassmindError("PreconditionFailed", `The school ${tenant.slug} is not running.`, {
-    field: "slug",
-    remedy: `Start it first: classmind tenant ${tenant.deletion === undefined ? "resume" : "undelete"} ${tenant.slug}`,
-  });
-}
 
 /** The backup that a restore asks for: by run id, by time, or the newest. A snapshot of another school is refused. */
 async function chooseBackup(

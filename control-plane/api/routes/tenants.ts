@@ -1,17 +1,14 @@
 import { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
-import { place } from "../../placement.ts";
 import { quantityToBytes } from "../../render/values.ts";
 import { checkSlug } from "../../slug.ts";
 import { isClockTrusted } from "../../store/clock.ts";
-import { holdEngines, unmetOf } from "../../store/engines.ts";
 import {
   type Deletion,
   findCreated,
   getTenant,
   insertTenant,
   listTenants,
-  type Queryable,
   type StoredTenant,
   setDeletion,
   updateSpec,
@@ -21,6 +18,7 @@ import { redactedValues } from "../redacted-values.ts";
 import { type ApiContext, type Route, type RouteInput, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewTenant } from "../views.ts";
+import { checkConfirmation, placeSchool } from "./checks.ts";
 
 const DAY = 86_400_000;
 
@@ -60,18 +58,6 @@ function placementOf({ engine, labels }: z.infer<typeof schemas.createTenant>): 
   return { placement: { ...(engine === undefined ? {} : { engine }), ...(labels === undefined ? {} : { labels }) } };
 }
 
-/**
- * Name of the engine for a new school. The engines' rows are held until the transaction ends.
- * @throws ClassmindError `PreconditionFailed` saying which wish no engine meets
- */
-export async function placeSchool(db: Queryable, spec: Pick<TenantSpec, "country" | "placement">): Promise<string> {
-  const engines = await holdEngines(db);
-  return place(
-    { ...spec.placement, country: spec.country },
-    engines.map((engine) => ({ ...engine, unmet: unmetOf(engine).map(({ check }) => check) })),
-  );
-}
-
 /** A volume grows only: shrinking one could cut data off. */
 function checkStorage(plan: PlanName, storage: string | undefined, current: string | undefined): void {
   const wanted = storage ?? PLAN_LIMITS[plan].storage;
@@ -103,14 +89,6 @@ function needClock(trusted: boolean, what: string): void {
   throw new ClassmindError("PreconditionFailed", `${what} cannot be set: the platform's clock jumped.`, {
     field: "",
     remedy: "Look at it: classmind clock show. If it is right: classmind clock confirm",
-  });
-}
-
-export function checkConfirmation(slug: string, confirm: string): void {
-  if (confirm === slug) return;
-  throw new ClassmindError("PreconditionFailed", "The confirmation does not repeat the school's name.", {
-    field: "confirm",
-    remedy: `Send confirm: "${slug}".`,
   });
 }
 

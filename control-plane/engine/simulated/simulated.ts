@@ -7,6 +7,7 @@ import {
   type Engine,
   EngineError,
   type Finding,
+  isAnothers,
   type JobResult,
   type JobRun,
   type Manifest,
@@ -247,7 +248,9 @@ export function createSimulatedEngine(options: SimulatedOptions): Engine {
         await clock.sleep(5, signal);
       }
     },
-    async remove(namespace, objects) {
+    async remove(namespace, objects, removeOptions = {}) {
+      const space = world.read().namespaces[namespace]?.objects.find(({ kind }) => kind === "Namespace");
+      if (isAnothers(space?.manifest.metadata.annotations, removeOptions.tenantUid)) return;
       for (const ref of objects)
         await call(`remove ${ref.kind}/${ref.name}`, () =>
           world.change((state) => removeObject(state, namespace, ref)),

@@ -10,9 +10,9 @@ import { createApi, ROUTES } from "../../../control-plane/api/server.ts";
 import { systemClock } from "../../../control-plane/clock.ts";
 import { silentLog } from "../../../control-plane/log.ts";
 import { loadChart } from "../../../control-plane/render/render.ts";
-import { recordFindings } from "../../../control-plane/store/engines.ts";
+import { recordFindings, registerEngines } from "../../../control-plane/store/engines.ts";
 import { createToken, disableOperator, putOperator } from "../../../control-plane/store/operators.ts";
-import { CHART, platformConfig } from "../../fixtures/platform.ts";
+import { CHART, platformConfig, registration } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
 
 let database: PlatformDatabase;
@@ -312,6 +312,45 @@ describe("the API", () => {
     const { rows } = await database.pool.query("select action from audit where action like 'engine.override%'");
     expect(rows).toEqual([{ action: "engine.override" }, { action: "engine.override-revoke" }]);
     await recordFindings(database.pool, "simulated", "try", []);
+  });
+
+  it("moves a school only to an engine that it could be placed on and that its backups reach", async () => {
+    const elsewhere = { backup: { repository: "rest:https://backup.example.org:8000/" } };
+    await registerEngines(database.pool, [
+      registration("simulated"),
+      registration("wien", { country: "AT", settings: elsewhere }),
+      registration("beside"),
+      registration("fsn1", { settings: elsewhere }),
+    ]);
+    await call("POST", "/v1/tenants", { ...school("umzug"), engine: "simulated" });
+    const move = (to: string, confirm = "umzug") => call("POST", "/v1/tenants/umzug/move", { to, confirm });
+    const refused = async (to: string) => errorOf(await move(to));
+    expect(errorOf(await move("fsn1", "umzu")).field).toBe("confirm");
+    expect(await refused("fsn1")).toMatchObject({
+      code: "PreconditionFailed",
+      message: expect.stringContaining("never"),
+    });
+    await database.pool.query(
+      `update tenants set status = status || '{"initialisedAt": "2026-01-01T00:00:00Z"}' where slug = 'umzug'`,
+    );
+    expect(await refused("simulated")).toMatchObject({ field: "to", message: expect.stringContaining("already") });
+    expect(await refused("nirgends")).toMatchObject({ field: "engine", message: expect.stringContaining("nirgends") });
+    expect(await refused("wien")).toMatchObject({
+      field: "country",
+      message: expect.stringContaining("wien is in AT"),
+    });
+    expect(await refused("beside")).toMatchObject({
+      field: "to",
+      message: expect.stringContaining("on their own storage"),
+    });
+    expect(errorOf(await call("POST", "/v1/tenants/umzug/move/confirm", { confirm: "umzug" })).message).toContain(
+      "no copy",
+    );
+    expect((await move("fsn1")).body).toMatchObject({ kind: "move", state: "Pending", slug: "umzug" });
+    expect(await refused("fsn1")).toMatchObject({ code: "Conflict" });
+    const audit = (await call("GET", "/v1/audit?slug=umzug")).body.items as { action: string; detail: unknown }[];
+    expect(audit[0]).toMatchObject({ action: "tenant.move", detail: { from: "simulated", to: "fsn1" } });
+    await registerEngines(database.pool, [registration("simulated")]);
   });
 
   it("is described by the OpenAPI document that is checked in", async () => {

@@ -1,10 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../../../control-plane/clock.ts";
 import type { Finding } from "../../../control-plane/engine/engine.ts";
-import { createSimulatedEngine } from "../../../control-plane/engine/simulated/simulated.ts";
-import { memoryWorld, type WorldStore } from "../../../control-plane/engine/simulated/world.ts";
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
-import type { Dependencies } from "../../../control-plane/reconcile/dependencies.ts";
 import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
 import {
   getEngine,
@@ -15,18 +11,16 @@ import {
   wakeStranded,
 } from "../../../control-plane/store/engines.ts";
 import { findTenant, insertTenant } from "../../../control-plane/store/tenants.ts";
-import { registration, simulatedJob, simulatedPlatform, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
+import { registration, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
+import { type TwoEngines, twoEngines } from "../../fixtures/two-engines.ts";
 import { until } from "../../fixtures/until.ts";
 
 /** Several engines under one control plane, and what an engine has to be before a school is made there. */
 
 let authority: AuthorityMaterial;
 let databases: PlatformDatabase;
-let first: Dependencies & { close(): Promise<void> };
-let world: WorldStore;
-let secondWorld: WorldStore;
-let findings: readonly Finding[];
+let platform: TwoEngines;
 let loop: Loop | undefined;
 
 const encrypts = (ok: boolean): Finding => ({
@@ -36,8 +30,8 @@ const encrypts = (ok: boolean): Finding => ({
   message: ok ? "it encrypts" : "nothing says that it encrypts",
 });
 
-function start(): void {
-  loop = startLoop(first, { workers: 4, database: databases.database });
+function start(fleet = platform.fleet): void {
+  loop = startLoop(fleet, { workers: 4, database: databases.database });
 }
 
 const inPhase = (slug: string, phase: string) =>
@@ -55,29 +49,13 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   databases = await platformDatabase();
-  world = memoryWorld();
-  secondWorld = memoryWorld();
-  findings = [encrypts(true)];
-  const { database, keyring } = databases;
-  const base = await simulatedPlatform({ database, keyring, authority, world, startupMs: 0 });
-  const engine = createSimulatedEngine({
-    world: secondWorld,
-    clock: systemClock,
-    startupMs: 0,
-    runJob: simulatedJob,
-    findings: () => findings,
-  });
-  const [here] = base.sites.values();
-  if (here === undefined) throw new Error("the platform has no engine");
-  const sites = new Map([...base.sites, ["second", { ...here, name: "second", engine }]]);
-  await registerEngines(databases.pool, [registration("simulated"), registration("second", { country: "AT" })]);
-  first = { ...base, sites };
+  platform = await twoEngines({ databases, authority });
 });
 
 afterEach(async () => {
   await loop?.stop();
   loop = undefined;
-  await first.close();
+  await platform.fleet.close();
   await databases.drop();
 });
 
@@ -87,8 +65,8 @@ describe("several engines", () => {
     await insertTenant(databases.pool, "mozart", tenantSpec({ country: "AT" }), "second", undefined);
     start();
     await Promise.all([inPhase("goethe", "Ready"), inPhase("mozart", "Ready")]);
-    expect(Object.keys(world.read().namespaces)).toEqual(["school-goethe"]);
-    expect(Object.keys(secondWorld.read().namespaces)).toEqual(["school-mozart"]);
+    expect(Object.keys(platform.worlds.simulated.read().namespaces)).toEqual(["school-goethe"]);
+    expect(Object.keys(platform.worlds.second.read().namespaces)).toEqual(["school-mozart"]);
     expect((await listEngines(databases.pool)).map(({ name, schools }) => [name, schools])).toEqual([
       ["second", 1],
       ["simulated", 1],
@@ -98,8 +76,8 @@ describe("several engines", () => {
   it("a school whose engine is not configured any more says so, and others go on", async () => {
     await insertTenant(databases.pool, "mozart", tenantSpec(), "second", undefined);
     await insertTenant(databases.pool, "goethe", tenantSpec(), "simulated", undefined);
-    first = { ...first, sites: new Map([...first.sites].filter(([name]) => name !== "second")) };
-    start();
+    const sites = new Map([...platform.fleet.sites].filter(([name]) => name !== "second"));
+    start({ ...platform.fleet, sites });
     await inPhase("goethe", "Ready");
     await until("it is told", async () => await conditionOf("mozart", "EngineFit"));
     expect(await conditionOf("mozart", "EngineFit")).toMatchObject({
@@ -127,7 +105,7 @@ describe("several engines", () => {
 
 describe("an engine whose required check fails", () => {
   beforeEach(() => {
-    findings = [encrypts(false), { check: "storage-expansion", ok: false, message: "cannot grow" }];
+    platform.findings = [encrypts(false), { check: "storage-expansion", ok: false, message: "cannot grow" }];
   });
 
   it("gets no school: not even the namespace is made, and the condition says why and what to do", async () => {
@@ -140,14 +118,14 @@ describe("an engine whose required check fails", () => {
       message: expect.stringMatching(/nothing says that it encrypts.*classmind doctor --engine second/),
     });
     expect(status.conditions.find(({ type }) => type === "EngineFit")?.reason).toBe("PreflightFailed");
-    expect(secondWorld.read().namespaces).toEqual({});
+    expect(platform.worlds.second.read().namespaces).toEqual({});
   });
 
   it("makes what waits for it as soon as an operator's check finds it mended", async () => {
     await insertTenant(databases.pool, "mozart", tenantSpec(), "second", undefined);
     start();
     await inPhase("mozart", "Failed");
-    findings = [encrypts(true)];
+    platform.findings = [encrypts(true)];
     await requestCheck(databases.pool, "second");
     await inPhase("mozart", "Ready");
   });
@@ -168,11 +146,11 @@ describe("an engine whose required check fails", () => {
   });
 
   it("lets schools that are there already go on", async () => {
-    findings = [encrypts(true)];
+    platform.findings = [encrypts(true)];
     await insertTenant(databases.pool, "mozart", tenantSpec(), "second", undefined);
     start();
     await inPhase("mozart", "Ready");
-    findings = [encrypts(false)];
+    platform.findings = [encrypts(false)];
     await requestCheck(databases.pool, "second");
     await until("the check has failed", async () =>
       (await getEngine(databases.pool, "second")).findings.find(({ ok }) => !ok),
