@@ -6,8 +6,14 @@ import type { Log } from "./log.ts";
 /**
  * Opens an engine from its configuration. Only code of its kind is loaded.
  * @param platform as it holds on this engine, see platformAt
+ * @param country where its machines stand
  */
-export async function openEngine(config: EngineConfig, platform: PlatformConfig, log: Log): Promise<Engine> {
+export async function openEngine(
+  config: EngineConfig,
+  platform: PlatformConfig,
+  country: string,
+  log: Log,
+): Promise<Engine> {
   if (config.kind === "simulated") {
     const [{ createSimulatedEngine }, { fileWorld }] = await Promise.all([
       import("./engine/simulated/simulated.ts"),
@@ -17,7 +23,7 @@ export async function openEngine(config: EngineConfig, platform: PlatformConfig,
   }
   if (config.kind === "kubernetes") {
     const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
-    const { storageClass, ingressClass } = platform;
+    const { storageClass, ingressClass, nodeCountryLabel: label } = platform;
     const { kubeconfig, context, grant } = config;
     return createKubernetesEngine({
       ...(kubeconfig === undefined ? {} : { kubeconfig }),
@@ -26,6 +32,7 @@ export async function openEngine(config: EngineConfig, platform: PlatformConfig,
       storageClass,
       ingressClass,
       probeImage: platform.images.app,
+      ...(label === undefined ? {} : { country: { label, value: country } }),
       clock: systemClock,
       log,
     });
