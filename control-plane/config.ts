@@ -46,12 +46,24 @@ const platform = z.strictObject({
   }),
   gatewayPeers: z.json(),
   ingressClass: z.string(),
+  /** Label of nodes whose value is their country (R62): schools run on nodes of their own country alone. For clusters. */
+  nodeCountryLabel: z
+    .string()
+    .regex(/^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/)
+    .optional(),
 });
 export type PlatformConfig = z.infer<typeof platform>;
 
 /** Where an engine differs from `platform`. */
 const siteSettings = platform
-  .pick({ httpsPort: true, images: true, storageClass: true, gatewayPeers: true, ingressClass: true })
+  .pick({
+    httpsPort: true,
+    images: true,
+    storageClass: true,
+    gatewayPeers: true,
+    ingressClass: true,
+    nodeCountryLabel: true,
+  })
   .extend({
     backup: platform.shape.backup
       .pick({ repository: true, storageClass: true, repositorySize: true, peers: true, hosts: true })

@@ -6,11 +6,13 @@ import type { Log } from "./log.ts";
 /**
  * Opens an engine from its configuration. Only code of its kind is loaded.
  * @param platform as it holds on this engine, see platformAt
+ * @param country where its machines stand
  * @param onRequest is told of each request to a cluster's API; status 0 where no answer came
  */
 export async function openEngine(
   config: EngineConfig,
   platform: PlatformConfig,
+  country: string,
   log: Log,
   onRequest?: (verb: string, status: number, seconds: number) => void,
 ): Promise<Engine> {
@@ -23,7 +25,7 @@ export async function openEngine(
   }
   if (config.kind === "kubernetes") {
     const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
-    const { storageClass, ingressClass } = platform;
+    const { storageClass, ingressClass, nodeCountryLabel: label } = platform;
     const { kubeconfig, context, grant } = config;
     return createKubernetesEngine({
       ...(kubeconfig === undefined ? {} : { kubeconfig }),
@@ -33,6 +35,7 @@ export async function openEngine(
       ingressClass,
       probeImage: platform.images.app,
       ...(onRequest === undefined ? {} : { requests: { onRequest } }),
+      ...(label === undefined ? {} : { country: { label, value: country } }),
       clock: systemClock,
       log,
     });

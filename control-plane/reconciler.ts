@@ -74,8 +74,8 @@ async function openSite(name: string, own: SiteConfig, gateway: Gateway | undefi
   const platform = platformAt(config.platform, own.platform);
   return {
     name,
-    engine: await openEngine(own.engine, platform, log, (verb, status, seconds) =>
-      metrics.request(name, verb, status, seconds),
+    engine: await openEngine(own.engine, platform, own.country ?? config.platform.country, log, (...request) =>
+      metrics.request(name, ...request),
     ),
     // A cluster leads to its schools by its own ingress.
     gateway: own.engine.kind === "kubernetes" ? undefined : gateway,
@@ -199,7 +199,12 @@ async function serve(): Promise<void> {
 async function examine(): Promise<void> {
   const sites = sitesOf(config);
   for (const [name, own] of sites) {
-    const engine = await openEngine(own.engine, platformAt(config.platform, own.platform), log);
+    const engine = await openEngine(
+      own.engine,
+      platformAt(config.platform, own.platform),
+      own.country ?? config.platform.country,
+      log,
+    );
     const findings = await engine.preflight("look");
     await engine.close();
     const title = sites.size === 1 ? "" : `${name}:\n`;

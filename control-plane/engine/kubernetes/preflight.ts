@@ -12,6 +12,8 @@ export interface PreflightOptions {
   readonly ingressClass: string;
   /** See Grant. */
   readonly grant?: Grant;
+  /** Schools run on nodes that carry this label with this value alone. */
+  readonly country?: { readonly label: string; readonly value: string };
   /** An image with `node` that schools use; what pods alone can show is tried with it. */
   readonly probeImage?: string;
   /** Milliseconds until a pod of preflight's own has to be ready. */
@@ -169,6 +171,22 @@ const CHECKS: Readonly<Record<string, Check>> = {
       ok: ready.length > 0,
       message: `${ready.length} of ${items.length} nodes are ready`,
       remedy: "add a node, or see `kubectl describe nodes` for why none is ready",
+    };
+  },
+  "nodes-in-country": async (client, { country }) => {
+    const remedy = "";
+    if (country === undefined)
+      return {
+        ok: true,
+        message: "all nodes count as being in the engine's country: no label tells them apart",
+        remedy,
+      };
+    const { label, value } = country;
+    const { items } = await client.list("/api/v1/nodes", { labelSelector: `${label}=${value}`, metadataOnly: true });
+    return {
+      ok: items.length > 0,
+      message: `${items.length} nodes carry ${label}=${value}`,
+      remedy: `label the nodes that stand there: kubectl label node NAME ${label}=${value}`,
     };
   },
   "storage-class": async (client, { storageClass }) => {

@@ -419,6 +419,15 @@ it.each<[string, (call: ProxiedCall) => Fault | undefined, () => void]>([
 it("preflight passes on a whole cluster, and says what is missing on another", async () => {
   expect((await engine.preflight("look")).filter((finding) => !finding.ok)).toEqual([]);
   const other = open({ storageClass: "none", ingressClass: "none" });
+  const abroad = open({ country: { label: "topology.example.org/country", value: "AT" } });
+  expect(await abroad.preflight("look")).toContainEqual({
+    check: "nodes-in-country",
+    ok: false,
+    required: true,
+    message: "0 nodes carry topology.example.org/country=AT",
+    remedy: "label the nodes that stand there: kubectl label node NAME topology.example.org/country=AT",
+  });
+  await abroad.close();
   const failed = (await other.preflight("look")).filter((finding) => !finding.ok);
   expect(failed.map((finding) => finding.check).sort()).toEqual([
     "ingress-class",

@@ -136,7 +136,10 @@ describe("with the rights of k8s/", () => {
       object.metadata.finalizers = ["test/held"];
     });
     api.store.erase(pod);
-    setTimeout(() => api.store.erase(held ?? job), 500);
+    // Held until the engine watches for its end, however long it takes to come to that.
+    const watched = () => [...(api.authorizer?.used ?? [])].some((right) => right.endsWith("watch jobs.batch"));
+    await expect.poll(watched, { timeout: 4_000 }).toBe(true);
+    api.store.erase(held ?? job);
     expect(await outcome).toBe("JobLost");
   });
 
