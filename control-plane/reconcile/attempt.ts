@@ -106,6 +106,7 @@ async function statusAfter(
     stopReason: gathered.stopReason,
     fitness: gathered.fitness,
     observed,
+    storageLocks: deps.engine.name === "kubernetes",
     gateway,
     certificate: {
       reason: verdict.reason,

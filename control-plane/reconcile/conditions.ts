@@ -12,6 +12,8 @@ export interface Evidence {
   readonly stopReason: Reason;
   readonly fitness: Fitness;
   readonly observed: Observation;
+  /** Whether a volume that no pod uses is closed by the cluster's storage, which does not tell, and not by the engine. */
+  readonly storageLocks?: boolean;
   readonly gateway: GatewayObservation | undefined;
   readonly certificate: Judgement;
   readonly backup: {
@@ -73,8 +75,12 @@ function judgeVolume(evidence: Evidence): Judgement {
     return { status: "False", reason: REASONS.VolumeMissing, message: "The encrypted volume does not exist." };
   if (volume.locked && evidence.goal === "run")
     return { status: "False", reason: REASONS.VolumeLocked, message: "The volume is locked." };
-  if (volume.locked)
-    return { status: "True", reason: REASONS.VolumeLocked, message: "The volume is locked: nobody can read it." };
+  if (volume.locked) {
+    const message = evidence.storageLocks
+      ? "No pod uses the volume, and its key is not in the cluster; closing it on the node is the storage's part."
+      : "The volume is locked: nobody can read it.";
+    return { status: "True", reason: REASONS.VolumeLocked, message };
+  }
   if (volume.usedBytes === undefined) return good("The volume is in use; how full it is, the cluster does not tell.");
   const share = volume.usedBytes / volume.capacityBytes;
   if (share >= VOLUME_FULL) {
