@@ -317,6 +317,8 @@ async function createPodmanNetwork(docker: Dockerode, spec: NetworkSpec): Promis
 async function createDockerNetwork(docker: Dockerode, spec: NetworkSpec): Promise<void> {
   await docker.createNetwork({
     Name: spec.name,
+    // Names need not be unique in Docker; without this, a network that is there already looks like one of somebody else's.
+    CheckDuplicate: true,
     Driver: "bridge",
     Internal: true,
     EnableIPv6: false,
