@@ -7,11 +7,12 @@ import type { Log } from "./log.ts";
 export async function openEngine(config: ReconcilerConfig, log: Log): Promise<Engine> {
   const wanted = config.engine;
   if (wanted.kind === "simulated") {
-    const [{ createSimulatedEngine }, { fileWorld }] = await Promise.all([
+    const [{ createSimulatedEngine }, { schoolJob }, { fileWorld }] = await Promise.all([
       import("./engine/simulated/simulated.ts"),
+      import("./engine/simulated/school-jobs.ts"),
       import("./engine/simulated/world.ts"),
     ]);
-    return createSimulatedEngine({ world: fileWorld(wanted.stateFile), clock: systemClock });
+    return createSimulatedEngine({ world: fileWorld(wanted.stateFile), clock: systemClock, runJob: schoolJob });
   }
   if (wanted.kind === "kubernetes") {
     const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
