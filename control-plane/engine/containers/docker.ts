@@ -72,6 +72,9 @@ function filters(labels: Readonly<Record<string, string>>): string {
 /** Errors of an engine that is merely busy (Podman's database, a container's lock). */
 const BUSY = /database is locked|SQLITE_BUSY|resource temporarily unavailable|container state improper|EAGAIN/i;
 
+/** What Podman says when an address is not given back yet, or was forgotten (see forgetGivenAddresses). */
+const HELD = /ip address (\S+) is already allocated to container ID ([0-9a-f]{12})/;
+
 /** Longer than any request takes on a busy host, a stop with its grace period included. */
 const ANSWER_MS = 180_000;
 
@@ -171,15 +174,19 @@ export function openContainerApi(
       });
       return { stdout, stderr, ended };
     },
-    start: (id) =>
-      starts.run(() =>
-        busyRetried(() =>
-          docker
-            .getContainer(id)
-            .start()
-            .then(() => undefined),
-        ),
-      ),
+    async start(id) {
+      try {
+        await starts.run(() => busyRetried(() => docker.getContainer(id).start()));
+      } catch (error) {
+        const [, address, holder] = HELD.exec(messageOf(error)) ?? [];
+        if (address === undefined) throw error;
+        throw new EngineError(
+          "AddressHeld",
+          `Podman holds ${address} for a container that is gone (${holder}). If that lasts: classmind down, then classmind up`,
+          { cause: error },
+        );
+      }
+    },
     async exit(id) {
       try {
         const { State } = await busyRetried(() => docker.getContainer(id).inspect());

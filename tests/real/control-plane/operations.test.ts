@@ -135,7 +135,7 @@ describe("a backup", () => {
       [uid],
     );
     const wish = { tenantUid: uid, kind: "backup", params: { trigger: "manual" }, requestedBy: "anna" } as const;
-    answers.set("backup-forget", failing);
+    for (const job of ["backup-forget", "retention-forget"]) answers.set(job, failing);
     const first = await ended(await requestOperation(deps.pool, wish));
     expect(first).toMatchObject({ state: "Succeeded", result: { forgetting: expect.stringContaining("pack 4f") } });
     const states = async () => (await listBackups(deps.pool, uid, 10)).map(({ state }) => state);

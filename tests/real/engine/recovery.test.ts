@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import Dockerode from "dockerode";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { LABEL } from "../../../control-plane/engine/containers/names.ts";
 import type { Engine, ObjectRef } from "../../../control-plane/engine/engine.ts";
 import { type SmallSchool, smallJob, smallSchool } from "../../fixtures/engine-school.ts";
 import { testInstance } from "../test-host.ts";
@@ -70,6 +72,25 @@ describe("the engine keeps a school running", () => {
       return again !== undefined && again.Id !== container?.Id;
     });
     await engine.awaitReady(SPACE, DB, 30_000);
+  });
+
+  it("brings a school back whose processes were all killed at once, their monitors too", async () => {
+    const containers = await docker.listContainers({
+      filters: JSON.stringify({ label: [`${LABEL.namespace}=${SPACE}`] }),
+    });
+    expect(containers).toHaveLength(2);
+    const pids = await Promise.all(
+      containers.map(async ({ Id }) => (await docker.getContainer(Id).inspect()).State.Pid),
+    );
+    for (const pid of pids) {
+      const parent = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+      // The monitor first, so that it notes nothing.
+      for (const each of [Number(parent), pid]) process.kill(each, "SIGKILL");
+    }
+    const alive = (await app())?.restarts ?? 0;
+    await eventually("a new app", async () => ((await app())?.restarts ?? 0) > alive, 60_000);
+    for (const workload of [DB, APP]) await engine.awaitReady(SPACE, workload, 60_000);
+    expect((await fetch(String(await appUrl("/")))).status).toBe(200);
   });
 
   it("an update loses no request: the old pod serves until the new one is ready", async () => {
