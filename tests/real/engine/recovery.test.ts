@@ -87,9 +87,16 @@ describe("the engine keeps a school running", () => {
       // The monitor first, so that it notes nothing.
       for (const each of [Number(parent), pid]) process.kill(each, "SIGKILL");
     }
-    const alive = (await app())?.restarts ?? 0;
-    await eventually("a new app", async () => ((await app())?.restarts ?? 0) > alive, 60_000);
-    for (const workload of [DB, APP]) await engine.awaitReady(SPACE, workload, 60_000);
+    const restarts = async () => (await engine.observe(SPACE)).workloads.map((workload) => workload.restarts);
+    const before = await restarts();
+    await eventually(
+      "a new database and a new app",
+      async () => (await restarts()).every((count, index) => count > (before[index] ?? 0)),
+      60_000,
+    );
+    await eventually("both ready", async () =>
+      (await engine.observe(SPACE)).workloads.every((workload) => workload.state === "Ready"),
+    );
     expect((await fetch(String(await appUrl("/")))).status).toBe(200);
   });
 
