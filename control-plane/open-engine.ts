@@ -17,11 +17,12 @@ export async function openEngine(
   onRequest?: (verb: string, status: number, seconds: number) => void,
 ): Promise<Engine> {
   if (config.kind === "simulated") {
-    const [{ createSimulatedEngine }, { fileWorld }] = await Promise.all([
+    const [{ createSimulatedEngine }, { schoolJob }, { fileWorld }] = await Promise.all([
       import("./engine/simulated/simulated.ts"),
+      import("./engine/simulated/school-jobs.ts"),
       import("./engine/simulated/world.ts"),
     ]);
-    return createSimulatedEngine({ world: fileWorld(config.stateFile), clock: systemClock });
+    return createSimulatedEngine({ world: fileWorld(config.stateFile), clock: systemClock, runJob: schoolJob });
   }
   if (config.kind === "kubernetes") {
     const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");

@@ -119,6 +119,7 @@ export const REASONS = {
   BackupTooOld: "BackupTooOld",
   BackupFailed: "BackupFailed",
   BackupDisabled: "BackupDisabled",
+  RetentionFailed: "RetentionFailed",
   NotVerifiedYet: "NotVerifiedYet",
   VerificationFailed: "VerificationFailed",
   ClockJumped: "ClockJumped",

@@ -16,8 +16,8 @@ interface ReasonOptions extends CommonOptions {
 
 function stateOf(engine: Engine): string {
   if (engine.retired) return "not configured";
-  if (engine.triedAt === undefined && engine.lookedAt === undefined) return "not examined";
   if (!engine.fit) return "NOT FIT";
+  if (engine.triedAt === undefined) return "not tried out yet";
   const state = engine.overrides.length > 0 ? "fit by override" : "fit";
   return engine.cordoned ? `${state}, cordoned` : state;
 }

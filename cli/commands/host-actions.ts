@@ -21,6 +21,7 @@ import { createTenant } from "./tenant.ts";
 export interface HostOptions extends CommonOptions {
   readonly instance: string;
   readonly domain?: string;
+  readonly addressPool?: string;
   readonly engine?: "containers" | "simulated";
   readonly yes?: boolean;
   readonly dryRun?: boolean;
@@ -86,11 +87,15 @@ function forgetContext(session: Session, instance: Instance): void {
 /** Brings the platform up and makes sure that this user can talk to it. */
 export async function bringUp(session: Session, options: HostOptions): Promise<Instance> {
   const instance = createInstance(options.instance);
-  const { domain, engine } = options;
+  const { domain, engine, addressPool } = options;
   await hosted(() =>
     up(
       instance,
-      { ...(domain === undefined ? {} : { domain }), ...(engine === undefined ? {} : { engine }) },
+      {
+        ...(domain === undefined ? {} : { domain }),
+        ...(engine === undefined ? {} : { engine }),
+        ...(addressPool === undefined ? {} : { addressPool }),
+      },
       reporter(session),
     ),
   );

@@ -14,6 +14,10 @@ export function addHostCommands(program: Command, session: Session): void {
   const engineOption = new Option("--engine <kind>", "simulated: try the control plane without containers")
     .choices(["containers", "simulated"])
     .hideHelp();
+  const poolOption = new Option(
+    "--address-pool <cidr>",
+    "private addresses for the schools' networks (default: some that no network of this machine uses)",
+  );
   const command = (name: string, summary: string): Command =>
     program.command(name).description(summary).addOption(instanceOption);
   // Loaded here alone: what works on this machine is half of the program, and of no use to the other commands.
@@ -24,6 +28,7 @@ export function addHostCommands(program: Command, session: Session): void {
     };
   command("quickstart", "from a fresh Debian to a first school on this machine")
     .option("--domain <domain>", "domain below which schools get their addresses")
+    .addOption(poolOption)
     .option("--dry-run", "only list what would be installed and why")
     .option("-y, --yes", "do not ask")
     .addOption(engineOption)
@@ -31,6 +36,7 @@ export function addHostCommands(program: Command, session: Session): void {
     .action(act(({ quickstart }, options) => quickstart(session, options)));
   command("up", "start the platform of this machine, building and installing what is missing")
     .option("--domain <domain>", "domain below which schools get their addresses")
+    .addOption(poolOption)
     .addOption(engineOption)
     .action(act(({ bringUp }, options) => bringUp(session, options)));
   command("down", "stop the platform of this machine and all its schools; all data stays, locked").action(

@@ -30,6 +30,15 @@ function newestPerPeriod(backups: readonly Dated[], periodOf: (date: Date) => st
   return new Set(kept.values());
 }
 
+function oldestKept(now: Date): number {
+  return now.getTime() - KEEP.maximumDays * DAY;
+}
+
+/** Backups that nobody may keep any longer, whatever becomes of newer ones (R61). Pure. */
+export function pastTheirTime<T extends Dated>(backups: readonly T[], now: Date): readonly T[] {
+  return backups.filter((backup) => Date.parse(backup.startedAt) < oldestKept(now));
+}
+
 /**
  * Which backups are to be forgotten. Pure.
  * @param backups complete backups of one school, in any order
@@ -45,7 +54,7 @@ export function toForget(backups: readonly Dated[], now: Date): readonly string[
     ...newestPerPeriod(newestFirst, isoWeek, KEEP.weekly),
     ...newestPerPeriod(newestFirst, (date) => date.toISOString().slice(0, 7), KEEP.monthly),
   ]);
-  const oldest = now.getTime() - KEEP.maximumDays * DAY;
+  const oldest = oldestKept(now);
   return newestFirst
     .filter((backup) => !keep.has(backup.runId) || Date.parse(backup.startedAt) < oldest)
     .map((backup) => backup.runId);

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { ClassmindError } from "../errors.ts";
+import { hostRoutes, overlappingRoutes, ownInterfaces } from "./address-pool.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { listensEverywhere } from "./listening.ts";
 import { HOST_PACKAGES, missingPackages } from "./packages.ts";
-import { readSettings } from "./settings.ts";
+import { poolOf, readSettings, type Settings } from "./settings.ts";
 import { supervisorPid } from "./up.ts";
 
 /** Checks of this machine: each named after what it looks at, each failure with its remedy. Changes nothing. */
@@ -86,6 +87,31 @@ function checkMemory(): HostFinding {
   );
 }
 
+/** Whether schools' networks share addresses with another network that this host knows of. Until the first `up` there is none. */
+export function checkAddresses(instance: Instance, routes: string): readonly HostFinding[] {
+  const settings = readable(instance);
+  if (settings === undefined) return [];
+  const pool = poolOf(instance, settings);
+  const met = overlappingRoutes(routes, pool, ownInterfaces(instance));
+  const message =
+    met.length === 0
+      ? `no other network uses ${pool}`
+      : `schools' addresses (${pool}) are those of another network too: ${met.join(", ")}`;
+  const remedy =
+    "Before the first school: ./classmind up --address-pool 10.x.0.0/16 (or 172.16.0.0/16 to 172.31.0.0/16); afterwards give that network other addresses.";
+  return [finding("address-pool", met.length === 0, message, remedy)];
+}
+
+/** Settings, unless they are wrong: another check says that. */
+function readable(instance: Instance): Settings | undefined {
+  try {
+    return readSettings(instance);
+  } catch (error) {
+    if (!(error instanceof ClassmindError)) throw error;
+    return undefined;
+  }
+}
+
 function checkPlatform(instance: Instance): HostFinding {
   const pid = supervisorPid(instance);
   return finding(
@@ -136,6 +162,7 @@ export async function examineHost(instance: Instance): Promise<readonly HostFind
     checkDisk(instance),
     checkMemory(),
     checkKek(instance),
+    ...checkAddresses(instance, hostRoutes()),
     ...checkBackupWay(instance),
     checkPlatform(instance),
   ];

@@ -17,7 +17,7 @@ export interface Instance {
   readonly configDir: string;
   /** Debian root file systems and other things that can be made again; shared by all instances of a host. */
   readonly cacheDir: string;
-  /** IPv4 /16 out of which each school gets a /28, as "10.x.0.0/16". */
+  /** Private IPv4 /16 out of which each school gets a /28, as "10.x.0.0/16". */
   readonly addressPool: string;
 }
 
@@ -31,7 +31,7 @@ export interface InstanceOptions {
 
 export const DEFAULT_INSTANCE = "classmind";
 const NAME = /^[a-z][a-z0-9]{0,11}$/;
-const POOL = /^10\.(\d{1,3})\.0\.0\/16$/;
+const POOL = /^(10\.(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])|172\.(1[6-9]|2\d|3[01])|192\.168)\.0\.0\/16$/;
 
 /**
  * 10.64 to 10.191: away from the ranges that home routers and container engines like to use. And not 10.96 to 10.111, the addresses
@@ -56,11 +56,10 @@ export function createInstance(name: string = DEFAULT_INSTANCE, options: Instanc
   }
   const digest = createHash("sha256").update(name).digest();
   const addressPool = options.addressPool ?? `10.${poolNumber(digest)}.0.0/16`;
-  const pool = POOL.exec(addressPool);
-  if (!pool || Number(pool[1]) > 255) {
-    throw new ClassmindError("Invalid", `address pool ${JSON.stringify(addressPool)} is not of the form 10.x.0.0/16`, {
+  if (!POOL.test(addressPool)) {
+    throw new ClassmindError("Invalid", `address pool ${JSON.stringify(addressPool)} is no private /16`, {
       field: "addressPool",
-      remedy: "choose an unused /16 out of 10.0.0.0/8",
+      remedy: "choose an unused one: 10.x.0.0/16, 172.16.0.0/16 to 172.31.0.0/16 or 192.168.0.0/16",
     });
   }
   return {

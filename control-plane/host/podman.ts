@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import Dockerode from "dockerode";
@@ -79,6 +79,23 @@ export function podmanEnvironment(instance: Instance): Record<string, string> {
   };
 }
 
+/** Addresses that Podman has given away: one file for all that it runs on a host, which a start of the machine empties. */
+const GIVEN_ADDRESSES = "/run/containers/networks/ipam.db";
+
+/**
+ * Podman that is killed while it starts a container can lose track of the address, and gives it to nobody until the machine
+ * starts anew. While no container runs on this host, none is given away: then the file goes, as a start would have it.
+ * @param processes where the kernel lists them
+ */
+export async function forgetGivenAddresses(file = GIVEN_ADDRESSES, processes = "/proc"): Promise<void> {
+  for (const pid of (await readdir(processes)).filter((name) => /^\d+$/.test(name))) {
+    // Each container that runs has a monitor.
+    const name = await readFile(join(processes, pid, "comm"), "utf8").catch(() => "");
+    if (name.trim() === "conmon") return;
+  }
+  await rm(file, { force: true });
+}
+
 /**
  * Starts the Podman API of an instance and returns when it answers. A process or socket left by a dead starter is replaced;
  * containers survive, they do not depend on the API process.
@@ -94,6 +111,7 @@ export async function startEngineService(
   await mkdir(join(instance.stateDir, "tmp"), { recursive: true, mode: 0o700 });
   await mkdir(join(instance.stateDir, "networks"), { recursive: true, mode: 0o700 });
   await endLeftOver(pidFile, socket);
+  await forgetGivenAddresses();
   await rm(socket, { force: true });
   await writeFile(join(instance.stateDir, "containers.conf"), CONTAINERS_CONF, { mode: 0o600 });
 

@@ -18,7 +18,7 @@ import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
 import { createKek } from "../keys/kek.ts";
 import { checkEngines } from "./engine-settings.ts";
-import { engineSocket, type Instance } from "./instance.ts";
+import { createInstance, engineSocket, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { checkRepository } from "./repository-settings.ts";
 
@@ -46,6 +46,8 @@ const settings = z.strictObject({
   backupWindowHours: z.number().min(1).max(12),
   backupConcurrency: z.int().min(1).max(32),
   workers: z.int().min(1).max(64),
+  /** Addresses of schools' networks. Set by the first `up`; it cannot change while there are schools. */
+  addressPool: z.string().optional(),
   /** `simulated` only for trying the control plane without containers. */
   engine: z.enum(["containers", "simulated"]),
   /** Clusters that schools may live on beside this machine, whose own engine is called `containers`. */
@@ -111,6 +113,11 @@ export function readSettings(instance: Instance): Settings | undefined {
 
 export function writeSettings(instance: Instance, value: Settings): void {
   writeFile(layoutOf(instance).settingsFile, `${JSON.stringify(value, null, 2)}\n`, 0o600);
+}
+
+/** The addresses that schools' networks are made of. @throws ClassmindError `Invalid` when the settings name none that can be used */
+export function poolOf(instance: Instance, { addressPool }: Pick<Settings, "addressPool">): string {
+  return addressPool === undefined ? instance.addressPool : createInstance(instance.name, { addressPool }).addressPool;
 }
 
 function platformOf(instance: Instance, value: Settings, images: ImageReferences): PlatformConfig {
@@ -199,7 +206,8 @@ function enginesOf(instance: Instance, value: Settings): Pick<ReconcilerConfig, 
 }
 
 /** Writes what the two processes read at their start. Repeatable. */
-export function writeConfigurations(instance: Instance, value: Settings, images: ImageReferences): void {
+export function writeConfigurations(named: Instance, value: Settings, images: ImageReferences): void {
+  const instance = { ...named, addressPool: poolOf(named, value) };
   ensureSecrets(instance);
   const layout = layoutOf(instance);
   const platform = platformOf(instance, value, images);

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ClassmindError } from "../errors.ts";
 import { choosePorts, everyAddress } from "../gateway/ports.ts";
 import { buildImages, type ImageReferences, pruneImages } from "../images/build.ts";
+import { freePool, hostRoutes, ownInterfaces } from "./address-pool.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { installPackages, missingPackages } from "./packages.ts";
@@ -11,6 +12,7 @@ import { withEngine } from "./podman.ts";
 import {
   DEFAULT_SETTINGS,
   filesReadAtStart,
+  poolOf,
   readSettings,
   type Settings,
   writeConfigurations,
@@ -25,6 +27,7 @@ export type Reporter = (step: string, work: () => Promise<string | undefined>) =
 export interface UpOptions {
   readonly domain?: string;
   readonly engine?: Settings["engine"];
+  readonly addressPool?: string;
 }
 
 function requireRoot(): void {
@@ -47,6 +50,26 @@ export function supervisorPid(instance: Instance): number | undefined {
   return words.some((word) => word.endsWith("supervisor-main.ts")) && words.includes(instance.name) ? pid : undefined;
 }
 
+/** The wished pool, or one that meets no network of this host; if there is none, `doctor` says so. */
+function chosenPool(instance: Instance, wished: string | undefined): string {
+  if (wished !== undefined) return poolOf(instance, { addressPool: wished });
+  return freePool(instance.addressPool, hostRoutes(), ownInterfaces(instance)) ?? instance.addressPool;
+}
+
+/** Schools keep the addresses that they were given. */
+function changedPool(instance: Instance, known: Settings, wished: string | undefined): string {
+  const present = poolOf(instance, known);
+  if (wished === undefined || wished === present) return present;
+  const schools = join(instance.stateDir, "engine");
+  if (existsSync(schools) && readdirSync(schools).some((name) => name.startsWith("school-"))) {
+    throw new ClassmindError("Conflict", `The schools of this platform have addresses out of ${present}.`, {
+      field: "addressPool",
+      remedy: "Leave --address-pool out; it can be chosen before the first school alone.",
+    });
+  }
+  return poolOf(instance, { addressPool: wished });
+}
+
 async function settle(instance: Instance, options: UpOptions): Promise<Settings> {
   const known = readSettings(instance);
   if (known !== undefined && options.domain !== undefined && options.domain !== known.domain) {
@@ -59,11 +82,12 @@ async function settle(instance: Instance, options: UpOptions): Promise<Settings>
       },
     );
   }
-  if (known !== undefined) return known;
+  if (known !== undefined) return { ...known, addressPool: changedPool(instance, known, options.addressPool) };
   const ports = await choosePorts(await everyAddress());
   const fresh: Settings = {
     ...DEFAULT_SETTINGS,
     ...ports,
+    addressPool: chosenPool(instance, options.addressPool),
     ...(options.domain === undefined ? {} : { domain: options.domain }),
     ...(options.engine === undefined ? {} : { engine: options.engine }),
   };

@@ -20,6 +20,7 @@ const RESYNC_SECONDS = 3600;
 const HEARTBEAT_MS = 4000;
 const MAX_BACKOFF_SECONDS = 600;
 const WAITING_SECONDS = 15;
+const RETENTION: Step["kind"] = "forget-backups";
 
 /** Seconds to wait after the n-th failure in a row: exponential with jitter, at most ten minutes. */
 export function backoffSeconds(attempts: number, random: () => number): number {
@@ -78,6 +79,16 @@ function restoreFailure(gathered: Gathered): StepFailure | undefined {
   };
 }
 
+/** An open school stays open although old backups are still there: that is said of its backups. */
+function failuresOf(
+  gathered: Gathered,
+  execution: Execution,
+): { readonly failure: StepFailure | undefined; readonly retentionFailure: string | undefined } {
+  const failure = execution.failure ?? restoreFailure(gathered);
+  if (gathered.goal !== "run" || failure?.step !== RETENTION) return { failure, retentionFailure: undefined };
+  return { failure: undefined, retentionFailure: failure.message };
+}
+
 async function statusAfter(
   deps: Dependencies,
   attempt: Attempt,
@@ -101,6 +112,7 @@ async function statusAfter(
   });
   const held = verdict.action === "hold";
   const newest = newestOf(backups, "Complete", now);
+  const { failure, retentionFailure } = failuresOf(gathered, execution);
   const evidence: Evidence = {
     goal: gathered.goal,
     stopReason: gathered.stopReason,
@@ -117,9 +129,10 @@ async function statusAfter(
       enabled: tenant.spec.backup.enabled,
       newest,
       lastFailure: newestOf(backups, "Failed", now),
+      retentionFailure,
     },
     clock: gathered.clock,
-    failure: execution.failure ?? restoreFailure(gathered),
+    failure,
     now,
   };
   const conditions = judge(evidence, tenant.status.conditions);

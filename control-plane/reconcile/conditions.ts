@@ -20,6 +20,8 @@ export interface Evidence {
     readonly enabled: boolean;
     readonly newest: Backup | undefined;
     readonly lastFailure: Backup | undefined;
+    /** Why backups that are past their time are still there. */
+    readonly retentionFailure: string | undefined;
   };
   readonly clock: { readonly trusted: boolean; readonly message: string };
   readonly failure: { readonly step: string; readonly reason: Reason; readonly message: string } | undefined;
@@ -136,6 +138,13 @@ function judgeBackupAge(evidence: Evidence): Judgement {
       status: "False",
       reason: REASONS.BackupTooOld,
       message: `The newest backup is ${hours} hours old.${cause}`,
+    };
+  }
+  if (backup.retentionFailure !== undefined) {
+    return {
+      status: "False",
+      reason: REASONS.RetentionFailed,
+      message: `Backups older than 365 days could not be forgotten: ${backup.retentionFailure}`,
     };
   }
   return good(`The newest backup is ${hours} hours old.`);

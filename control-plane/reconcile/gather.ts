@@ -1,6 +1,6 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { schoolRepository } from "../backup/repository.ts";
-import { toForget } from "../backup/retention.ts";
+import { pastTheirTime, toForget } from "../backup/retention.ts";
 import { nextBackup } from "../backup/schedule.ts";
 import type { Breach, Manifest, Observation } from "../engine/engine.ts";
 import { type CertificateVerdict, judgeCertificate } from "../issuer/certificate.ts";
@@ -44,7 +44,7 @@ export interface Gathered {
   readonly lastFailure: Backup | undefined;
   readonly backups: readonly Backup[];
   readonly nextBackup: Date | undefined;
-  /** To be forgotten without a new backup; empty for a school that makes them. */
+  /** To be forgotten without a new backup: of a school that makes them, only what is past its time (R61). */
   readonly expiredBackups: readonly Backup[];
   /** Why the restore that was to furnish this school failed; it stays empty then, and nobody gets into it. */
   readonly failedRestore: string | undefined;
@@ -168,6 +168,17 @@ export async function expiredBackupsOf(deps: Dependencies, uid: string, now: Dat
   return complete.filter((backup) => doomed.has(backup.runId));
 }
 
+/** Those of them that are not left to the next backup, which forgets old ones itself: it may fail for a long time. */
+export async function expiredWithoutBackup(
+  deps: Dependencies,
+  uid: string,
+  now: Date,
+  makesBackups: boolean,
+): Promise<readonly Backup[]> {
+  const expired = await expiredBackupsOf(deps, uid, now);
+  return makesBackups ? pastTheirTime(expired, now) : expired;
+}
+
 /** Reads everything an attempt needs. The only effects: keys of a new school are made, a due backup is recorded as wanted. */
 export async function gather(deps: Dependencies, tenant: StoredTenant, signal: AbortSignal): Promise<Gathered> {
   const now = deps.clock.now();
@@ -197,7 +208,7 @@ export async function gather(deps: Dependencies, tenant: StoredTenant, signal: A
       : undefined;
   const makesBackups = goal === "run" && tenant.spec.backup.enabled;
   const expired =
-    goal === "purge" || makesBackups || !clock.trusted ? [] : await expiredBackupsOf(deps, tenant.uid, now);
+    goal === "purge" || !clock.trusted ? [] : await expiredWithoutBackup(deps, tenant.uid, now, makesBackups);
   const verifying = goal === "run" && open.some((operation) => operation.kind === "verify-isolation");
   const breaches = verifying ? ((await deps.engine.examineIsolation?.(namespaceOf(tenant.slug))) ?? []) : [];
   const operations = due !== undefined && due <= now ? await scheduleBackup(deps, tenant, open) : open;

@@ -68,6 +68,9 @@ async function backupOf(attempt: Attempt, params: Params): Promise<backups.Backu
   return found;
 }
 
+/** What a job says of the backup itself. All else (a server that does not answer, a login refused) says nothing of it. */
+const VERDICTS = new Set(["RepositoryDamaged", "ArchiveBroken", "RepositoryMissing", "WrongKey", "ResticFailed"]);
+
 async function verifyBackup(attempt: Attempt, operation: Operation): Promise<unknown> {
   const found = await backupOf(attempt, operation.params);
   const { databaseSnapshot, filesSnapshot } = found;
@@ -81,7 +84,9 @@ async function verifyBackup(attempt: Attempt, operation: Operation): Promise<unk
     await backups.recordVerification(attempt.deps.pool, found.runId, undefined);
     return result;
   } catch (error) {
-    if (!attempt.signal.aborted) await backups.recordVerification(attempt.deps.pool, found.runId, messageOf(error));
+    const verdict = error instanceof EngineError && VERDICTS.has(error.reason);
+    if (verdict && !attempt.signal.aborted)
+      await backups.recordVerification(attempt.deps.pool, found.runId, messageOf(error));
     throw error;
   }
 }

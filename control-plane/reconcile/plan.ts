@@ -35,7 +35,7 @@ export interface PlanInput {
   readonly elsewhere: readonly string[];
   /** The restore that was to furnish this school failed: it gets no first administrator. */
   readonly restoreFailed: boolean;
-  /** The school makes no backups, and some of its old ones are past their time. */
+  /** Some of its old backups are to be forgotten without a new one. */
   readonly backupsExpired: boolean;
   readonly certificate: "keep" | "issue";
   /** Undefined when the engine brings its own ingress. */
@@ -141,7 +141,6 @@ function planRun(input: PlanInput): readonly Step[] {
   const tlsChanges = early.length < apply.length;
   steps.push(...certificateSteps(input, tlsChanges, applied));
   steps.push(...routeStep(input, starting, awaited));
-  steps.push(...retentionStep(input, steps));
   const before = steps.map((step) => step.id);
   let previous = before;
   for (const operation of input.operations) {
@@ -149,6 +148,8 @@ function planRun(input: PlanInput): readonly Step[] {
     steps.push({ id, kind: "operate", operation, after: previous });
     previous = [id];
   }
+  // Last: when it cannot be done, everything else is.
+  steps.push(...retentionStep(input, steps));
   return steps;
 }
 

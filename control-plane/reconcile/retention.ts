@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ObjectRef } from "../engine/engine.ts";
 import { type Backup, markForgotten } from "../store/backups.ts";
 import { namespaceOf } from "../tenant.ts";
-import { secretValues, valuesOf } from "./gather.ts";
+import { expiredWithoutBackup, secretValues, valuesOf } from "./gather.ts";
 import { type Attempt, runJob } from "./steps.ts";
 
 /** Backups that are past their time are forgotten: nothing older than a year (R61), whether the school still makes new ones or not. */
@@ -29,13 +29,19 @@ export async function forget(
 }
 
 /**
- * The same for a school that makes no backups. While one is stopped it has no secrets: what opens its repository is there for
- * as long as this takes. If it is cut off, the next plan removes that as it removes whatever should not be.
+ * The same beside any new backup: for a school that makes none, or whose backups fail. While one is stopped it has no secrets:
+ * what opens its repository is there for as long as this takes. If it is cut off, the next plan removes that as it removes
+ * whatever should not be.
  */
 export async function forgetWithoutBackup(attempt: Attempt): Promise<void> {
   const { deps, gathered, signal } = attempt;
   const { goal, keys, expiredBackups: expired, tenant } = gathered;
-  if (goal === "run" || keys === undefined) return forget(attempt, expired, "retention");
+  if (goal === "run") {
+    // A backup that was made since has forgotten them already.
+    const left = await expiredWithoutBackup(deps, tenant.uid, deps.clock.now(), tenant.spec.backup.enabled);
+    return forget(attempt, left, "retention");
+  }
+  if (keys === undefined) return forget(attempt, expired, "retention");
   const namespace = namespaceOf(tenant.slug);
   const values = { ...valuesOf(deps, gathered), secrets: secretValues(deps, tenant.uid, keys) };
   const secret = deps.chart

@@ -35,11 +35,15 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Claims the first test instance that no other run uses. Returns what gives it back. */
+/**
+ * Claims the test instance that CLASSMIND_TEST_INSTANCE names, or the first one that no other run uses. Returns what gives it
+ * back.
+ */
 export function claimTestInstance(): { readonly name: string; release(): void } {
   mkdirSync(DIRECTORY, { recursive: true, mode: 0o755 });
-  for (let number = 1; number <= 16; number += 1) {
-    const name = number === 1 ? "cmtest" : `cmtest${number}`;
+  const wished = process.env.CLASSMIND_TEST_INSTANCE;
+  const numbered = Array.from({ length: 16 }, (_, index) => (index === 0 ? "cmtest" : `cmtest${index + 1}`));
+  for (const name of wished === undefined ? numbered : [wished]) {
     const lock = `${DIRECTORY}/${name}.claimed`;
     try {
       const holder = Number(readFileSync(lock, "utf8"));
@@ -56,5 +60,9 @@ export function claimTestInstance(): { readonly name: string; release(): void } 
     process.env.CLASSMIND_TEST_INSTANCE = name;
     return { name, release: () => rmSync(lock, { force: true }) };
   }
-  throw new Error("sixteen test runs at once; wait for one to end");
+  throw new Error(
+    wished === undefined
+      ? "sixteen test runs at once; wait for one to end"
+      : `another test run uses ${wished} (CLASSMIND_TEST_INSTANCE); wait for it to end`,
+  );
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { PassThrough } from "node:stream";
 import Dockerode from "dockerode";
 import type { Clock } from "../../clock.ts";
@@ -70,7 +71,14 @@ function filters(labels: Readonly<Record<string, string>>): string {
 }
 
 /** Errors of an engine that is merely busy (Podman's database, a container's lock). */
-const BUSY = /database is locked|SQLITE_BUSY|resource temporarily unavailable|container state improper|EAGAIN/i;
+const BUSY =
+  /database is locked|SQLITE_BUSY|resource temporarily unavailable|container state improper|timed out waiting for file|EAGAIN/i;
+
+/** What Podman says when an address is not given back yet, or was forgotten (see forgetGivenAddresses). */
+const HELD = /ip address (\S+) is already allocated to container ID ([0-9a-f]{12})/;
+
+/** Of a container whose end was noted by nobody. */
+const UNKNOWN_EXIT = -1;
 
 /** Longer than any request takes on a busy host, a stop with its grace period included. */
 const ANSWER_MS = 180_000;
@@ -120,6 +128,23 @@ export function openContainerApi(
     // Podman answers 500 for a container that is removed while it looks.
     if (statusOf(error) !== 404 && !/no such container/i.test(messageOf(error))) throw error;
   };
+
+  /** How a container is by the engine's own records. */
+  async function recorded(id: string): Promise<(ContainerExit & { readonly pid: number }) | undefined> {
+    try {
+      const { State } = await busyRetried(() => docker.getContainer(id).inspect());
+      return {
+        running: State.Running,
+        exitCode: State.ExitCode,
+        outOfMemory: State.OOMKilled,
+        startedAt: new Date(State.StartedAt),
+        pid: State.Pid,
+      };
+    } catch (error) {
+      absentIsFine(error);
+      return undefined;
+    }
+  }
 
   const api: ContainerApi = {
     docker,
@@ -171,41 +196,38 @@ export function openContainerApi(
       });
       return { stdout, stderr, ended };
     },
-    start: (id) =>
-      starts.run(() =>
-        busyRetried(() =>
-          docker
-            .getContainer(id)
-            .start()
-            .then(() => undefined),
-        ),
-      ),
-    async exit(id) {
+    async start(id) {
       try {
-        const { State } = await busyRetried(() => docker.getContainer(id).inspect());
-        return {
-          running: State.Running,
-          exitCode: State.ExitCode,
-          outOfMemory: State.OOMKilled,
-          startedAt: new Date(State.StartedAt),
-        };
+        await starts.run(() => busyRetried(() => docker.getContainer(id).start()));
       } catch (error) {
-        absentIsFine(error);
-        return undefined;
+        const [, address, holder] = HELD.exec(messageOf(error)) ?? [];
+        if (address === undefined) throw error;
+        throw new EngineError(
+          "AddressHeld",
+          `Podman holds ${address} for a container that is gone (${holder}). If that lasts: classmind down, then classmind up`,
+          { cause: error },
+        );
       }
+    },
+    async exit(id) {
+      const noted = await recorded(id);
+      // Podman learns of an end from the container's monitor; killed together, it never does.
+      const unnoticed = noted?.running === true && noted.pid > 0 && !existsSync(`/proc/${noted.pid}`);
+      return unnoticed ? { ...noted, running: false, exitCode: UNKNOWN_EXIT } : noted;
     },
     ended: (id) => containerEnd(docker.getContainer(id)).catch(absentIsFine),
     async finalExit(id) {
       for (let waited = 0; ; waited += 20) {
-        const exit = await api.exit(id);
+        // As the engine has it: until it has noted the end, nobody knows the exit code.
+        const exit = await recorded(id);
         if (!exit?.running || waited > 5_000) return exit;
         await clock.sleep(20);
       }
     },
     async stop(id, graceSeconds) {
-      await busyRetried(() => docker.getContainer(id).stop({ t: graceSeconds })).catch((error: unknown) => {
-        // 304: it had ended already.
-        if (statusOf(error) !== 304) absentIsFine(error);
+      await busyRetried(() => docker.getContainer(id).stop({ t: graceSeconds })).catch(async (error: unknown) => {
+        // 304: it had ended already. Podman has other words for that too.
+        if (statusOf(error) !== 304 && (await api.exit(id))?.running !== false) absentIsFine(error);
       });
     },
     async remove(id) {
@@ -317,6 +339,8 @@ async function createPodmanNetwork(docker: Dockerode, spec: NetworkSpec): Promis
 async function createDockerNetwork(docker: Dockerode, spec: NetworkSpec): Promise<void> {
   await docker.createNetwork({
     Name: spec.name,
+    // Names need not be unique in Docker; without this, a network that is there already looks like one of somebody else's.
+    CheckDuplicate: true,
     Driver: "bridge",
     Internal: true,
     EnableIPv6: false,

@@ -107,6 +107,8 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
         // A restart loop that reaches readiness for a moment is still a loop.
         if (ready && (context.clock.now().getTime() - pod.since > GOOD_RUN || restarts === 0)) failures = 0;
         changed();
+        // It may have ended without anybody noticing.
+        if (!ready && pod === current) void kick();
       },
       dead: () => {
         changed();

@@ -1,5 +1,6 @@
 import { readFile, statfs } from "node:fs/promises";
 import { messageOf } from "../../errors.ts";
+import { hostRoutes, overlappingRoutes, ownInterfaces } from "../../host/address-pool.ts";
 import { runHost } from "../../host/program.ts";
 import type { Finding } from "../engine.ts";
 import type { EngineContext } from "./context.ts";
@@ -19,22 +20,6 @@ async function works(command: string, args: readonly string[]): Promise<boolean>
     () => true,
     () => false,
   );
-}
-
-/** Destinations of the host's own IPv4 routes that overlap the pool, but for those of our bridges. */
-export function overlappingRoutes(routes: string, pool: string, ownPrefix: string): readonly string[] {
-  const second = Number(pool.split(".")[1]);
-  return routes
-    .split("\n")
-    .slice(1)
-    .flatMap((line) => {
-      const [device = "", destination = "", , , , , , mask = ""] = line.trim().split(/\s+/);
-      if (destination === "" || mask === "00000000" || device.startsWith(ownPrefix)) return [];
-      // Little-endian hexadecimal: 10.64.0.0 is 0000400A.
-      const octets = [6, 4, 2, 0].map((offset) => Number.parseInt(destination.slice(offset, offset + 2), 16));
-      const wide = mask.slice(4, 6) === "00";
-      return octets[0] === 10 && (wide || octets[1] === second) ? [`${octets.join(".")} (${device})`] : [];
-    });
 }
 
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -104,14 +89,15 @@ const CHECKS: Readonly<Record<string, Check>> = {
     };
   },
   "address-pool": async ({ instance }) => {
-    const found = overlappingRoutes(await text("/proc/net/route"), instance.addressPool, `cm${instance.short}`);
+    const found = overlappingRoutes(hostRoutes(), instance.addressPool, ownInterfaces(instance));
     return {
       ok: found.length === 0,
       message:
         found.length === 0
           ? `${instance.addressPool} is not used otherwise`
           : `${instance.addressPool} overlaps with ${found.join(", ")}`,
-      remedy: "choose another pool: classmind up --address-pool 10.x.0.0/16",
+      remedy:
+        "before the first school: classmind up --address-pool 10.x.0.0/16; afterwards give that network other addresses",
     };
   },
   "control-groups": async () => {

@@ -279,11 +279,11 @@ describe("the repository", () => {
     await handle.write(byte, 0, 1, 1000);
     await handle.close();
     await chown(pack.file, 10001, 10001);
-    failedWith(await bench.run("verify", restoreInput(randomUUID())), "ResticFailed");
+    failedWith(await bench.run("verify", restoreInput(randomUUID())), "RepositoryDamaged");
     const living = await pictureOf(bench);
     const runId = randomUUID();
     const result = await bench.run("restore", restoreInput(runId));
-    expect(["RestoreFailed", "ResticFailed"], result.log).toContain(result.output.error?.code);
+    expect(["RestoreFailed", "RepositoryDamaged"], result.log).toContain(result.output.error?.code);
     expect(await pictureOf(bench)).toEqual(living);
     succeeded(await bench.run("rollback", { runId }));
   });

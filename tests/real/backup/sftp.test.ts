@@ -3,15 +3,13 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { schoolRepository } from "../../../control-plane/backup/repository.ts";
 import { createResult, restoreResult, verifyResult } from "../../../control-plane/backup/results.ts";
 import type { Engine, Manifest } from "../../../control-plane/engine/engine.ts";
-import { loadChart } from "../../../control-plane/render/render.ts";
 import { smallJob } from "../../fixtures/engine-school.ts";
 import { answers, freePort, type SftpServer, startSftpServer } from "../../fixtures/sftp-server.ts";
-import { tenantValues } from "../../fixtures/tenant-values.ts";
 import { openTestEngine } from "../engine/open.ts";
 import { testInstance } from "../test-host.ts";
+import { creation, type RemoteAddress, type RemoteSchool, remoteSchool } from "./remote-school.ts";
 
 /**
  * Backups to a storage box: the chart's own objects and jobs on the containers engine, restic and ssh of the image, and a real
@@ -23,15 +21,13 @@ const ADDRESS = "127.0.77.31";
 const NAMESPACE = "school-sftp";
 const OTHER_NAMESPACE = "school-sftp-two";
 
-const chart = loadChart(path.join(import.meta.dirname, "../../../charts/tenant"));
-const base64 = (text: string) => Buffer.from(text).toString("base64");
 const password = randomBytes(18).toString("base64url");
 
 let server: SftpServer;
 let engine: Engine;
+let school: RemoteSchool;
 
 interface Change {
-  readonly namespace?: string;
   readonly key?: string;
   readonly hostKey?: string;
   /** Directory below the user's home. */
@@ -39,76 +35,30 @@ interface Change {
   readonly port?: number;
 }
 
-function values(change: Change = {}) {
-  const namespace = change.namespace ?? NAMESPACE;
-  const slug = namespace.replace("school-", "");
+function remote(change: Change = {}): RemoteAddress {
   const port = change.port ?? server.port;
-  const plain = tenantValues({ slug });
-  if (plain.secrets === undefined) throw new Error("no secrets");
-  const repository = `sftp://${server.user}@${NAME}:${port}/${server.homeThere}/${change.below ?? "backups"}`;
   return {
-    ...plain,
-    images: inject("images"),
-    storage: { ...plain.storage, size: "256Mi" },
-    secrets: {
-      ...plain.secrets,
-      volumeKey: base64("0123456789abcdef0123456789abcdef"),
-      repositoryPassword: base64(password),
-      repositoryUrl: base64(schoolRepository(repository, plain.uid)),
-      repositoryKey: base64(change.key ?? server.key),
-      repositoryKnownHosts: base64(`[${NAME}]:${port} ${change.hostKey ?? server.hostKey}\n`),
-    },
-    backup: { ...plain.backup, local: false, hosts: [{ name: NAME, address: ADDRESS }] },
-    network: {
-      ...plain.network,
-      gatewayPeers: [{ ipBlock: { cidr: testInstance().addressPool } }],
-      repositoryPeers: [{ peers: [{ ipBlock: { cidr: `${ADDRESS}/32` } }], port }],
-    },
+    repository: `sftp://${server.user}@${NAME}:${port}/${server.homeThere}/${change.below ?? "backups"}`,
+    host: { name: NAME, address: ADDRESS, port },
+    password,
+    key: change.key ?? server.key,
+    knownHosts: `[${NAME}]:${port} ${change.hostKey ?? server.hostKey}\n`,
   };
-}
-
-/** The school without its app, which no backup needs. */
-async function apply(change: Change = {}): Promise<void> {
-  const namespace = change.namespace ?? NAMESPACE;
-  const manifests = chart
-    .renderTenant(values(change))
-    .filter(({ kind, metadata }) => kind !== "Ingress" && !(kind === "Deployment" && metadata.name === "app"));
-  await engine.apply(namespace, manifests);
-  await engine.awaitReady(namespace, { kind: "StatefulSet", name: "db" }, 60_000);
-}
-
-function backupJob(command: string, change: Change = {}): Manifest {
-  const superuser = ["restore", "settle"].includes(command);
-  return chart.renderJob("backup", values(change), {
-    name: `backup-${command}`,
-    command,
-    deadlineSeconds: 120,
-    superuser,
-  });
 }
 
 async function run(command: string, input: unknown, change: Change = {}) {
-  const manifest = backupJob(command, change);
-  const result = await engine.run(change.namespace ?? NAMESPACE, { manifest, input, deadline: 120_000 });
-  return {
-    ...result,
-    words: [...result.logTail, JSON.stringify(result.output), server.log().slice(-2_000)].join("\n"),
-  };
+  const { words, ...result } = await school.run(command, input, remote(change));
+  return { ...result, words: [words, server.log().slice(-2_000)].join("\n") };
 }
 
-async function succeeded(command: string, input: unknown, change: Change = {}): Promise<unknown> {
-  const { exitCode, output, words } = await run(command, input, change);
-  expect(exitCode, words).toBe(0);
-  return output;
-}
-
-const creation = () => ({ runId: randomUUID(), host: "gymnasium", allowInit: true });
-const repositoryOf = (below = "backups") => path.join(server.home, below, values().uid);
+const succeeded = (command: string, input: unknown) => school.succeeded(command, input, remote());
+const repositoryOf = (below = "backups") => path.join(server.home, below, school.uid);
 
 beforeAll(async () => {
   server = await startSftpServer(testInstance().stateDir, ADDRESS);
   engine = await openTestEngine();
-  await apply();
+  school = remoteSchool(engine, NAMESPACE);
+  await school.apply(remote());
 });
 afterAll(async () => {
   await server.stop();
@@ -148,7 +98,7 @@ describe("a repository over SFTP", () => {
       (await readdir(path.join(repositoryOf(), "locks"))).filter((name) => /^[0-9a-f]{64}$/.test(name));
     const { databaseSnapshot, filesSnapshot } = backup;
     const verify = engine.run(NAMESPACE, {
-      manifest: backupJob("verify"),
+      manifest: school.job("verify", remote()),
       input: { databaseSnapshot, filesSnapshot },
       deadline: 60_000,
       signal: killed.signal,
@@ -163,21 +113,21 @@ describe("a repository over SFTP", () => {
 
   it("gives another school's backup to a restore into a new one", async () => {
     const { databaseSnapshot, filesSnapshot, fingerprint } = backup;
-    const other = { namespace: OTHER_NAMESPACE };
-    await apply(other);
-    const url = Buffer.from(values().secrets.repositoryUrl, "base64").toString();
+    const other = remoteSchool(engine, OTHER_NAMESPACE);
+    await other.apply(remote());
+    const url = school.urlAt(remote());
     const input = {
       ...{ runId: randomUUID(), databaseSnapshot, filesSnapshot, fingerprint },
       source: { url, password },
     };
-    expect(await succeeded("restore", input, other)).toMatchObject({ swapped: true });
+    expect(await other.succeeded("restore", input, remote())).toMatchObject({ swapped: true });
   });
 });
 
 describe("a server that is not to be trusted, or does not let us in", () => {
   it("with another key than the known one is refused, before anything is sent", async () => {
     const change = { hostKey: server.othersHostKey, below: "stranger" };
-    await apply(change);
+    await school.apply(remote(change));
     for (const command of ["create", "verify", "forget"]) {
       const { exitCode, output, words } = await run(command, { ...creation(), ...SNAPSHOTS }, change);
       expect(output, words).toMatchObject({ error: { code: "HostKeyRefused" } });
@@ -188,14 +138,14 @@ describe("a server that is not to be trusted, or does not let us in", () => {
 
   it("is said to refuse our key when it does", async () => {
     const change = { key: server.strangersKey };
-    await apply(change);
+    await school.apply(remote(change));
     const { output, words } = await run("create", creation(), change);
     expect(output, words).toMatchObject({ error: { code: "LoginRefused" } });
   });
 
   it("is said not to answer when it does not", async () => {
     const change = { port: await freePort(ADDRESS) };
-    await apply(change);
+    await school.apply(remote(change));
     const { output, words } = await run("create", creation(), change);
     expect(output, words).toMatchObject({ error: { code: "RepositoryUnreachable" } });
   });
@@ -205,7 +155,7 @@ const SNAPSHOTS = { databaseSnapshot: "0".repeat(64), filesSnapshot: "1".repeat(
 
 describe("the way to it", () => {
   it("is open to a backup's job alone, at its one port, and only while that job runs", async () => {
-    await apply();
+    await school.apply(remote());
     const image = inject("images").app;
     const hostAliases = [{ ip: ADDRESS, hostnames: [NAME] }];
     const labels = { "app.kubernetes.io/component": "job", "classmind.de/job": "backup" };

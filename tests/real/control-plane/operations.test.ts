@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { JobResult, JobRun } from "../../../control-plane/engine/engine.ts";
+import { EngineError, type JobResult, type JobRun } from "../../../control-plane/engine/engine.ts";
 import { memoryWorld } from "../../../control-plane/engine/simulated/world.ts";
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
 import type { Dependencies } from "../../../control-plane/reconcile/dependencies.ts";
@@ -32,11 +32,11 @@ let answers: Map<string, Answer>;
 /** Jobs that ran since the school was ready, in order: namespace and name. */
 let ran: string[];
 
-const failing: Answer = async () => ({
-  exitCode: 1,
-  output: { error: { code: "RepositoryDamaged", message: "pack 4f is damaged" } },
-  logTail: [],
-});
+const failingWith =
+  (code: string, message: string): Answer =>
+  async () => ({ exitCode: 1, output: { error: { code, message } }, logTail: [] });
+const failing = failingWith("RepositoryDamaged", "pack 4f is damaged");
+const unreachable = failingWith("RepositoryUnreachable", "The backup server does not answer: connection refused");
 
 const ended = ({ id }: Operation) =>
   until("the operation has ended", async () => {
@@ -127,7 +127,7 @@ describe("a backup", () => {
       [uid],
     );
     const wish = { tenantUid: uid, kind: "backup", params: { trigger: "manual" }, requestedBy: "anna" } as const;
-    answers.set("backup-forget", failing);
+    for (const job of ["backup-forget", "retention-forget"]) answers.set(job, failing);
     const first = await ended(await requestOperation(deps.pool, wish));
     expect(first).toMatchObject({ state: "Succeeded", result: { forgetting: expect.stringContaining("pack 4f") } });
     const states = async () => (await listBackups(deps.pool, uid, 10)).map(({ state }) => state);
@@ -137,6 +137,47 @@ describe("a backup", () => {
     expect((await ended(await requestOperation(deps.pool, wish))).result).not.toHaveProperty("forgetting");
     // One a day is kept, and none that is older than a year.
     expect(await states()).toEqual(["Complete"]);
+  });
+});
+
+describe("reading a backup back", () => {
+  const verify = async () => {
+    const { uid } = await getTenant(deps.pool, "goethe");
+    const [backup] = await listBackups(deps.pool, uid, 1);
+    const params = { runId: backup?.runId };
+    const wish = { tenantUid: uid, kind: "verify-backup", params, requestedBy: "anna" } as const;
+    const operation = await ended(await requestOperation(deps.pool, wish));
+    const [read] = await listBackups(deps.pool, uid, 1);
+    return { operation, fault: read?.verifyError, at: read?.verifiedAt };
+  };
+  const condition = (reason: string) =>
+    until(`the school says ${reason}`, async () => {
+      const tenant = await getTenant(deps.pool, "goethe");
+      return tenant.status.conditions.find((each) => each.type === "BackupVerified" && each.reason === reason);
+    });
+
+  it.each([
+    ["a server that does not answer", unreachable],
+    ["a login that is refused", failingWith("LoginRefused", "The backup server does not let us in")],
+    ["a job that was lost", async () => Promise.reject(new EngineError("JobLost", "job backup-verify was lost"))],
+  ] satisfies [string, Answer][])("that fails for %s says nothing of the backup", async (_, answer) => {
+    answers.set("backup-verify", answer);
+    const { operation, fault, at } = await verify();
+    expect(operation.state).toBe("Failed");
+    expect([fault, at]).toEqual([undefined, undefined]);
+    await condition("NotVerifiedYet");
+  });
+
+  it("that finds damage says so of the backup, until it was read back whole", async () => {
+    answers.set("backup-verify", failing);
+    expect((await verify()).fault).toContain("pack 4f");
+    await condition("VerificationFailed");
+    // What was found is not taken back by a server that is away.
+    answers.set("backup-verify", unreachable);
+    expect((await verify()).fault).toContain("pack 4f");
+    answers.clear();
+    expect((await verify()).operation.state).toBe("Succeeded");
+    await condition("AsDesired");
   });
 });
 
@@ -209,6 +250,49 @@ describe("R61 a school that makes no backups", () => {
     answers.clear();
     await wakeTenant(deps.pool, "goethe");
     await until("only the young one is left", async () => ((await complete()) === 1 ? true : undefined));
+  });
+});
+
+describe("R61 a school whose backups fail", () => {
+  beforeEach(() => {
+    for (const job of ["backup-create", "backup-forget"]) answers.set(job, unreachable);
+  });
+  const recent = async () =>
+    (await getTenant(deps.pool, "goethe")).status.conditions.find(({ type }) => type === "BackupRecent");
+
+  it("keeps none that is older than a year, and all others", async () => {
+    const { uid } = await getTenant(deps.pool, "goethe");
+    await addOldBackups(1);
+    // Of one day, so that a backup that succeeds would forget one of them.
+    await deps.pool.query(
+      `insert into backups (run_id, tenant_uid, trigger, state, started_at, finished_at, database_snapshot, files_snapshot)
+       select gen_random_uuid(), $1, 'schedule', 'Complete', now() - make_interval(mins => n), now(), repeat('a', 64), repeat('b', 64)
+       from generate_series(1, 2) n`,
+      [uid],
+    );
+    const wish = { tenantUid: uid, kind: "backup", params: { trigger: "manual" }, requestedBy: "anna" } as const;
+    expect((await ended(await requestOperation(deps.pool, wish))).state).toBe("Failed");
+    const states = async () => (await listBackups(deps.pool, uid, 10)).map(({ state }) => state).sort();
+    await until("the old one is gone", async () =>
+      (await states()).join() === "Complete,Complete,Complete,Failed" ? true : undefined,
+    );
+    expect(ran.filter((job) => job.includes("retention"))).toEqual(["school-goethe retention-forget"]);
+  });
+
+  it("says so when they cannot be forgotten, and stays open", async () => {
+    answers.set("retention-forget", unreachable);
+    await addOldBackups(1);
+    await wakeTenant(deps.pool, "goethe");
+    const said = await until("the school says it", async () => {
+      const found = await recent();
+      return found?.reason === "RetentionFailed" ? found : undefined;
+    });
+    expect(said).toMatchObject({ status: "False", message: expect.stringContaining("connection refused") });
+    expect((await getTenant(deps.pool, "goethe")).status.phase).toBe("Ready");
+    answers.clear();
+    await wakeTenant(deps.pool, "goethe");
+    await until("it is well again", async () => ((await recent())?.reason === "AsDesired" ? true : undefined));
+    expect(await complete()).toBe(1);
   });
 });
 

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import Dockerode from "dockerode";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { LABEL } from "../../../control-plane/engine/containers/names.ts";
 import type { Engine, ObjectRef } from "../../../control-plane/engine/engine.ts";
 import { type SmallSchool, smallJob, smallSchool } from "../../fixtures/engine-school.ts";
 import { testInstance } from "../test-host.ts";
@@ -70,6 +72,32 @@ describe("the engine keeps a school running", () => {
       return again !== undefined && again.Id !== container?.Id;
     });
     await engine.awaitReady(SPACE, DB, 30_000);
+  });
+
+  it("brings a school back whose processes were all killed at once, their monitors too", async () => {
+    const containers = await docker.listContainers({
+      filters: JSON.stringify({ label: [`${LABEL.namespace}=${SPACE}`] }),
+    });
+    expect(containers).toHaveLength(2);
+    const pids = await Promise.all(
+      containers.map(async ({ Id }) => (await docker.getContainer(Id).inspect()).State.Pid),
+    );
+    for (const pid of pids) {
+      const parent = /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+      // The monitor first, so that it notes nothing.
+      for (const each of [Number(parent), pid]) process.kill(each, "SIGKILL");
+    }
+    const restarts = async () => (await engine.observe(SPACE)).workloads.map((workload) => workload.restarts);
+    const before = await restarts();
+    await eventually(
+      "a new database and a new app",
+      async () => (await restarts()).every((count, index) => count > (before[index] ?? 0)),
+      60_000,
+    );
+    await eventually("both ready", async () =>
+      (await engine.observe(SPACE)).workloads.every((workload) => workload.state === "Ready"),
+    );
+    expect((await fetch(String(await appUrl("/")))).status).toBe(200);
   });
 
   it("an update loses no request: the old pod serves until the new one is ready", async () => {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Observation } from "../../../control-plane/engine/engine.ts";
 import { type DesiredObject, type PlanInput, plan } from "../../../control-plane/reconcile/plan.ts";
+import type { Operation } from "../../../control-plane/store/operations.ts";
 
 const DESIRED: readonly DesiredObject[] = [
   { kind: "Namespace", name: "school-goethe", hash: "sha256:1" },
@@ -50,6 +51,23 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
     },
     operations: [],
     ...overrides,
+  };
+}
+
+function operation(kind: Operation["kind"]): Operation {
+  return {
+    id: "0190a5c8-0000-7000-8000-00000000000b",
+    tenantUid: "0190a5c8-0000-7000-8000-000000000001",
+    kind,
+    params: {},
+    state: "Pending",
+    progress: {},
+    result: undefined,
+    error: undefined,
+    requestedBy: "anna",
+    createdAt: "2026-11-23T09:00:00Z",
+    startedAt: undefined,
+    finishedAt: undefined,
   };
 }
 
@@ -113,21 +131,7 @@ describe("the planner", () => {
 
     it("never again once there is one, nor in a school that comes out of a backup", () => {
       expect(administrator({ initialised: true })).toBeUndefined();
-      const restore = {
-        id: "0190a5c8-0000-7000-8000-00000000000b",
-        tenantUid: "0190a5c8-0000-7000-8000-000000000001",
-        kind: "restore" as const,
-        params: {},
-        state: "Pending" as const,
-        progress: {},
-        result: undefined,
-        error: undefined,
-        requestedBy: "anna",
-        createdAt: "2026-11-23T09:00:00Z",
-        startedAt: undefined,
-        finishedAt: undefined,
-      };
-      expect(administrator({ operations: [restore] })).toBeUndefined();
+      expect(administrator({ operations: [operation("restore")] })).toBeUndefined();
     });
   });
 
@@ -193,6 +197,9 @@ describe("the planner", () => {
     expect(others).toContain("remove");
     expect(steps.at(-1)).toMatchObject({ kind: "forget-backups", after: others });
     expect(kinds(input({ backupsExpired: true }))).toEqual(["forget-backups"]);
+    // Where they cannot be forgotten, a backup or a restore must not wait for it.
+    const operations = [operation("backup")];
+    expect(kinds(input({ backupsExpired: true, operations }))).toEqual(["operate", "forget-backups"]);
   });
 
   it("purges in a fixed order with the keys last, whatever is left", () => {

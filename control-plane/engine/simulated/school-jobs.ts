@@ -1,0 +1,61 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import type { JobResult, JobRun } from "../engine.ts";
+import type { SimulatedNamespace } from "./world.ts";
+
+/**
+ * What a school's own jobs (charts/tenant/jobs) answer in the simulated world, so that a fleet comes up without one container.
+ * Nothing is behind the answers: nobody logs in to such a school, and what cannot be true without one is refused.
+ */
+
+const person = z.looseObject({ firstName: z.string(), lastName: z.string() });
+const named = z.looseObject({ runId: z.string() });
+
+const answer = (output: unknown): JobResult => ({ exitCode: 0, output, logTail: [] });
+const refusal = (message: string): JobResult => ({
+  exitCode: 1,
+  output: { error: { code: "Simulated", message } },
+  logTail: [],
+});
+
+/** Told apart like real ones: 64 hexadecimal digits, of the run and of which half it is. */
+function snapshot(runId: string, half: string): string {
+  return createHash("sha256").update(`${runId} ${half}`).digest("hex");
+}
+
+function plain(name: string): string {
+  return name
+    .normalize("NFD")
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "");
+}
+
+/** The answer of one job; the first administrator is written to the namespace's volume. */
+export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNamespace): JobResult {
+  switch (job.manifest.metadata.name) {
+    case "admin-create-administrator": {
+      const { firstName, lastName } = person.parse(job.input);
+      const username = `${plain(firstName)}.${plain(lastName)}`;
+      const volume = state.volumes.find((candidate) => candidate.name === "data");
+      if (volume !== undefined) volume.data.administrator = username;
+      return answer({ username });
+    }
+    case "admin-reset-password":
+      return refusal("This school is simulated: nobody logs in to it.");
+    case "probe-isolation":
+      return refusal("This school is simulated: it has no walls that could be tried.");
+    case "backup-create": {
+      const { runId } = named.parse(job.input);
+      const [databaseSnapshot, filesSnapshot] = [snapshot(runId, "database"), snapshot(runId, "files")];
+      return answer({ databaseSnapshot, filesSnapshot, bytesAdded: 1, fingerprint: {} });
+    }
+    case "backup-copy":
+      return answer({ snapshots: [] });
+    case "backup-verify":
+      return answer({ checked: true, databaseBytes: 0, files: 0 });
+    case "backup-restore":
+      return answer({ swapped: true, fingerprint: {}, rows: 0 });
+    default:
+      return answer({});
+  }
+}
