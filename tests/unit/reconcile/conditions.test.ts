@@ -17,7 +17,7 @@ const suspended: Evidence = {
   },
   gateway: undefined,
   certificate: { reason: REASONS.AsDesired, status: "True", message: "" },
-  backup: { enabled: false, newest: undefined, lastFailure: undefined },
+  backup: { enabled: false, newest: undefined, lastFailure: undefined, retentionFailure: undefined },
   clock: { trusted: true, message: "" },
   failure: undefined,
   now: new Date(0),
