@@ -7,6 +7,7 @@ import type { Engine } from "./engine/engine.ts";
 import { messageOf } from "./errors.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import { haproxyGateway } from "./gateway/haproxy.ts";
+import { layoutOf } from "./host/layout.ts";
 import { internalIssuer } from "./issuer/internal.ts";
 import { ensureAuthority } from "./keys/authority.ts";
 import { readKek } from "./keys/kek.ts";
@@ -20,6 +21,7 @@ import { createSemaphore } from "./semaphore.ts";
 import { migrate } from "./store/migrate.ts";
 import { writeSetting } from "./store/settings.ts";
 import { wakeAll } from "./store/tenants.ts";
+import type { ControlSocket } from "./verify/targets.ts";
 
 /**
  * Entry of the reconciler, the process with the engine's rights: root on one machine, its ServiceAccount on a cluster. It
@@ -48,6 +50,18 @@ async function openGateway(directories: { readonly configDir: string; readonly r
     .reconcileAll()
     .catch((error: unknown) => log.warn({ error: messageOf(error) }, "the gateway does not answer yet"));
   return gateway;
+}
+
+/** Engine, API and the platform's database of one machine; on a cluster they have ports, which its policies close. */
+function controlSockets(): readonly ControlSocket[] {
+  if (config.engine.kind !== "containers") return [];
+  const { instance, socket } = config.engine;
+  const { apiSocket, databaseSocketDir } = layoutOf(instance);
+  return [
+    { label: "the container engine", path: socket },
+    { label: "the control plane's API", path: apiSocket },
+    { label: "the control plane's database", path: path.join(databaseSocketDir, ".s.PGSQL.5432") },
+  ];
 }
 
 async function build(): Promise<Dependencies> {
@@ -86,6 +100,7 @@ async function build(): Promise<Dependencies> {
       repositoryAuthority: textOf(config.repositoryAuthorityFile),
       repositoryKey: textOf(config.repositoryKeyFile),
       repositoryKnownHosts: textOf(config.repositoryKnownHostsFile),
+      controlSockets: controlSockets(),
     };
   } finally {
     await lock.query("select pg_advisory_unlock($1)", [START_LOCK]).catch(() => undefined);

@@ -7,6 +7,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../log.ts";
 import type { Chart } from "../render/render.ts";
 import type { Semaphore } from "../semaphore.ts";
+import type { ControlSocket } from "../verify/targets.ts";
 
 /** Where a school's host names lead: to its app, to the page that says it is closed, or nowhere. */
 export type GatewayRoute =
@@ -50,6 +51,8 @@ export interface Dependencies {
   /** Private key and known hosts of an sftp: repository; empty for others. */
   readonly repositoryKey: string;
   readonly repositoryKnownHosts: string;
+  /** What of the control plane listens on this machine without a port: no school may see it. */
+  readonly controlSockets?: readonly ControlSocket[];
   /** Called before and after each step; tests kill here. */
   readonly onStep?: (moment: "before" | "after", step: string) => Promise<void> | void;
 }

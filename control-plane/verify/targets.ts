@@ -6,9 +6,16 @@ import type { Engine } from "../engine/engine.ts";
 export interface ProbeTarget {
   readonly kind: "neighbour" | "host-port" | "control-plane" | "metadata" | "internet" | "outside-name";
   readonly label: string;
+  /** For `unix` the socket's path. */
   readonly host: string;
   readonly port: number;
-  readonly protocol: "tcp" | "udp" | "dns";
+  readonly protocol: "tcp" | "udp" | "dns" | "unix";
+}
+
+/** Where a part of the control plane listens that has no port. */
+export interface ControlSocket {
+  readonly label: string;
+  readonly path: string;
 }
 
 const LISTEN = "0A";
@@ -56,13 +63,15 @@ function hostPorts(protocol: "tcp" | "udp"): readonly number[] {
 
 /**
  * Everything that a school must not reach on this machine: every neighbour's services, every listening port of the host on
- * each of its addresses, the metadata address, the Internet, and outside names by DNS.
- * @param bridgeAddresses addresses by which the host is seen from the school's own network
+ * each of its addresses, the sockets of control plane and container engine, the metadata address, the Internet, and outside names
+ * by DNS.
+ * @param neighbours how many at the most
  */
 export async function isolationTargets(
   engine: Engine,
   namespace: string,
   neighbours: number,
+  sockets: readonly ControlSocket[],
 ): Promise<readonly ProbeTarget[]> {
   const others = (await engine.list()).filter((other) => other !== namespace).slice(0, neighbours);
   const observed = await Promise.all(others.map((other) => engine.observe(other)));
@@ -85,6 +94,9 @@ export async function isolationTargets(
       ),
     ),
   );
+  const controlTargets = sockets.map(
+    ({ label, path }): ProbeTarget => ({ kind: "control-plane", label, host: path, port: 0, protocol: "unix" }),
+  );
   const outside: ProbeTarget[] = [
     { kind: "metadata", label: "metadata address", host: "169.254.169.254", port: 80, protocol: "tcp" },
     // A root name server: an address of the open Internet that never changes.
@@ -92,5 +104,5 @@ export async function isolationTargets(
     { kind: "internet", label: "the Internet, by UDP", host: "198.41.0.4", port: 53, protocol: "udp" },
     { kind: "outside-name", label: "an outside name", host: "example.org", port: 443, protocol: "dns" },
   ];
-  return [...neighbourTargets, ...hostTargets, ...outside];
+  return [...neighbourTargets, ...hostTargets, ...controlTargets, ...outside];
 }
