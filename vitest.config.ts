@@ -2,8 +2,11 @@ import { defineConfig } from "vitest/config";
 
 /**
  * `unit` needs nothing but Node. `real` needs root on Linux: it prepares the host once (packages, images, a container
- * engine and PostgreSQL of a test instance of its own) and runs beside a live platform.
+ * engine and PostgreSQL of a test instance of its own) and runs beside a live platform. `cluster` needs nothing of this machine; what
+ * needs a cluster says so where none is given.
  */
+const CLUSTER = ["tests/real/engine/kubernetes*.test.ts", "tests/real/cluster/*.test.ts"];
+
 export default defineConfig({
   test: {
     projects: [
@@ -18,7 +21,17 @@ export default defineConfig({
         test: {
           name: "real",
           include: ["tests/real/**/*.test.ts"],
+          exclude: CLUSTER,
           globalSetup: ["tests/real/global-setup.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "cluster",
+          include: CLUSTER,
           testTimeout: 300_000,
           hookTimeout: 180_000,
           fileParallelism: false,

@@ -3,6 +3,7 @@ import { addBackupCommands } from "./commands/backup.ts";
 import { addClockCommands } from "./commands/clock.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
 import { addDashboardCommand } from "./commands/dashboard.ts";
+import { addEngineCommands } from "./commands/engine.ts";
 import { addHostCommands } from "./commands/host.ts";
 import { addImageCommands } from "./commands/image.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
@@ -32,6 +33,7 @@ export function createProgram(session: Session): Command {
   addTenantCommands(program, session);
   addBackupCommands(program, session);
   addPlatformCommands(program, session);
+  addEngineCommands(program, session);
   addClockCommands(program, session);
   addDashboardCommand(program, session);
   addCompletionCommand(program, session);

@@ -1,9 +1,10 @@
-import type { BackupView, ClockView, OperationView, TenantView } from "../control-plane/api/schemas.ts";
+import type { BackupView, ClockView, EngineView, OperationView, TenantView } from "../control-plane/api/schemas.ts";
 
 /** What the API answers: the types of its own schemas, of which nothing but the names reaches this program. */
 export type Tenant = Readonly<TenantView>;
 export type Operation = Readonly<OperationView>;
 export type Backup = Readonly<BackupView>;
 export type Clock = Readonly<ClockView>;
+export type Engine = Readonly<EngineView>;
 export type Condition = Tenant["conditions"][number];
 export type ProgressStep = Tenant["progress"][number];

@@ -61,6 +61,19 @@ export function stepPrinter(terminal: Terminal): (progress: readonly ProgressSte
   };
 }
 
+/** Prints each stage of long work when it begins, with the time since the work began. Work of one stage says nothing. */
+function stageTeller(terminal: Terminal): (operation: Operation) => void {
+  let told: string | undefined;
+  return ({ kind, progress, startedAt }) => {
+    const { step, message } = progress;
+    if (step === undefined || step === kind || step === told) return;
+    told = step;
+    const since = startedAt === undefined ? "" : `${((Date.now() - Date.parse(startedAt)) / 1000).toFixed(1)} s`;
+    const more = message === undefined ? "" : `  ${printable(message)}`;
+    terminal.err(`  ${tint(terminal, "dim", "...")}  ${step.padEnd(34)} ${since.padStart(8)}${more}\n`);
+  };
+}
+
 /** Tells what ails a school when an attempt failed, once for each thing: the platform tries again by itself. */
 function troubleTeller(terminal: Terminal): (tenant: Tenant | undefined) => void {
   let told = "";
@@ -117,10 +130,12 @@ export async function waitForOperation(
   timeout: number,
 ): Promise<Operation> {
   const show = stepPrinter(terminal);
+  const tell = stageTeller(terminal);
   return within(timeout, async (signal) => {
     for await (const { event, data } of events(client, started.slug, signal)) {
       if (event === "tenant") show((data as Tenant).progress);
       const operation = await client.get<Operation>(`/v1/operations/${started.id}`);
+      tell(operation);
       if (operation.state === "Succeeded") return operation;
       if (operation.state === "Failed") {
         throw new CliError(EXIT.failed, `${operation.kind} failed: ${printable(operation.error ?? "unknown")}`, {

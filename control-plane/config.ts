@@ -46,8 +46,46 @@ const platform = z.strictObject({
   }),
   gatewayPeers: z.json(),
   ingressClass: z.string(),
+  /** Label of nodes whose value is their country (R62): schools run on nodes of their own country alone. For clusters. */
+  nodeCountryLabel: z
+    .string()
+    .regex(/^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/)
+    .optional(),
 });
 export type PlatformConfig = z.infer<typeof platform>;
+
+/** Where an engine differs from `platform`. */
+const siteSettings = platform
+  .pick({
+    httpsPort: true,
+    images: true,
+    storageClass: true,
+    gatewayPeers: true,
+    ingressClass: true,
+    nodeCountryLabel: true,
+  })
+  .extend({
+    backup: platform.shape.backup
+      .pick({ repository: true, storageClass: true, repositorySize: true, peers: true, hosts: true })
+      .partial(),
+  })
+  .partial();
+export type SiteSettings = z.infer<typeof siteSettings>;
+
+/** `base` with what is there of `changes`. */
+function over<T extends object>(base: T, changes: { readonly [K in keyof T]?: T[K] | undefined }): T {
+  return { ...base, ...Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined)) };
+}
+
+/** The platform's configuration as it holds on an engine. */
+export function platformAt(config: PlatformConfig, settings: SiteSettings): PlatformConfig {
+  return over(config, { ...settings, backup: over(config.backup, settings.backup ?? {}) });
+}
+
+/** Settings of an engine as the store has them. */
+export function parseSiteSettings(stored: unknown): SiteSettings {
+  return siteSettings.parse(stored);
+}
 
 const api = z.strictObject({
   platform,
@@ -56,11 +94,7 @@ const api = z.strictObject({
 });
 export type ApiConfig = z.infer<typeof api>;
 
-const reconciler = z.strictObject({
-  platform,
-  database,
-  keyring: database,
-  kekFile: z.string(),
+const repositoryFiles = {
   /** Lines NAME=value for restic when the repository is elsewhere; empty for a local one. */
   repositoryEnvironmentFile: z.string().optional(),
   /** PEM of the authority that signed the repository's certificate, if the world does not know it. */
@@ -68,41 +102,90 @@ const reconciler = z.strictObject({
   /** Private key and known hosts of an sftp: repository. */
   repositoryKeyFile: z.string().optional(),
   repositoryKnownHostsFile: z.string().optional(),
+};
+
+const engine = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("containers"),
+    socket: z.string(),
+    instance: z.strictObject({
+      name: z.string(),
+      short: z.string(),
+      stateDir: z.string(),
+      runDir: z.string(),
+      configDir: z.string(),
+      cacheDir: z.string(),
+      addressPool: z.string(),
+    }),
+    hostAccessUids: z.array(z.int()),
+  }),
+  z.strictObject({
+    kind: z.literal("kubernetes"),
+    /** Absent in a pod of the cluster itself, where its ServiceAccount is used. */
+    kubeconfig: z.string().min(1).optional(),
+    /** Of the kubeconfig; its current one if absent. */
+    context: z.string().min(1).optional(),
+    /** Role, and the ServiceAccount that takes it in each school's namespace; absent if it has its rights everywhere. */
+    grant: z.strictObject({ role: z.string(), account: z.string(), namespace: z.string() }).optional(),
+  }),
+  z.strictObject({ kind: z.literal("simulated"), stateFile: z.string() }),
+]);
+export type EngineConfig = z.infer<typeof engine>;
+
+/** One of several engines: what it is, which schools it takes, and where it differs from the platform. */
+export const site = z.strictObject({
+  engine,
+  /** Where its machines stand; the platform's country if absent. */
+  country: platform.shape.country.optional(),
+  labels: z.record(z.string().regex(/^[a-z0-9]([a-z0-9./-]{0,60}[a-z0-9])?$/), z.string().max(63)).default({}),
+  /** Most schools it takes; without it there is no limit. */
+  capacity: z.int().min(1).optional(),
+  platform: siteSettings.default({}),
+  /** Of a backup repository of its own. */
+  ...repositoryFiles,
+});
+export type SiteConfig = z.infer<typeof site>;
+
+export const engineName = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
+
+const reconciler = z.strictObject({
+  platform,
+  database,
+  keyring: database,
+  kekFile: z.string(),
+  ...repositoryFiles,
   workers: z.int().min(1).max(64),
-  engine: z.discriminatedUnion("kind", [
-    z.strictObject({
-      kind: z.literal("containers"),
-      socket: z.string(),
-      instance: z.strictObject({
-        name: z.string(),
-        short: z.string(),
-        stateDir: z.string(),
-        runDir: z.string(),
-        configDir: z.string(),
-        cacheDir: z.string(),
-        addressPool: z.string(),
-      }),
-      hostAccessUids: z.array(z.int()),
-    }),
-    z.strictObject({
-      kind: z.literal("kubernetes"),
-      /** Absent in a pod of the cluster itself, where its ServiceAccount is used. */
-      kubeconfig: z.string().min(1).optional(),
-      /** Of the kubeconfig; its current one if absent. */
-      context: z.string().min(1).optional(),
-      /** Role, and the ServiceAccount that takes it in each school's namespace; absent if it has its rights everywhere. */
-      grant: z.strictObject({ role: z.string(), account: z.string(), namespace: z.string() }).optional(),
-    }),
-    z.strictObject({ kind: z.literal("simulated"), stateFile: z.string() }),
-  ]),
-  /** Directories of the gateway on this machine; absent where a cluster's ingress does its work. */
+  /** Of the only engine, which is called after its kind; or `engines`, by name. */
+  engine: engine.optional(),
+  engines: z
+    .record(engineName, site)
+    .refine((engines) => Object.keys(engines).length > 0, "at least one engine is needed")
+    .optional(),
+  /** Directories of the gateway on this machine; a cluster's ingress needs none. */
   gateway: z.strictObject({ configDir: z.string(), runDir: z.string() }).optional(),
   /** Where the authority's certificate is laid for people to trust. */
   authorityFile: z.string().optional(),
+  /** Where metrics are served, to whoever can reach it; nowhere if absent. */
+  metrics: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65535) }).optional(),
   /** Written once the loop runs. */
   readyFile: z.string().optional(),
 });
 export type ReconcilerConfig = z.infer<typeof reconciler>;
+
+/**
+ * The engines of a reconciler by their names.
+ * @throws ClassmindError `Invalid` unless exactly one of `engine` and `engines` is there
+ */
+export function sitesOf(config: ReconcilerConfig): ReadonlyMap<string, SiteConfig> {
+  if ((config.engine === undefined) === (config.engines === undefined))
+    throw new ClassmindError("Invalid", "A reconciler's configuration has either `engine` or `engines`.", {
+      field: "engine",
+      remedy: "Name one engine, or several by their names.",
+    });
+  if (config.engine !== undefined)
+    return new Map([[config.engine.kind, { engine: config.engine, labels: {}, platform: {} }]]);
+  return new Map(Object.entries(config.engines ?? {}));
+}
 
 function readJson(file: string): unknown {
   try {

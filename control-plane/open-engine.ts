@@ -1,40 +1,53 @@
 import { systemClock } from "./clock.ts";
-import type { ReconcilerConfig } from "./config.ts";
+import type { EngineConfig, PlatformConfig } from "./config.ts";
 import type { Engine, Finding } from "./engine/engine.ts";
 import type { Log } from "./log.ts";
 
-/** Opens the engine that a reconciler's configuration names. Only that one is loaded. */
-export async function openEngine(config: ReconcilerConfig, log: Log): Promise<Engine> {
-  const wanted = config.engine;
-  if (wanted.kind === "simulated") {
+/**
+ * Opens an engine from its configuration. Only code of its kind is loaded.
+ * @param platform as it holds on this engine, see platformAt
+ * @param country where its machines stand
+ * @param onRequest is told of each request to a cluster's API; status 0 where no answer came
+ */
+export async function openEngine(
+  config: EngineConfig,
+  platform: PlatformConfig,
+  country: string,
+  log: Log,
+  onRequest?: (verb: string, status: number, seconds: number) => void,
+): Promise<Engine> {
+  if (config.kind === "simulated") {
     const [{ createSimulatedEngine }, { schoolJob }, { fileWorld }] = await Promise.all([
       import("./engine/simulated/simulated.ts"),
       import("./engine/simulated/school-jobs.ts"),
       import("./engine/simulated/world.ts"),
     ]);
-    return createSimulatedEngine({ world: fileWorld(wanted.stateFile), clock: systemClock, runJob: schoolJob });
+    return createSimulatedEngine({ world: fileWorld(config.stateFile), clock: systemClock, runJob: schoolJob });
   }
-  if (wanted.kind === "kubernetes") {
+  if (config.kind === "kubernetes") {
     const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
-    const { storageClass, ingressClass } = config.platform;
-    const { kubeconfig, context, grant } = wanted;
+    const { storageClass, ingressClass, nodeCountryLabel: label } = platform;
+    const { kubeconfig, context, grant } = config;
     return createKubernetesEngine({
       ...(kubeconfig === undefined ? {} : { kubeconfig }),
       ...(context === undefined ? {} : { context }),
       ...(grant === undefined ? {} : { grant }),
       storageClass,
       ingressClass,
+      probeImage: platform.images.app,
+      ...(onRequest === undefined ? {} : { requests: { onRequest } }),
+      ...(label === undefined ? {} : { country: { label, value: country } }),
       clock: systemClock,
       log,
     });
   }
   const { createContainersEngine } = await import("./engine/containers/containers.ts");
   return createContainersEngine({
-    instance: wanted.instance,
-    dockerSocket: wanted.socket,
+    instance: config.instance,
+    dockerSocket: config.socket,
     clock: systemClock,
     log,
-    hostAccessUids: wanted.hostAccessUids,
+    hostAccessUids: config.hostAccessUids,
   });
 }
 

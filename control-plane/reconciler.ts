@@ -2,8 +2,7 @@ import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from "nod
 import path from "node:path";
 import pg from "pg";
 import { systemClock } from "./clock.ts";
-import { configFile, connectionOf, readReconcilerConfig } from "./config.ts";
-import type { Engine } from "./engine/engine.ts";
+import { configFile, connectionOf, platformAt, readReconcilerConfig, type SiteConfig, sitesOf } from "./config.ts";
 import { messageOf } from "./errors.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import { haproxyGateway } from "./gateway/haproxy.ts";
@@ -14,10 +13,14 @@ import { readKek } from "./keys/kek.ts";
 import { openKeyring } from "./keys/keyring.ts";
 import { createLog } from "./log.ts";
 import { describeFinding, openEngine } from "./open-engine.ts";
-import type { Dependencies } from "./reconcile/dependencies.ts";
+import type { Fleet, Site } from "./reconcile/dependencies.ts";
+import { examineEngine } from "./reconcile/fitness.ts";
 import { startLoop } from "./reconcile/loop.ts";
+import { createReconcilerMetrics, serveMetrics } from "./reconcile/metrics.ts";
 import { loadChart } from "./render/render.ts";
 import { createSemaphore } from "./semaphore.ts";
+import { awaitDatabase } from "./store/await-database.ts";
+import { registerEngines } from "./store/engines.ts";
 import { migrate } from "./store/migrate.ts";
 import { writeSetting } from "./store/settings.ts";
 import { wakeAll } from "./store/tenants.ts";
@@ -29,6 +32,8 @@ import type { ControlSocket } from "./verify/targets.ts";
  */
 const log = createLog("reconciler");
 const config = readReconcilerConfig(configFile(process.env));
+
+const metrics = createReconcilerMetrics();
 
 /** Any number that nobody else locks: of two reconcilers that start at once one migrates and makes the authority. */
 const START_LOCK = 7303;
@@ -53,18 +58,68 @@ async function openGateway(directories: { readonly configDir: string; readonly r
 }
 
 /** Engine, API and the platform's database of one machine; on a cluster they have ports, which its policies close. */
-function controlSockets(): readonly ControlSocket[] {
-  if (config.engine.kind !== "containers") return [];
-  const { instance, socket } = config.engine;
-  const { apiSocket, databaseSocketDir } = layoutOf(instance);
+function controlSockets({ engine }: SiteConfig): readonly ControlSocket[] {
+  if (engine.kind !== "containers") return [];
+  const { apiSocket, databaseSocketDir } = layoutOf(engine.instance);
   return [
-    { label: "the container engine", path: socket },
+    { label: "the container engine", path: engine.socket },
     { label: "the control plane's API", path: apiSocket },
     { label: "the control plane's database", path: path.join(databaseSocketDir, ".s.PGSQL.5432") },
   ];
 }
 
-async function build(): Promise<Dependencies> {
+const textOf = (file: string | undefined): string => (file === undefined ? "" : readFileSync(file, "utf8"));
+
+/** A repository of an engine's own brings its own login; the platform's is never shown to it. */
+function repositoryOf(
+  own: SiteConfig,
+): Pick<Site, "repositoryEnvironment" | "repositoryAuthority" | "repositoryKey" | "repositoryKnownHosts"> {
+  const files = own.platform.backup?.repository === undefined ? config : own;
+  return {
+    repositoryEnvironment: textOf(files.repositoryEnvironmentFile),
+    repositoryAuthority: textOf(files.repositoryAuthorityFile),
+    repositoryKey: textOf(files.repositoryKeyFile),
+    repositoryKnownHosts: textOf(files.repositoryKnownHostsFile),
+  };
+}
+
+async function openSite(name: string, own: SiteConfig, gateway: Gateway | undefined): Promise<Site> {
+  const platform = platformAt(config.platform, own.platform);
+  return {
+    name,
+    engine: await openEngine(own.engine, platform, own.country ?? config.platform.country, log, (...request) =>
+      metrics.request(name, ...request),
+    ),
+    // A cluster leads to its schools by its own ingress.
+    gateway: own.engine.kind === "kubernetes" ? undefined : gateway,
+    platform,
+    controlSockets: controlSockets(own),
+    ...repositoryOf(own),
+  };
+}
+
+async function openSites(): Promise<ReadonlyMap<string, Site>> {
+  const gateway = config.gateway === undefined ? undefined : await openGateway(config.gateway);
+  const sites = await Promise.all([...sitesOf(config)].map(([name, own]) => openSite(name, own, gateway)));
+  return new Map(sites.map((site) => [site.name, site]));
+}
+
+/** Tells the store which engines there are, so that the API can place schools on them. */
+async function register(pool: pg.Pool): Promise<void> {
+  await registerEngines(
+    pool,
+    [...sitesOf(config)].map(([name, own]) => ({
+      name,
+      kind: own.engine.kind,
+      country: own.country ?? config.platform.country,
+      labels: own.labels,
+      capacity: own.capacity,
+      settings: own.platform,
+    })),
+  );
+}
+
+async function build(): Promise<Fleet> {
   const kek = readKek(config.kekFile);
   const pool = new pg.Pool({
     ...connectionOf(config.database),
@@ -74,6 +129,7 @@ async function build(): Promise<Dependencies> {
   const keyringPool = new pg.Pool({ ...connectionOf(config.keyring), max: 3, idleTimeoutMillis: 30_000 });
   for (const each of [pool, keyringPool])
     each.on("error", (error) => log.warn({ error: messageOf(error) }, "a connection to the database ended"));
+  for (const each of [pool, keyringPool]) await awaitDatabase(each, systemClock, log);
   const keyring = await openKeyring(keyringPool, kek);
   const lock = await pool.connect();
   try {
@@ -84,23 +140,17 @@ async function build(): Promise<Dependencies> {
     await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });
     if (config.authorityFile !== undefined)
       writeFileSync(config.authorityFile, authority.certificatePem, { mode: 0o644 });
-    const textOf = (file: string | undefined) => (file === undefined ? "" : readFileSync(file, "utf8"));
+    await register(pool);
     return {
       pool,
-      engine: await openEngine(config, log),
-      gateway: config.gateway === undefined ? undefined : await openGateway(config.gateway),
+      sites: await openSites(),
       issuer: internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem }),
       keyring,
       chart: loadChart(folder("charts/tenant", "../charts/tenant")),
-      platform: config.platform,
       clock: systemClock,
       log,
       backups: createSemaphore(config.platform.backup.concurrency),
-      repositoryEnvironment: textOf(config.repositoryEnvironmentFile),
-      repositoryAuthority: textOf(config.repositoryAuthorityFile),
-      repositoryKey: textOf(config.repositoryKeyFile),
-      repositoryKnownHosts: textOf(config.repositoryKnownHostsFile),
-      controlSockets: controlSockets(),
+      metrics,
     };
   } finally {
     await lock.query("select pg_advisory_unlock($1)", [START_LOCK]).catch(() => undefined);
@@ -113,22 +163,27 @@ function touch(file: string | undefined): void {
   if (file !== undefined && existsSync(file)) utimesSync(file, now, now);
 }
 
-/** What a cluster lacks is said at the start already; each school that meets it says so again. */
-async function warnOfMissing(engine: Engine): Promise<void> {
-  if (engine.name !== "kubernetes") return;
-  const findings = await engine.preflight();
-  for (const { check, message, remedy } of findings.filter((finding) => !finding.ok))
-    log.warn({ check, remedy }, `preflight: ${message}`);
+/** What an engine lacks is known, and in the log, before the first school meets it. */
+async function examineAll(fleet: Fleet, signal: AbortSignal): Promise<void> {
+  await Promise.all(
+    [...fleet.sites.values()].map((site) =>
+      examineEngine(fleet, site, "look", signal).catch((error: unknown) =>
+        log.warn({ engine: site.name, error: messageOf(error) }, "preflight failed"),
+      ),
+    ),
+  );
 }
 
 /** Runs until it is told to stop. */
 async function serve(): Promise<void> {
-  const deps = await build();
+  const fleet = await build();
+  const ending = new AbortController();
   // Not waited for: a cluster that does not answer yet keeps nobody from starting.
-  void warnOfMissing(deps.engine).catch((error: unknown) => log.warn({ error: messageOf(error) }, "preflight failed"));
-  const woken = await wakeAll(deps.pool, RESYNC_SPREAD_SECONDS);
-  const loop = startLoop(deps, { workers: config.workers, database: config.database });
-  log.info({ schools: woken, engine: deps.engine.name }, "running");
+  void examineAll(fleet, ending.signal);
+  if (config.metrics !== undefined) await serveMetrics(metrics, config.metrics);
+  const woken = await wakeAll(fleet.pool, RESYNC_SPREAD_SECONDS);
+  const loop = startLoop(fleet, { workers: config.workers, database: config.database });
+  log.info({ schools: woken, engines: [...fleet.sites.keys()] }, "running");
   if (config.readyFile !== undefined) writeFileSync(config.readyFile, `${process.pid}\n`);
   const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
 
@@ -136,11 +191,12 @@ async function serve(): Promise<void> {
   function stop(): void {
     if (stopping) return;
     stopping = true;
+    ending.abort();
     clearInterval(pulse);
     if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
     void loop
       .stop()
-      .then(() => deps.engine.close())
+      .then(() => Promise.all([...fleet.sites.values()].map(({ engine }) => engine.close())))
       .then(() => process.exit(0));
   }
   process.on("SIGTERM", stop);
@@ -150,16 +206,25 @@ async function serve(): Promise<void> {
 }
 
 /**
- * Says what the engine lacks before a school can live there, and ends:
+ * Says what the engines lack before a school can live there, and ends; changes nothing:
  *   kubectl --namespace classmind exec deployment/reconciler -- node /app/reconciler.mjs preflight
  * Exit code 7 when anything is missing, as of `classmind doctor`.
  */
 async function examine(): Promise<void> {
-  const engine = await openEngine(config, log);
-  const findings = await engine.preflight();
-  await engine.close();
-  process.stdout.write(findings.map(describeFinding).join(""));
-  if (findings.some((finding) => !finding.ok)) process.exitCode = 7;
+  const sites = sitesOf(config);
+  for (const [name, own] of sites) {
+    const engine = await openEngine(
+      own.engine,
+      platformAt(config.platform, own.platform),
+      own.country ?? config.platform.country,
+      log,
+    );
+    const findings = await engine.preflight("look");
+    await engine.close();
+    const title = sites.size === 1 ? "" : `${name}:\n`;
+    process.stdout.write(title + findings.map(describeFinding).join(""));
+    if (findings.some((finding) => !finding.ok)) process.exitCode = 7;
+  }
 }
 
 if (process.argv[2] === "preflight") await examine();

@@ -53,12 +53,23 @@ export interface TenantSpec {
   readonly backup: { readonly enabled: boolean };
   /** Two-letter country the school's data must stay in (R62). */
   readonly country: string;
+  /** What else was asked for when the school was placed on an engine. */
+  readonly placement?: Placement;
+}
+
+/** Where a school may be placed. */
+export interface Placement {
+  /** This engine and no other. */
+  readonly engine?: string;
+  /** An engine that carries these labels. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export type ConditionStatus = "True" | "False" | "Unknown";
 
 export const CONDITION_TYPES = [
   "Ready",
+  "EngineFit",
   "VolumeReady",
   "DatabaseReady",
   "AppReady",
@@ -114,6 +125,9 @@ export const REASONS = {
   ClockJumped: "ClockJumped",
   StepFailed: "StepFailed",
   EngineUnavailable: "EngineUnavailable",
+  EngineUnknown: "EngineUnknown",
+  PreflightFailed: "PreflightFailed",
+  PreflightOverridden: "PreflightOverridden",
   EngineForbidden: "EngineForbidden",
   Restoring: "Restoring",
   DemoExpired: "DemoExpired",
@@ -174,6 +188,10 @@ export interface Tenant {
   /** Distinguishes two schools that had the same slug one after the other: keys and backups are bound to it. */
   readonly uid: string;
   readonly slug: string;
+  /** Name of the engine it lives on. */
+  readonly engine: string;
+  /** Name of the engine it was moved from, which keeps its stopped copy until the move is confirmed. */
+  readonly leftEngine?: string;
   readonly generation: number;
   readonly spec: TenantSpec;
   readonly status: TenantStatus;

@@ -11,6 +11,7 @@ import { readSettings } from "../../control-plane/host/settings.ts";
 import { supervisorPid, up } from "../../control-plane/host/up.ts";
 import { readContexts, writeContexts } from "../context.ts";
 import { CliError, EXIT, exitCodeOf } from "../errors.ts";
+import { describeFinding } from "../findings.ts";
 import { details, tint } from "../output.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import type { Clock, Tenant } from "../types.ts";
@@ -83,11 +84,6 @@ function forgetContext(session: Session, instance: Instance): void {
   writeContexts(session.contextsFile, { current: known.current === instance.name ? "" : known.current, contexts });
 }
 
-function describeFinding(session: Session, finding: HostFinding): string {
-  const sign = finding.ok ? tint(session.terminal, "green", "ok  ") : tint(session.terminal, "red", "FAIL");
-  return `  ${sign} ${finding.check.padEnd(22)} ${finding.message}\n${finding.remedy === undefined ? "" : `       Next: ${finding.remedy}\n`}`;
-}
-
 /** Brings the platform up and makes sure that this user can talk to it. */
 export async function bringUp(session: Session, options: HostOptions): Promise<Instance> {
   const instance = createInstance(options.instance);
@@ -147,6 +143,7 @@ export async function quickstart(session: Session, options: HostOptions): Promis
     demo: true,
     plan: "small",
     clause: [],
+    label: [],
     wait: true,
   };
   const school =
@@ -269,7 +266,7 @@ export async function doctor(session: Session, options: HostOptions): Promise<vo
   const clock = await localClock(session, instance);
   const findings = [...(await examineHost(instance)), ...(clock === undefined ? [] : [clockFinding(clock)])];
   print(session, options, { findings }, (value) =>
-    value.findings.map((finding) => describeFinding(session, finding)).join(""),
+    value.findings.map((finding) => describeFinding(session.terminal, finding)).join(""),
   );
   if (findings.some((finding) => !finding.ok)) process.exitCode = EXIT.failed;
 }

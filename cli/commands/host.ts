@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { DEFAULT_INSTANCE } from "../../control-plane/host/instance.ts";
-import type { Session } from "../session.ts";
+import type { CommonOptions, Session } from "../session.ts";
+import { doctorOfEngine } from "./engine.ts";
 import type { HostOptions } from "./host-actions.ts";
 
 type Actions = typeof import("./host-actions.ts");
@@ -44,9 +45,14 @@ export function addHostCommands(program: Command, session: Session): void {
   command("uninstall", "remove every trace of the platform from this machine: schools, backups, keys, images")
     .option("-y, --yes", "do not ask")
     .action(act(({ removeAll }, options) => removeAll(session, options)));
-  command("doctor", "what is missing on this machine and how to mend it; exit code 7 when anything is").action(
-    act(({ doctor }, options) => doctor(session, options)),
-  );
+  const onMachine = act(({ doctor }, options) => doctor(session, options));
+  command("doctor", "what is missing on this machine, or an engine, and how to mend it; exit code 7 when anything is")
+    .option("--engine <name>", "an engine of the control plane instead of this machine, e.g. kubernetes")
+    .addHelpText("after", "\nExamples:\n  $ ./classmind doctor\n  $ ./classmind doctor --engine kubernetes")
+    .action(async (options: unknown, self: Command) => {
+      const { engine, ...common } = self.optsWithGlobals<CommonOptions & { engine?: string }>();
+      await (engine === undefined ? onMachine(options, self) : doctorOfEngine(session, common, engine));
+    });
   command("status", "what runs on this machine").action(act(({ status }, options) => status(session, options)));
   command("logs", "the platform's own log, newest lines").action(
     act(({ printLog }, options) => printLog(session, options)),

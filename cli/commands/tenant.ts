@@ -8,6 +8,7 @@ import { createRecipient } from "../sealed.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import type { Operation, Tenant } from "../types.ts";
 import { waitForOperation, waitForTenant } from "../wait.ts";
+import { addMoveCommand } from "./move.ts";
 
 const MINUTES = 60_000;
 const READY_TIMEOUT = 10 * MINUTES;
@@ -29,6 +30,9 @@ interface CreateOptions extends CommonOptions {
   readonly adminFirstName?: string;
   readonly adminLastName?: string;
   readonly adminEmail?: string;
+  readonly country?: string;
+  readonly engine?: string;
+  readonly label: readonly string[];
   readonly wait: boolean;
 }
 
@@ -71,6 +75,13 @@ export function describeTenant(tenant: Tenant): string {
     ["Terms", termsText(tenant)],
     ["Agreement", tenant.agreement?.version],
     ["Plan", `${tenant.plan}, ${tenant.storage}`],
+    ["Lives on", `${tenant.engine} (has to stay in ${tenant.country})`],
+    [
+      "Moved from",
+      tenant.leftEngine === undefined
+        ? undefined
+        : `${tenant.leftEngine}, which keeps its copy until: classmind tenant move ${tenant.slug} --confirm`,
+    ],
     [
       "Volume",
       tenant.volume === undefined
@@ -103,6 +114,20 @@ export function describeTenant(tenant: Tenant): string {
   return `${head}\n${table(columns, tenant.conditions, Number.POSITIVE_INFINITY, "No conditions yet.")}`;
 }
 
+function placementOf({ country, engine, label }: CreateOptions): Record<string, unknown> {
+  const labels = label.map((text) => {
+    const [key = "", ...value] = text.split("=");
+    if (key === "" || value.length === 0)
+      throw new CliError(EXIT.usage, `--label ${text} is not KEY=VALUE.`, { field: "labels" });
+    return [key, value.join("=")] as const;
+  });
+  return {
+    ...(country === undefined ? {} : { country }),
+    ...(engine === undefined ? {} : { engine }),
+    ...(labels.length === 0 ? {} : { labels: Object.fromEntries(labels) }),
+  };
+}
+
 function createBody(slug: string, options: CreateOptions, recipient: unknown): unknown {
   if ((options.contract === undefined) === (options.demo !== true)) {
     throw new CliError(EXIT.usage, "A school is either under contract or a demo.", {
@@ -124,6 +149,7 @@ function createBody(slug: string, options: CreateOptions, recipient: unknown): u
     plan: options.plan,
     administrator: person,
     ...(options.storage === undefined ? {} : { storage: options.storage }),
+    ...placementOf(options),
     ...(options.avv === undefined ? {} : { agreement: { version: options.avv, clauses: options.clause } }),
   };
 }
@@ -289,6 +315,14 @@ export function addTenantCommands(program: Command, session: Session): void {
     .option("--admin-first-name <text>", "first administrator: first name")
     .option("--admin-last-name <text>", "first administrator: last name")
     .option("--admin-email <address>", "first administrator: e-mail address")
+    .option("--country <code>", "country the data must stay in, e.g. DE; without it the platform's")
+    .option("--engine <name>", "where it is to live; without it the emptiest engine that fits")
+    .option(
+      "--label <key=value>",
+      "label that its engine must carry (repeatable)",
+      (text: string, all: readonly string[]) => [...all, text],
+      [] as readonly string[],
+    )
     .option("--no-wait", "return at once")
     .addHelpText(
       "after",
@@ -298,6 +332,7 @@ export function addTenantCommands(program: Command, session: Session): void {
       const options = command.optsWithGlobals<CreateOptions>();
       print(session, options, await createTenant(session, slug, options), describeCreated);
     });
+  addMoveCommand(tenant, session);
   tenant
     .command("list")
     .description("schools, with what ails them")

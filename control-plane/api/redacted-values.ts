@@ -2,6 +2,7 @@ import type { PlatformConfig } from "../config.ts";
 import { tenantValues } from "../render/tenant-values.ts";
 import type { SecretValues, TenantValues } from "../render/values.ts";
 import type { StoredTenant } from "../store/tenants.ts";
+import { platformOf } from "./views.ts";
 
 /** Stands for every secret in manifests that people look at. */
 const REDACTED = Buffer.from("REDACTED", "utf8").toString("base64");
@@ -24,5 +25,6 @@ const SECRETS: SecretValues = {
 
 /** The values the reconciler would render a school from, with every secret replaced: the API holds no keys. */
 export function redactedValues(tenant: StoredTenant, platform: PlatformConfig): TenantValues {
-  return tenantValues({ tenant, platform, secrets: SECRETS, certificate: { chain: REDACTED, key: REDACTED } });
+  const here = platformOf(tenant, platform);
+  return tenantValues({ tenant, platform: here, secrets: SECRETS, certificate: { chain: REDACTED, key: REDACTED } });
 }

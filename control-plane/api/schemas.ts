@@ -47,6 +47,15 @@ export const createTenant = z.strictObject({
   storage,
   administrator: administrator.optional(),
   backup: z.strictObject({ enabled: z.boolean() }).default({ enabled: true }),
+  /** Two-letter country the school's data must stay in; without it the platform's. */
+  country: z
+    .string()
+    .regex(/^[A-Z]{2}$/, "must be a country such as DE")
+    .optional(),
+  /** The engine it is to live on; without it the emptiest that fits. */
+  engine: z.string().max(40).optional(),
+  /** Labels that its engine must carry. */
+  labels: z.record(z.string().max(63), z.string().max(63)).optional(),
 });
 
 export const updateTenant = z.strictObject({
@@ -75,6 +84,14 @@ export const restoreBackup = z.strictObject({
   reason: text(500),
 });
 
+export const moveTenant = z.strictObject({
+  /** Name of the engine it is to live on. */
+  to: z.string().max(40),
+  /** The school's name: it is closed for a while. */
+  confirm: z.string(),
+  reason,
+});
+
 export const page = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   after: z.string().max(60).optional(),
@@ -90,6 +107,7 @@ export const auditQuery = z.object({
 export const slugParams = z.object({ slug: z.string().max(60) });
 export const runParams = z.object({ slug: z.string().max(60), runId: z.uuid() });
 export const idParams = z.object({ id: z.uuid() });
+export const engineCheckParams = z.object({ name: z.string().max(40), check: z.string().max(60) });
 export const nameParams = z.object({ name: z.string().max(40) });
 
 export const condition = z.object({
@@ -125,6 +143,10 @@ export const tenant = z.object({
   ]),
   agreement: z.object({ version: z.string(), clauses: z.array(z.string()) }).optional(),
   country: z.string(),
+  /** Name of the engine it lives on. */
+  engine: z.string(),
+  /** The engine it was moved from, which keeps its stopped copy until the move is confirmed. */
+  leftEngine: z.string().optional(),
   suspended: z.boolean(),
   backupEnabled: z.boolean(),
   createdAt: timestamp,
@@ -222,6 +244,36 @@ export const auditEntry = z.object({
   previousHash: z.string(),
   hash: z.string(),
 });
+
+/** An engine: where schools live. */
+export const engine = z.object({
+  name: z.string(),
+  kind: z.string(),
+  country: z.string(),
+  labels: z.record(z.string(), z.string()),
+  capacity: z.number().optional(),
+  schools: z.number(),
+  cordoned: z.boolean(),
+  /** Not configured any more; schools are left there. */
+  retired: z.boolean(),
+  /** Whether a school may be made there: no required check failed without an override. */
+  fit: z.boolean(),
+  findings: z.array(
+    z.object({
+      check: z.string(),
+      ok: z.boolean(),
+      message: z.string(),
+      remedy: z.string().optional(),
+      required: z.boolean().optional(),
+    }),
+  ),
+  overrides: z.array(z.object({ check: z.string(), operator: z.string(), reason: z.string(), createdAt: timestamp })),
+  lookedAt: timestamp.optional(),
+  triedAt: timestamp.optional(),
+});
+export type EngineView = z.infer<typeof engine>;
+
+export const overrideCheck = z.strictObject({ check: z.string().max(60), reason: text(500) });
 
 /** The platform's clock. While it is not `trusted`, nothing is done because of a date. */
 export const clock = z.object({

@@ -7,6 +7,8 @@ import { openApiDocument } from "./openapi.ts";
 import type { ApiContext, Caller, Route } from "./route.ts";
 import { backupRoutes } from "./routes/backups.ts";
 import { clockRoutes } from "./routes/clock.ts";
+import { engineRoutes } from "./routes/engines.ts";
+import { moveRoutes } from "./routes/moves.ts";
 import { otherRoutes } from "./routes/platform.ts";
 import { tenantRoutes } from "./routes/tenants.ts";
 
@@ -23,7 +25,14 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
 };
 
 /** Every route of the API below /v1, in the order of the OpenAPI document. */
-export const ROUTES: readonly Route[] = [...tenantRoutes, ...backupRoutes, ...otherRoutes, ...clockRoutes];
+export const ROUTES: readonly Route[] = [
+  ...tenantRoutes,
+  ...backupRoutes,
+  ...otherRoutes,
+  ...clockRoutes,
+  ...engineRoutes,
+  ...moveRoutes,
+];
 
 export interface Log {
   info(fields: Record<string, unknown>, message: string): void;

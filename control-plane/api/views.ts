@@ -1,9 +1,15 @@
-import { type PlatformConfig, urlOf } from "../config.ts";
+import { type PlatformConfig, parseSiteSettings, platformAt, urlOf } from "../config.ts";
 import type { Backup } from "../store/backups.ts";
+import { type RegisteredEngine, unmetOf } from "../store/engines.ts";
 import type { Operation } from "../store/operations.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { hostOf, PLAN_LIMITS } from "../tenant.ts";
-import type { TenantView } from "./schemas.ts";
+import type { EngineView, TenantView } from "./schemas.ts";
+
+/** The platform's configuration as it holds where a school lives. Pure. */
+export function platformOf(tenant: StoredTenant, platform: PlatformConfig): PlatformConfig {
+  return platformAt(platform, parseSiteSettings(tenant.engineSettings));
+}
 
 /** A stored school as the API shows it. Pure. */
 export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): TenantView {
@@ -11,7 +17,7 @@ export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): Tena
   return {
     slug: tenant.slug,
     uid: tenant.uid,
-    url: urlOf(hostOf(tenant.slug, platform.domain), platform),
+    url: urlOf(hostOf(tenant.slug, platform.domain), platformOf(tenant, platform)),
     displayName: spec.displayName,
     phase: status.phase,
     generation: tenant.generation,
@@ -23,6 +29,8 @@ export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): Tena
       ? {}
       : { agreement: { version: spec.agreement.version, clauses: [...spec.agreement.clauses] } }),
     country: spec.country,
+    engine: tenant.engine,
+    ...(tenant.leftEngine === undefined ? {} : { leftEngine: tenant.leftEngine }),
     suspended: spec.suspended,
     backupEnabled: spec.backup.enabled,
     createdAt: tenant.createdAt,
@@ -34,6 +42,21 @@ export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): Tena
     ...(status.volume === undefined ? {} : { volume: { ...status.volume } }),
     ...(status.certificate === undefined ? {} : { certificate: { ...status.certificate } }),
     ...(status.backup === undefined ? {} : { backup: { ...status.backup } }),
+  };
+}
+
+/** An engine as the API shows it. Pure. */
+export function viewEngine(engine: RegisteredEngine): EngineView {
+  const { settings: _settings, capacity, lookedAt, triedAt, ...rest } = engine;
+  return {
+    ...rest,
+    labels: { ...rest.labels },
+    findings: rest.findings.map((finding) => ({ ...finding })),
+    overrides: rest.overrides.map((override) => ({ ...override })),
+    fit: unmetOf(engine).length === 0,
+    ...(capacity === undefined ? {} : { capacity }),
+    ...(lookedAt === undefined ? {} : { lookedAt }),
+    ...(triedAt === undefined ? {} : { triedAt }),
   };
 }
 

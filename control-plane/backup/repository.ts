@@ -82,6 +82,17 @@ function parseHttp(text: string): RemoteRepository {
   return { kind, host, port: Number(port), address: text };
 }
 
+/**
+ * Why a school's backups cannot get from one repository to another; undefined if they can. The copy is made by a job where one of
+ * them is local, which holds the login of the other for as long as it runs.
+ */
+export function copyObstacle(from: string, to: string): string | undefined {
+  if (from === "local" && to === "local") return "both keep backups on their own storage, which the other cannot reach";
+  if (from !== to && from !== "local" && to !== "local")
+    return "they keep backups in two different places, and neither reaches the other's";
+  return undefined;
+}
+
 /** Where a repository on this machine is in a job. */
 const LOCAL = "/var/lib/classmind/repository";
 

@@ -73,6 +73,14 @@ export interface ApplyOptions {
   readonly onProgress?: (message: string) => void;
 }
 
+export interface RemoveOptions extends ApplyOptions {
+  /**
+   * Uid of the school whose namespace it has to be (annotation `classmind.de/tenant-uid`): another one's is not there for this
+   * call. A cluster may hold schools of other control planes.
+   */
+  readonly tenantUid?: string;
+}
+
 /** A one-off pod (manifest of kind Job, one container) with JSON in and out. */
 export interface JobRun {
   readonly manifest: Manifest;
@@ -100,7 +108,12 @@ export interface Finding {
   readonly message: string;
   /** What to do about it when not ok. */
   readonly remedy?: string;
+  /** No school is made while it is not ok, unless an administrator takes that upon themselves by the check's name. */
+  readonly required?: boolean;
 }
+
+/** How thoroughly an engine examines itself: by looking alone, or with something made and removed again. */
+export type Depth = "look" | "try";
 
 export interface LogOptions {
   /** Lines from the end. */
@@ -121,6 +134,27 @@ export interface Breach {
   readonly label: string;
 }
 
+/** Something that a school must not reach. */
+export interface Forbidden {
+  readonly kind: "host-port" | "control-plane";
+  readonly label: string;
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: "tcp" | "udp";
+}
+
+/** Annotation of a namespace: whose it is, when two schools had one name after the other or on two control planes. */
+export const TENANT_UID = "classmind.de/tenant-uid";
+
+/** Whether a namespace with these annotations is another school's than the one meant. */
+export function isAnothers(
+  annotations: Readonly<Record<string, string>> | undefined,
+  tenantUid: string | undefined,
+): boolean {
+  const owner = annotations?.[TENANT_UID];
+  return tenantUid !== undefined && owner !== undefined && owner !== tenantUid;
+}
+
 /** How an engine fails. `retryable` failures are tried again with backoff; others need a person. */
 export class EngineError extends Error {
   readonly reason: string;
@@ -136,8 +170,11 @@ export class EngineError extends Error {
 export interface Engine {
   readonly name: "containers" | "kubernetes" | "simulated";
 
-  /** What is missing on this host or cluster before a school can live here. */
-  preflight(): Promise<readonly Finding[]>;
+  /**
+   * What is missing on this host or cluster before a school can live here.
+   * @param depth `look` changes nothing; `try` proves with pods of its own what cannot be seen, and removes them again
+   */
+  preflight(depth: Depth, signal?: AbortSignal): Promise<readonly Finding[]>;
 
   /** Reads a namespace as it is. Never changes anything. */
   observe(namespace: string): Promise<Observation>;
@@ -156,7 +193,7 @@ export interface Engine {
   awaitReady(namespace: string, workload: ObjectRef, deadline: number, signal?: AbortSignal): Promise<void>;
 
   /** Removes objects (workloads before what they use); absent objects are fine. Removing the Namespace removes everything in it. */
-  remove(namespace: string, objects: readonly ObjectRef[], options?: ApplyOptions): Promise<void>;
+  remove(namespace: string, objects: readonly ObjectRef[], options?: RemoveOptions): Promise<void>;
 
   /** Runs a job to its end. A job of the same name left by a dead caller is removed first. Leaves nothing behind. */
   run(namespace: string, job: JobRun): Promise<JobResult>;
@@ -172,6 +209,12 @@ export interface Engine {
    * which repairs some of it. Engines that cannot look leave this out.
    */
   examineIsolation?(namespace: string): Promise<readonly Breach[]>;
+
+  /**
+   * What a school must not reach besides other schools, where the engine is not the machine this process runs on. Without it every
+   * listening port of this machine is meant.
+   */
+  outside?(): Promise<readonly Forbidden[]>;
 
   /** Wake-ups until the signal aborts. Missed ones are made up for by a resync of the caller. */
   watch(signal: AbortSignal): AsyncIterable<Wakeup>;

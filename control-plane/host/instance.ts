@@ -33,6 +33,15 @@ export const DEFAULT_INSTANCE = "classmind";
 const NAME = /^[a-z][a-z0-9]{0,11}$/;
 const POOL = /^(10\.(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])|172\.(1[6-9]|2\d|3[01])|192\.168)\.0\.0\/16$/;
 
+/**
+ * 10.64 to 10.191: away from the ranges that home routers and container engines like to use. And not 10.96 to 10.111, the addresses
+ * that Kubernetes gives to services: where this host is a node too, kube-proxy drops what goes to those that it does not know.
+ */
+function poolNumber(digest: Buffer): number {
+  const number = 64 + (digest.readUInt8(2) % 128);
+  return number >= 96 && number < 112 ? number + 80 : number;
+}
+
 /** Derives all host-wide names and paths of an instance. Throws ClassmindError Invalid for a bad name or address pool. */
 export function createInstance(name: string = DEFAULT_INSTANCE, options: InstanceOptions = {}): Instance {
   if (!NAME.test(name)) {
@@ -46,8 +55,7 @@ export function createInstance(name: string = DEFAULT_INSTANCE, options: Instanc
     );
   }
   const digest = createHash("sha256").update(name).digest();
-  // 10.64 to 10.191: away from the ranges that home routers and container engines like to use.
-  const addressPool = options.addressPool ?? `10.${64 + (digest.readUInt8(2) % 128)}.0.0/16`;
+  const addressPool = options.addressPool ?? `10.${poolNumber(digest)}.0.0/16`;
   if (!POOL.test(addressPool)) {
     throw new ClassmindError("Invalid", `address pool ${JSON.stringify(addressPool)} is no private /16`, {
       field: "addressPool",

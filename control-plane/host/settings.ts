@@ -11,12 +11,13 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import type { ApiConfig, PlatformConfig, ReconcilerConfig } from "../config.ts";
+import { type ApiConfig, engineName, type PlatformConfig, type ReconcilerConfig, site } from "../config.ts";
 import { ClassmindError, messageOf } from "../errors.ts";
 import { GATEWAY_UID } from "../gateway/container.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
 import { createKek } from "../keys/kek.ts";
+import { checkEngines } from "./engine-settings.ts";
 import { createInstance, engineSocket, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { checkRepository } from "./repository-settings.ts";
@@ -49,6 +50,8 @@ const settings = z.strictObject({
   addressPool: z.string().optional(),
   /** `simulated` only for trying the control plane without containers. */
   engine: z.enum(["containers", "simulated"]),
+  /** Clusters that schools may live on beside this machine, whose own engine is called `containers`. */
+  engines: z.record(engineName, site).optional(),
   images: z
     .strictObject({ app: z.string(), postgres: z.string(), controlPlane: z.string(), gateway: z.string() })
     .optional(),
@@ -98,6 +101,7 @@ export function readSettings(instance: Instance): Settings | undefined {
   const parsed = settings.safeParse(json);
   if (parsed.success) {
     checkRepository(settingsFile, parsed.data);
+    checkEngines(settingsFile, parsed.data);
     return parsed.data;
   }
   const issue = parsed.error.issues[0];
@@ -179,7 +183,26 @@ export function filesReadAtStart(instance: Instance, value: Settings): readonly 
   const own = [layout.settingsFile, layout.apiConfigFile, layout.reconcilerConfigFile];
   const { backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile } = value;
   const named = [backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile];
-  return [...own, ...named].filter((file) => file !== undefined);
+  const clusters = Object.values(value.engines ?? {}).flatMap(({ engine, repositoryEnvironmentFile }) => [
+    engine.kind === "kubernetes" ? engine.kubeconfig : undefined,
+    repositoryEnvironmentFile,
+  ]);
+  return [...own, ...named, ...clusters].filter((file) => file !== undefined);
+}
+
+/** This machine's engine alone, or with the clusters beside it. */
+function enginesOf(instance: Instance, value: Settings): Pick<ReconcilerConfig, "engine" | "engines"> {
+  const own: NonNullable<ReconcilerConfig["engine"]> =
+    value.engine === "simulated"
+      ? { kind: "simulated", stateFile: join(instance.stateDir, "simulated.json") }
+      : {
+          kind: "containers",
+          socket: engineSocket(instance),
+          instance: { ...instance },
+          hostAccessUids: [0, GATEWAY_UID],
+        };
+  if (value.engines === undefined) return { engine: own };
+  return { engines: { [own.kind]: { engine: own, labels: {}, platform: {} }, ...value.engines } };
 }
 
 /** Writes what the two processes read at their start. Repeatable. */
@@ -216,15 +239,7 @@ export function writeConfigurations(named: Instance, value: Settings, images: Im
     ...(value.backupAuthorityFile === undefined ? {} : { repositoryAuthorityFile: value.backupAuthorityFile }),
     ...(value.backupKeyFile === undefined ? {} : { repositoryKeyFile: value.backupKeyFile }),
     ...(value.backupKnownHostsFile === undefined ? {} : { repositoryKnownHostsFile: value.backupKnownHostsFile }),
-    engine:
-      value.engine === "simulated"
-        ? { kind: "simulated", stateFile: join(instance.stateDir, "simulated.json") }
-        : {
-            kind: "containers",
-            socket: engineSocket(instance),
-            instance: { ...instance },
-            hostAccessUids: [0, GATEWAY_UID],
-          },
+    ...enginesOf(instance, value),
     gateway: { configDir: layout.gatewayConfigDir, runDir: layout.gatewayRunDir },
     authorityFile: layout.authorityFile,
     readyFile: layout.reconcilerReadyFile,

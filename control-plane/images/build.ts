@@ -59,18 +59,18 @@ export async function buildImages(
  * Puts images together and hands them to `take`, one at a time, with a directory for small files.
  * @returns their references
  */
-export async function assembleImages(
+export async function assembleImages<Name extends string>(
   instance: Pick<Instance, "cacheDir">,
-  recipes: readonly ImageRecipe[],
+  recipes: ReadonlyArray<ImageRecipe<Name>>,
   options: BuildOptions,
-  take: (image: ImageArchive, name: ImageName, scratch: string) => Promise<void>,
-): Promise<ReadonlyMap<ImageName, string>> {
+  take: (image: ImageArchive, name: Name, scratch: string) => Promise<void>,
+): Promise<ReadonlyMap<Name, string>> {
   await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
   const rootfs = makeRootfsOnce(instance, options);
-  const references = new Map<ImageName, string>();
+  const references = new Map<Name, string>();
   // One after the other: an engine that takes two archives with the same layers at once stores them twice.
   const turns = createSemaphore(1);
-  const makeOne = async (recipe: ImageRecipe) => {
+  const makeOne = async (recipe: ImageRecipe<Name>) => {
     const scratch = await mkdtemp(join(instance.cacheDir, `making-${process.pid}-image-`));
     try {
       const layers: Layer[] = [await rootfs(recipe)];

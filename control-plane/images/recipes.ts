@@ -2,7 +2,7 @@ import { join } from "node:path";
 
 /** A Debian root file system: the lowest layer of an image. Any change makes a new one. */
 export interface RootfsRecipe {
-  readonly name: "postgres" | "app" | "gateway";
+  readonly name: string;
   /** Debian suite. */
   readonly suite: string;
   readonly packages: readonly string[];
@@ -33,8 +33,8 @@ export interface ImageBundle {
 export const IMAGE_NAMES = ["postgres", "app", "control-plane", "gateway"] as const;
 export type ImageName = (typeof IMAGE_NAMES)[number];
 
-export interface ImageRecipe {
-  readonly name: ImageName;
+export interface ImageRecipe<Name extends string = string> {
+  readonly name: Name;
   readonly rootfs: RootfsRecipe;
   /** Whether the project's own Node binary is part of it. */
   readonly node: boolean;
@@ -100,7 +100,7 @@ const GATEWAY_ROOTFS: RootfsRecipe = {
 const LIB = "/usr/local/lib/classmind";
 
 /** The images of the platform. `app` and `control-plane` share all layers but the last. */
-export const IMAGE_RECIPES: readonly ImageRecipe[] = [
+export const IMAGE_RECIPES: ReadonlyArray<ImageRecipe<ImageName>> = [
   {
     name: "postgres",
     rootfs: POSTGRES_ROOTFS,

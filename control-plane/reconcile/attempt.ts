@@ -1,14 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
+import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { judgeCertificate } from "../issuer/certificate.ts";
 import { decidingBackups, newestOf } from "../store/backups.ts";
 import { buryTenant, finishAttempt, renewLease, writeProgress, writeStatus } from "../store/leases.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
-import { type Evidence, judge, phaseOf } from "./conditions.ts";
-import type { Dependencies } from "./dependencies.ts";
+import { type Evidence, judge, phaseOf, unobserved } from "./conditions.ts";
+import { type Dependencies, dependenciesAt, type Fleet } from "./dependencies.ts";
 import { type Execution, execute, type StepFailure } from "./execute.ts";
+import { unfitFailure } from "./fitness.ts";
 import { desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
+import { otherEngines } from "./move.ts";
 import { plan, type Step } from "./plan.ts";
 import type { Attempt } from "./steps.ts";
 
@@ -32,6 +35,7 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
     desired: desiredObjects(manifests),
     observed: gathered.observed,
     initialised: gathered.tenant.status.initialisedAt !== undefined,
+    elsewhere: otherEngines(gathered),
     restoreFailed: gathered.failedRestore !== undefined,
     backupsExpired: gathered.expiredBackups.length > 0,
     certificate: action === "renew" || action === "replace" ? "issue" : "keep",
@@ -112,7 +116,9 @@ async function statusAfter(
   const evidence: Evidence = {
     goal: gathered.goal,
     stopReason: gathered.stopReason,
+    fitness: gathered.fitness,
     observed,
+    storageLocks: deps.engine.name === "kubernetes",
     gateway,
     certificate: {
       reason: verdict.reason,
@@ -188,6 +194,8 @@ async function finishPurge(deps: Dependencies, attempt: Attempt, holder: string)
 interface Outcome {
   readonly wakeInSeconds: number;
   readonly attempts: number;
+  /** Why the attempt failed, if it did. */
+  readonly failure?: string;
 }
 
 async function settle(deps: Dependencies, attempt: Attempt, execution: Execution, holder: string): Promise<Outcome> {
@@ -199,7 +207,7 @@ async function settle(deps: Dependencies, attempt: Attempt, execution: Execution
     await writeProgress(deps.pool, tenant.uid, holder, []);
   if (execution.failure !== undefined) {
     const attempts = tenant.attempts + 1;
-    return { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
+    return { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random), failure: execution.failure.reason };
   }
   if (execution.waiting) return { attempts: 0, wakeInSeconds: WAITING_SECONDS };
   // Something was done: look once more soon, so that what a step brought about (a due first backup) is seen.
@@ -213,22 +221,32 @@ async function attemptHeld(
   holder: string,
   signal: AbortSignal,
 ): Promise<Outcome | "gone"> {
-  const gathered = await gather(deps, tenant);
-  const steps = planOf(deps, gathered);
+  const gathered = await gather(deps, tenant, signal);
   const attempt: Attempt = {
     deps,
     gathered,
     signal,
+    holder,
     certificate: gathered.certificate,
     administrator: undefined,
     initialisedAt: undefined,
     keysDestroyed: undefined,
   };
-  const execution = await execute(attempt, steps, holder);
+  const unfit = gathered.goal !== "purge" && !gathered.observed.exists && gathered.fitness.unmet.length > 0;
+  const execution: Execution = unfit
+    ? { steps: [], failure: unfitFailure(gathered.fitness), waiting: false }
+    : await execute(attempt, planOf(deps, gathered), holder);
   if (signal.aborted) return { attempts: tenant.attempts, wakeInSeconds: 0 };
   if (gathered.goal === "purge" && execution.failure === undefined && (await finishPurge(deps, attempt, holder)))
     return "gone";
   return settle(deps, attempt, execution, holder);
+}
+
+/** An engine that does not answer shows in the school's conditions; what was last seen of the school stands. */
+async function tellTrouble(fleet: Fleet, tenant: StoredTenant, holder: string, error: unknown): Promise<void> {
+  if (!(error instanceof EngineError)) return;
+  const status = unobserved(tenant.status, error, fleet.clock.now());
+  if (status !== tenant.status) await writeStatus(fleet.pool, tenant, holder, status);
 }
 
 /**
@@ -236,31 +254,40 @@ async function attemptHeld(
  * while it works and stops as soon as that fails. Never throws: a failure is this school's alone.
  */
 export async function attemptTenant(
-  deps: Dependencies,
+  fleet: Fleet,
   tenant: StoredTenant,
   holder: string,
   stop: AbortSignal,
 ): Promise<void> {
+  const deps = dependenciesAt(fleet, tenant.engine);
+  const end = fleet.metrics?.begin(tenant.engine);
   const lost = new AbortController();
   const signal = AbortSignal.any([stop, lost.signal]);
   const heartbeat = setInterval(() => {
-    renewLease(deps.pool, tenant.uid, holder).then(
+    renewLease(fleet.pool, tenant.uid, holder).then(
       (held) => held || lost.abort(new Error("the lease is lost")),
       () => undefined,
     );
   }, HEARTBEAT_MS);
   try {
+    if (deps === undefined)
+      throw new EngineError(
+        REASONS.EngineUnknown,
+        `This school lives on the engine ${tenant.engine}, which is not in the reconciler's configuration.`,
+      );
     const outcome = await attemptHeld(deps, tenant, holder, signal);
-    if (outcome !== "gone") await finishAttempt(deps.pool, tenant, holder, outcome);
+    if (outcome !== "gone") await finishAttempt(fleet.pool, tenant, holder, outcome);
+    if (outcome === "gone") end?.("gone");
+    else end?.(outcome.failure === undefined ? "done" : "failed", outcome.failure);
   } catch (error) {
+    end?.("failed", error instanceof EngineError ? error.reason : "Unknown");
     const attempts = tenant.attempts + 1;
-    deps.log.error(
-      { slug: tenant.slug, error: messageOf(error), attempts, reason: REASONS.EngineUnavailable },
-      "attempt failed",
-    );
-    const end = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
+    const failure = { slug: tenant.slug, engine: tenant.engine, error: messageOf(error), attempts };
+    fleet.log.error(failure, "attempt failed");
+    const outcome = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
     // If the store is gone too, the lease runs out by itself and the school is due again.
-    await finishAttempt(deps.pool, tenant, holder, end).catch(() => undefined);
+    await tellTrouble(fleet, tenant, holder, error).catch(() => undefined);
+    await finishAttempt(fleet.pool, tenant, holder, outcome).catch(() => undefined);
   } finally {
     clearInterval(heartbeat);
   }

@@ -1,7 +1,8 @@
 import type { Observation, WorkloadObservation } from "../engine/engine.ts";
 import type { Backup } from "../store/backups.ts";
-import { type Condition, type ConditionType, type Phase, REASONS, type Reason } from "../tenant.ts";
+import { type Condition, type ConditionType, type Phase, REASONS, type Reason, type TenantStatus } from "../tenant.ts";
 import type { GatewayObservation } from "./dependencies.ts";
+import type { Fitness } from "./fitness.ts";
 import { appEndpoint } from "./plan.ts";
 
 /** Judges what was gathered: pure checks, each named after the fault it finds. */
@@ -9,7 +10,10 @@ import { appEndpoint } from "./plan.ts";
 export interface Evidence {
   readonly goal: "run" | "stop" | "purge";
   readonly stopReason: Reason;
+  readonly fitness: Fitness;
   readonly observed: Observation;
+  /** Whether a volume that no pod uses is closed by the cluster's storage, which does not tell, and not by the engine. */
+  readonly storageLocks?: boolean;
   readonly gateway: GatewayObservation | undefined;
   readonly certificate: Judgement;
   readonly backup: {
@@ -39,6 +43,23 @@ function knownReason(reason: string): Reason {
   return Object.values(REASONS).find((candidate) => candidate === reason) ?? REASONS.StepFailed;
 }
 
+function judgeEngine({ fitness }: Evidence): Judgement {
+  const { engine, unmet, overridden } = fitness;
+  if (unmet.length > 0)
+    return {
+      status: "False",
+      reason: REASONS.PreflightFailed,
+      message: `${engine}: ${unmet.map(({ check, message }) => `${check}: ${message}`).join("; ")}. What to do: classmind doctor --engine ${engine}`,
+    };
+  if (overridden.length > 0)
+    return {
+      status: "True",
+      reason: REASONS.PreflightOverridden,
+      message: `${engine}: ${overridden.map(({ check, message, override }) => `${check} failed (${message}), overridden by ${override.operator}: ${override.reason}`).join("; ")}`,
+    };
+  return good(`${engine} is fit for schools.`);
+}
+
 function judgeWorkload(evidence: Evidence, name: string, title: string): Judgement {
   if (evidence.goal !== "run") return { status: "False", reason: evidence.stopReason, message: `${title} is stopped.` };
   const workload: WorkloadObservation | undefined = evidence.observed.workloads.find(
@@ -56,8 +77,12 @@ function judgeVolume(evidence: Evidence): Judgement {
     return { status: "False", reason: REASONS.VolumeMissing, message: "The encrypted volume does not exist." };
   if (volume.locked && evidence.goal === "run")
     return { status: "False", reason: REASONS.VolumeLocked, message: "The volume is locked." };
-  if (volume.locked)
-    return { status: "True", reason: REASONS.VolumeLocked, message: "The volume is locked: nobody can read it." };
+  if (volume.locked) {
+    const message = evidence.storageLocks
+      ? "No pod uses the volume, and its key is not in the cluster; closing it on the node is the storage's part."
+      : "The volume is locked: nobody can read it.";
+    return { status: "True", reason: REASONS.VolumeLocked, message };
+  }
   if (volume.usedBytes === undefined) return good("The volume is in use; how full it is, the cluster does not tell.");
   const share = volume.usedBytes / volume.capacityBytes;
   if (share >= VOLUME_FULL) {
@@ -164,6 +189,7 @@ function judgeReady(evidence: Evidence, others: ReadonlyMap<ConditionType, Judge
 export function judge(evidence: Evidence, previous: readonly Condition[]): readonly Condition[] {
   const { certificate } = evidence;
   const judgements = new Map<ConditionType, Judgement>([
+    ["EngineFit", judgeEngine(evidence)],
     ["VolumeReady", judgeVolume(evidence)],
     ["DatabaseReady", judgeWorkload(evidence, "db", "The database")],
     ["AppReady", judgeWorkload(evidence, "app", "The platform")],
@@ -182,6 +208,29 @@ export function judge(evidence: Evidence, previous: readonly Condition[]): reado
       lastTransitionTime: unchanged ? before.lastTransitionTime : evidence.now.toISOString(),
     };
   });
+}
+
+/**
+ * A school's status when its engine could not be asked: only what is known of the engine changes. The same object when that
+ * was known already. Pure.
+ */
+export function unobserved(
+  status: TenantStatus,
+  error: { readonly reason: string; readonly message: string },
+  now: Date,
+): TenantStatus {
+  const reason = knownReason(error.reason);
+  const before = status.conditions.find(({ type }) => type === "EngineFit");
+  if (before?.status === "Unknown" && before.reason === reason && before.message === error.message) return status;
+  const condition: Condition = {
+    type: "EngineFit",
+    status: "Unknown",
+    reason,
+    message: error.message,
+    lastTransitionTime: before?.status === "Unknown" ? before.lastTransitionTime : now.toISOString(),
+  };
+  const others = status.conditions.filter(({ type }) => type !== "EngineFit");
+  return { ...status, conditions: [...others.slice(0, 1), condition, ...others.slice(1)] };
 }
 
 /** The phase that sums the conditions up. */

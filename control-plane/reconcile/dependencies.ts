@@ -8,6 +8,7 @@ import type { Log } from "../log.ts";
 import type { Chart } from "../render/render.ts";
 import type { Semaphore } from "../semaphore.ts";
 import type { ControlSocket } from "../verify/targets.ts";
+import type { ReconcilerMetrics } from "./metrics.ts";
 
 /** Where a school's host names lead: to its app, to the page that says it is closed, or nowhere. */
 export type GatewayRoute =
@@ -32,18 +33,14 @@ export interface GatewayPort {
   remove(slug: string): Promise<void>;
 }
 
-/** Everything an attempt works with; built once in main.ts. */
-export interface Dependencies {
-  readonly pool: Pool;
+/** One engine with all that is peculiar to schools there. */
+export interface Site {
+  /** The engine's name in configuration and store. */
+  readonly name: string;
   readonly engine: Engine;
   readonly gateway: GatewayPort | undefined;
-  readonly issuer: Issuer;
-  readonly keyring: Keyring;
-  readonly chart: Chart;
+  /** The platform's configuration as it holds there. */
   readonly platform: PlatformConfig;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly backups: Semaphore;
   /** Lines NAME=value for restic. */
   readonly repositoryEnvironment: string;
   /** PEM of the repository's own certificate authority; empty when it has none. */
@@ -53,6 +50,34 @@ export interface Dependencies {
   readonly repositoryKnownHosts: string;
   /** What of the control plane listens on this machine without a port: no school may see it. */
   readonly controlSockets?: readonly ControlSocket[];
+}
+
+/** What a reconciler works with, wherever a school lives; built once in reconciler.ts. */
+export interface Fleet {
+  readonly pool: Pool;
+  readonly issuer: Issuer;
+  readonly keyring: Keyring;
+  readonly chart: Chart;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly backups: Semaphore;
+  /** Engines by their names. */
+  readonly sites: ReadonlyMap<string, Site>;
+  readonly metrics?: ReconcilerMetrics;
   /** Called before and after each step; tests kill here. */
   readonly onStep?: (moment: "before" | "after", step: string) => Promise<void> | void;
+}
+
+/** What an attempt at one school works with: the fleet, and the engine on which that school lives. */
+export interface Dependencies extends Fleet, Omit<Site, "name"> {
+  /** Name of the engine. */
+  readonly engineName: string;
+}
+
+/** The dependencies of an attempt on the given engine; undefined if this reconciler is not configured with it. */
+export function dependenciesAt(fleet: Fleet, engineName: string): Dependencies | undefined {
+  const site = fleet.sites.get(engineName);
+  if (site === undefined) return undefined;
+  const { name: _name, ...parts } = site;
+  return { ...fleet, ...parts, engineName };
 }

@@ -3,6 +3,7 @@ import { messageOf } from "../errors.ts";
 import { writeProgress } from "../store/leases.ts";
 import type { ProgressStep } from "../store/tenants.ts";
 import { REASONS, type Reason, type StepReport } from "../tenant.ts";
+import { removeLeft } from "./move.ts";
 import { operate } from "./operate.ts";
 import type { Step } from "./plan.ts";
 import { forgetWithoutBackup } from "./retention.ts";
@@ -82,6 +83,7 @@ export async function execute(attempt: Attempt, steps: readonly Step[], holder: 
       await deps.onStep?.("before", label);
       if (step.kind === "operate") waiting = (await operate(attempt, step.operation)) === "waiting" || waiting;
       else if (step.kind === "forget-backups") await forgetWithoutBackup(attempt);
+      else if (step.kind === "remove-elsewhere") await removeLeft(attempt, step.engine);
       else await executeStep(attempt, step);
       await deps.onStep?.("after", label);
       const milliseconds = Math.round(performance.now() - started);

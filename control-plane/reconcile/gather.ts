@@ -14,6 +14,7 @@ import type { StoredTenant } from "../store/tenants.ts";
 import { hostOf, namespaceOf, type Reason } from "../tenant.ts";
 import { askClock, type ClockState } from "./clock-guard.ts";
 import type { Dependencies, GatewayObservation } from "./dependencies.ts";
+import { type Fitness, fitnessOf } from "./fitness.ts";
 import { goalOf, stopReasonOf } from "./goal.ts";
 import type { DesiredObject, PlanInput } from "./plan.ts";
 
@@ -37,6 +38,7 @@ export interface Gathered {
   readonly verdict: CertificateVerdict;
   readonly observed: Observation;
   readonly gateway: GatewayObservation | undefined;
+  readonly fitness: Fitness;
   readonly operations: readonly Operation[];
   readonly newestBackup: Backup | undefined;
   readonly lastFailure: Backup | undefined;
@@ -178,7 +180,7 @@ export async function expiredWithoutBackup(
 }
 
 /** Reads everything an attempt needs. The only effects: keys of a new school are made, a due backup is recorded as wanted. */
-export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<Gathered> {
+export async function gather(deps: Dependencies, tenant: StoredTenant, signal: AbortSignal): Promise<Gathered> {
   const now = deps.clock.now();
   const clock = await askClock(deps);
   const goal = goalOf(tenant, now, clock.trusted);
@@ -190,6 +192,7 @@ export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<
     openOperations(deps.pool, tenant.uid),
     tenant.status.initialisedAt === undefined ? failedRestoreOf(deps, tenant.uid) : undefined,
   ]);
+  const fitness = await fitnessOf(deps, goal !== "purge" && !observed.exists, signal);
   const newestBackup = newestOf(backups, "Complete", now);
   const lastFailure = newestOf(backups, "Failed", now);
   const due =
@@ -231,6 +234,7 @@ export async function gather(deps: Dependencies, tenant: StoredTenant): Promise<
     verdict,
     observed,
     gateway,
+    fitness,
     operations,
     newestBackup,
     lastFailure,

@@ -6,7 +6,8 @@ import { listen } from "../store/listen.ts";
 import { wakeTenant } from "../store/tenants.ts";
 import { attemptTenant } from "./attempt.ts";
 import { watchClock } from "./clock-guard.ts";
-import type { Dependencies } from "./dependencies.ts";
+import type { Fleet, Site } from "./dependencies.ts";
+import { createExaminer } from "./fitness.ts";
 
 /** If every wake-up were lost, a due school still waits no longer than this. */
 const MAX_SLEEP_MS = 30_000;
@@ -20,10 +21,7 @@ export interface Loop {
  * The reconcile loop: workers that take due schools one at a time. Notifications, the engine's events and a timer all do the
  * same: wake the workers, which look into the store themselves.
  */
-export function startLoop(
-  deps: Dependencies,
-  options: { readonly workers: number; readonly database: DatabaseConfig },
-): Loop {
+export function startLoop(deps: Fleet, options: { readonly workers: number; readonly database: DatabaseConfig }): Loop {
   const stopping = new AbortController();
   const holder = randomUUID();
   let wake: () => void = () => undefined;
@@ -52,6 +50,7 @@ export function startLoop(
   }
 
   const active = new Set<Promise<void>>();
+  const examiner = createExaminer(deps, stopping.signal);
 
   async function takeDue(): Promise<void> {
     while (!stopping.signal.aborted && active.size < options.workers) {
@@ -69,6 +68,7 @@ export function startLoop(
     while (!stopping.signal.aborted) {
       try {
         await takeDue();
+        await examiner.answer();
         const seconds = active.size >= options.workers ? undefined : await secondsUntilDue(deps.pool);
         await sleep(seconds === undefined ? MAX_SLEEP_MS : Math.min(Math.max(seconds * 1000, 10), MAX_SLEEP_MS));
       } catch (error) {
@@ -78,14 +78,17 @@ export function startLoop(
     }
   })();
 
-  const events = (async () => {
-    for await (const wakeup of deps.engine.watch(stopping.signal)) {
-      const slug = wakeup.namespace.replace(/^school-/, "");
-      await wakeTenant(deps.pool, slug).catch(() => undefined);
+  async function followEvents({ name, engine }: Site): Promise<void> {
+    try {
+      for await (const wakeup of engine.watch(stopping.signal)) {
+        const slug = wakeup.namespace.replace(/^school-/, "");
+        await wakeTenant(deps.pool, slug, name).catch(() => undefined);
+      }
+    } catch (error) {
+      deps.log.error({ engine: name, error: messageOf(error) }, "the engine's events ended; the resync goes on");
     }
-  })().catch((error: unknown) =>
-    deps.log.error({ error: messageOf(error) }, "the engine's events ended; the resync goes on"),
-  );
+  }
+  const events = Promise.all([...deps.sites.values()].map(followEvents));
 
   const clock = watchClock(deps, stopping.signal);
 
@@ -100,7 +103,7 @@ export function startLoop(
     async stop() {
       stopping.abort();
       wakeUp();
-      await Promise.all([main, events, clock, stopListening(), ...active]);
+      await Promise.all([main, events, clock, stopListening(), examiner.settled(), ...active]);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { createResult, restoreResult, verifyResult } from "../backup/results.ts";
+import { restoreResult, verifyResult } from "../backup/results.ts";
 import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import * as backups from "../store/backups.ts";
@@ -7,11 +7,13 @@ import { finishOperation, type Operation, progressOperation, startOperation } fr
 import { wakeTenant } from "../store/tenants.ts";
 import { namespaceOf } from "../tenant.ts";
 import { isolationTargets } from "../verify/targets.ts";
+import { makeBackup } from "./backup.ts";
 import { askClock } from "./clock-guard.ts";
 import { expiredBackupsOf, repositoryUrl, valuesOf } from "./gather.ts";
+import { CONTINUES, confirmMove, move } from "./move.ts";
 import { APP } from "./plan.ts";
 import { forget } from "./retention.ts";
-import { type Attempt, closeRoute, executeStep, openRoute, runJob } from "./steps.ts";
+import { type Attempt, closeRoute, executeStep, restoreJob, runJob, startApp } from "./steps.ts";
 
 /** Long work, one function a kind. Each can be cut off anywhere and run again. */
 
@@ -39,26 +41,11 @@ function abandonedRuns(all: readonly backups.Backup[], operation: Operation): re
 }
 
 async function backup(attempt: Attempt, operation: Operation): Promise<unknown> {
-  const { deps, gathered } = attempt;
   const runId = operation.id;
   const trigger = operation.params.trigger === "manual" ? "manual" : "schedule";
-  await backups.startBackup(deps.pool, { runId, tenantUid: gathered.tenant.uid, trigger, startedAt: deps.clock.now() });
-  try {
-    // A repository is made only for a school that never had a backup: a lost one must not be replaced in silence.
-    const allowInit = !(await backups.everBackedUp(deps.pool, gathered.tenant.uid));
-    const outcome = await runJob(attempt, "backup", {
-      command: "create",
-      input: { runId, host: gathered.tenant.uid, allowInit, abandoned: abandonedRuns(gathered.backups, operation) },
-      schema: createResult,
-      deadline: 4 * HOUR,
-    });
-    await backups.completeBackup(deps.pool, runId, outcome);
-    const { databaseSnapshot, filesSnapshot, bytesAdded } = outcome;
-    return { runId, databaseSnapshot, filesSnapshot, bytesAdded, ...(await forgetAfter(attempt)) };
-  } catch (error) {
-    if (!attempt.signal.aborted) await backups.failBackup(deps.pool, runId, messageOf(error));
-    throw error;
-  }
+  const abandoned = abandonedRuns(attempt.gathered.backups, operation);
+  const { databaseSnapshot, filesSnapshot, bytesAdded } = await makeBackup(attempt, { runId, trigger, abandoned });
+  return { runId, databaseSnapshot, filesSnapshot, bytesAdded, ...(await forgetAfter(attempt)) };
 }
 
 /** The backup just made is good whatever becomes of the old ones; the next one's forgetting makes up for this. */
@@ -136,7 +123,7 @@ async function settleRestore(attempt: Attempt, operation: Operation, message: st
   attempt.initialisedAt = gathered.tenant.status.initialisedAt ?? deps.clock.now().toISOString();
   const result = { runId: operation.params.runId, ...(message === undefined ? {} : { message }) };
   try {
-    await runJob(attempt, "backup", { ...RESTORE_JOB, command: "settle", input: { runId: operation.id }, schema: any });
+    await runJob(attempt, "backup", restoreJob("settle", { runId: operation.id }, any));
     return result;
   } catch (error) {
     if (signal.aborted) throw error;
@@ -144,8 +131,6 @@ async function settleRestore(attempt: Attempt, operation: Operation, message: st
     return { ...result, left: "What was replaced is still on the volume and takes room there." };
   }
 }
-
-const RESTORE_JOB = { superuser: true, deadline: 4 * HOUR };
 
 async function restore(attempt: Attempt, operation: Operation): Promise<unknown> {
   const { deps, gathered } = attempt;
@@ -170,23 +155,12 @@ async function restore(attempt: Attempt, operation: Operation): Promise<unknown>
   await deps.engine.apply(namespace, stopped, { signal: attempt.signal });
   let restored: z.infer<typeof restoreResult>;
   try {
-    restored = await runJob(attempt, "backup", {
-      ...RESTORE_JOB,
-      command: "restore",
-      input,
-      schema: restoreResult,
-      ...foreign,
-    });
+    restored = await runJob(attempt, "backup", { ...restoreJob("restore", input, restoreResult), ...foreign });
     await startApp(attempt);
   } catch (error) {
     if (attempt.signal.aborted) throw error;
     // Back to what was there: the swap is undone if it had happened, and the school opens again.
-    await runJob(attempt, "backup", {
-      ...RESTORE_JOB,
-      command: "rollback",
-      input: { runId: operation.id },
-      schema: any,
-    });
+    await runJob(attempt, "backup", restoreJob("rollback", { runId: operation.id }, any));
     await startApp(attempt).catch((failure: unknown) =>
       deps.log.error(
         { slug: gathered.tenant.slug, error: messageOf(failure) },
@@ -197,12 +171,6 @@ async function restore(attempt: Attempt, operation: Operation): Promise<unknown>
   }
   const tables = Object.keys(z.record(z.string(), z.json()).catch({}).parse(restored.fingerprint)).length;
   return settleRestore(attempt, operation, `${restored.rows} rows in ${tables} tables`);
-}
-
-async function startApp(attempt: Attempt): Promise<void> {
-  await executeStep(attempt, { id: "apply-app", kind: "apply", objects: [APP], after: [] });
-  await executeStep(attempt, { id: "await-app", kind: "await-ready", workload: APP, after: [] });
-  await openRoute(attempt);
 }
 
 const probeResult = z.object({
@@ -258,10 +226,12 @@ const WORK: Readonly<Record<Operation["kind"], (attempt: Attempt, operation: Ope
   "verify-isolation": verifyIsolation,
   "renew-certificate": renewCertificate,
   "reset-password": resetPassword,
+  move,
+  "confirm-move": confirmMove,
 };
 
 /** Kinds that move much data; only so many run at once on this platform. */
-const HEAVY = new Set<Operation["kind"]>(["backup", "verify-backup", "restore"]);
+const HEAVY = new Set<Operation["kind"]>(["backup", "verify-backup", "restore", "move"]);
 
 /**
  * Does one operation. Its failure is the operation's, not the attempt's: it is recorded, and the school goes on.
@@ -281,6 +251,7 @@ export async function operate(attempt: Attempt, operation: Operation): Promise<"
     // What an earlier holder recorded says where to go on.
     if (operation.state !== "Running") await progressOperation(deps.pool, operation.id, { step: operation.kind });
     const result = await WORK[operation.kind](attempt, operation);
+    if (result === CONTINUES) return "done";
     await finishOperation(deps.pool, operation.id, { result });
     return "done";
   } catch (error) {

@@ -20,6 +20,7 @@ export type Step = { readonly id: string; readonly after: readonly string[] } & 
   | { readonly kind: "forget-backups" }
   | { readonly kind: "withdraw-route" }
   | { readonly kind: "remove-namespace" }
+  | { readonly kind: "remove-elsewhere"; readonly engine: string }
   | { readonly kind: "destroy-keys" }
 );
 
@@ -30,6 +31,8 @@ export interface PlanInput {
   readonly desired: readonly DesiredObject[];
   readonly observed: Observation;
   readonly initialised: boolean;
+  /** Other engines that hold something of the school; a purge removes that too. */
+  readonly elsewhere: readonly string[];
   /** The restore that was to furnish this school failed: it gets no first administrator. */
   readonly restoreFailed: boolean;
   /** Some of its old backups are to be forgotten without a new one. */
@@ -176,17 +179,21 @@ function planStop(input: PlanInput): readonly Step[] {
   return steps;
 }
 
-function planPurge(): readonly Step[] {
+function planPurge({ elsewhere: engines }: PlanInput): readonly Step[] {
+  const elsewhere = engines.map((engine): Step => {
+    return { id: `remove-on-${engine}`, kind: "remove-elsewhere", engine, after: ["withdraw-route"] };
+  });
   return [
     { id: "withdraw-route", kind: "withdraw-route", after: [] },
     { id: "remove-namespace", kind: "remove-namespace", after: ["withdraw-route"] },
+    ...elsewhere,
     // Keys last: until everything else is gone, a purge that fails half-way can still be looked into.
-    { id: "destroy-keys", kind: "destroy-keys", after: ["remove-namespace"] },
+    { id: "destroy-keys", kind: "destroy-keys", after: ["remove-namespace", ...elsewhere.map(({ id }) => id)] },
   ];
 }
 
 /** Everything that has to be done now, as a graph of steps. */
 export function plan(input: PlanInput): readonly Step[] {
-  if (input.goal === "purge") return planPurge();
+  if (input.goal === "purge") return planPurge(input);
   return input.goal === "run" ? planRun(input) : planStop(input);
 }

@@ -6,7 +6,7 @@ import type { JobTemplate } from "../render/render.ts";
 import { namespaceOf } from "../tenant.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { type CertificatePair, desiredManifests, type Gathered, readCertificate, valuesOf } from "./gather.ts";
-import { appEndpoint, type Step } from "./plan.ts";
+import { APP, appEndpoint, type Step } from "./plan.ts";
 
 /** Executing steps: no choices here. Each can be repeated after a crash at any point. */
 
@@ -18,6 +18,8 @@ export interface Attempt {
   readonly deps: Dependencies;
   readonly gathered: Gathered;
   readonly signal: AbortSignal;
+  /** Who holds the school's lease; what is written outside of an attempt's end is guarded by it. */
+  readonly holder: string;
   certificate: CertificatePair | undefined;
   administrator: { readonly username: string; readonly sealedPassword?: string } | undefined;
   initialisedAt: string | undefined;
@@ -131,8 +133,29 @@ export async function closeRoute(attempt: Attempt): Promise<void> {
   await attempt.deps.gateway?.setRoute(attempt.gathered.tenant.slug, attempt.gathered.hosts, { state: "closed" });
 }
 
+/** Removes all of the school from the attempt's engine; another school's namespace of the same name stays. Repeatable. */
+export async function removeNamespace({ deps, gathered, signal }: Attempt): Promise<void> {
+  const { slug, uid } = gathered.tenant;
+  const namespace = namespaceOf(slug);
+  await deps.engine.remove(namespace, [{ kind: "Namespace", name: namespace }], { signal, tenantUid: uid });
+}
+
+const RESTORE_DEADLINE_MS = 4 * 3_600_000;
+
+/** A job of a restore: with the database superuser's password, and time for a large school. */
+export function restoreJob<T>(command: "restore" | "settle" | "rollback", input: unknown, schema: z.ZodType<T>) {
+  return { command, input, schema, superuser: true, deadline: RESTORE_DEADLINE_MS };
+}
+
+/** Starts the app again after something that needed it stopped, and opens the school. */
+export async function startApp(attempt: Attempt): Promise<void> {
+  await executeStep(attempt, { id: "apply-app", kind: "apply", objects: [APP], after: [] });
+  await executeStep(attempt, { id: "await-app", kind: "await-ready", workload: APP, after: [] });
+  await openRoute(attempt);
+}
+
 /** Steps that are work of their own: operate.ts, retention.ts. */
-type Work = { readonly kind: "operate" | "forget-backups" };
+type Work = { readonly kind: "operate" | "forget-backups" | "remove-elsewhere" };
 
 /** Executes one of the other steps. */
 export async function executeStep(attempt: Attempt, step: Exclude<Step, Work>): Promise<void> {
@@ -144,7 +167,7 @@ export async function executeStep(attempt: Attempt, step: Exclude<Step, Work>): 
     case "apply":
       return apply(attempt, step.objects);
     case "remove":
-      return deps.engine.remove(namespace, step.objects, { signal });
+      return deps.engine.remove(namespace, step.objects, { signal, tenantUid: gathered.tenant.uid });
     case "await-ready":
       return deps.engine.awaitReady(namespace, step.workload, READY_DEADLINE_MS, signal);
     case "create-administrator":
@@ -158,7 +181,7 @@ export async function executeStep(attempt: Attempt, step: Exclude<Step, Work>): 
     case "withdraw-route":
       return deps.gateway?.remove(gathered.tenant.slug);
     case "remove-namespace":
-      return deps.engine.remove(namespace, [{ kind: "Namespace", name: namespace }], { signal });
+      return removeNamespace(attempt);
     case "destroy-keys": {
       attempt.keysDestroyed = await deps.keyring.destroy(gathered.tenant.uid);
       return;

@@ -22,6 +22,7 @@ export function tenantValues(input: {
     displayName: tenant.spec.displayName,
     demo: tenant.spec.terms.kind === "demo",
     country: tenant.spec.country,
+    nodeCountryLabel: platform.nodeCountryLabel,
     url: urlOf(host, platform),
     hosts: [host],
     replicas: input.secrets === undefined ? 0 : 1,

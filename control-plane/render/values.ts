@@ -29,6 +29,8 @@ export interface TenantValues {
   readonly displayName: string;
   readonly demo: boolean;
   readonly country: string;
+  /** Label by which nodes say their country; undefined where all of them are in it. */
+  readonly nodeCountryLabel: string | undefined;
   readonly url: string;
   readonly hosts: readonly string[];
   /** 0 while suspended. */
@@ -95,6 +97,17 @@ const POD = {
   },
 } as const;
 
+/** What all pods of a school have in common; with a label of nodes, they run in the school's country alone. */
+function podOf({ nodeCountryLabel, country }: TenantValues): TemplateValue {
+  if (nodeCountryLabel === undefined) return { ...POD, placement: false };
+  const inCountry = { key: nodeCountryLabel, operator: "In", values: [country] };
+  const nodeAffinity = {
+    requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [inCountry] }] },
+  };
+  // `placement` is for pods that need not be beside the volume.
+  return { ...POD, affinity: { ...POD.affinity, nodeAffinity }, placement: { nodeAffinity } };
+}
+
 const MEBI = 1024 * 1024;
 const UNITS: Readonly<Record<string, number>> = { Ki: 1024, Mi: MEBI, Gi: 1024 * MEBI, Ti: MEBI * MEBI, "": 1 };
 
@@ -138,6 +151,7 @@ function hostAliases(values: TenantValues): TemplateValue {
 export function templateContext(values: TenantValues, job?: JobValues): { readonly [key: string]: TemplateValue } {
   return {
     ...values,
+    nodeCountryLabel: values.nodeCountryLabel ?? false,
     demo: String(values.demo),
     images: { ...values.images },
     plan: { storage: values.plan.storage, database: { ...values.plan.database }, app: { ...values.plan.app } },
@@ -150,7 +164,7 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
       gatewayPeers: values.network.gatewayPeers,
       repositoryPeers: values.network.repositoryPeers.map((peer) => ({ ...peer })),
     },
-    pod: POD,
+    pod: podOf(values),
     quota: quotaOf(values),
     database: { sharedBuffers: sharedBuffers(values.plan) },
     labels: {

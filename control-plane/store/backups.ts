@@ -106,6 +106,19 @@ export async function recordVerification(db: Queryable, runId: string, error: st
   await db.query("update backups set verified_at = now(), verify_error = $2 where run_id = $1", [runId, error ?? null]);
 }
 
+/** The same snapshots have other ids in another repository. Runs that are not named keep theirs. */
+export async function renameSnapshots(
+  db: Queryable,
+  renamed: ReadonlyArray<{ readonly runId: string; readonly databaseSnapshot: string; readonly filesSnapshot: string }>,
+): Promise<void> {
+  for (const { runId, databaseSnapshot, filesSnapshot } of renamed)
+    await db.query("update backups set database_snapshot = $2, files_snapshot = $3 where run_id = $1", [
+      runId,
+      databaseSnapshot,
+      filesSnapshot,
+    ]);
+}
+
 export async function markForgotten(db: Queryable, runIds: readonly string[]): Promise<void> {
   await db.query("update backups set state = 'Forgotten' where run_id = any($1)", [runIds]);
 }

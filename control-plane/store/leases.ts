@@ -86,6 +86,38 @@ export async function writeStatus(
   return rowCount === 1;
 }
 
+/**
+ * Lets a school live on another engine from now on; the one it came from keeps its stopped copy. The generation rises, so that
+ * nothing seen on the old engine is written any more, and the next attempt is due at once. One transaction is the caller's.
+ * @returns false when the lease is lost: nothing was changed
+ */
+export async function switchEngine(db: Queryable, tenant: StoredTenant, holder: string, to: string): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update tenants set engine = $3, left_engine = engine, generation = generation + 1
+     where uid = $1 and lease_holder = $2 and lease_expires >= now()`,
+    [tenant.uid, holder, to],
+  );
+  return rowCount === 1;
+}
+
+/**
+ * Notes which other engine holds a copy of the school; undefined: none does any more.
+ * @returns false when the lease is lost
+ */
+export async function writeLeftEngine(
+  db: Queryable,
+  tenant: StoredTenant,
+  holder: string,
+  engine: string | undefined,
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update tenants set left_engine = $3, generation = generation + 1
+     where uid = $1 and lease_holder = $2 and lease_expires >= now()`,
+    [tenant.uid, holder, engine ?? null],
+  );
+  return rowCount === 1;
+}
+
 /** Seconds until the next school is due; undefined when no school exists. */
 export async function secondsUntilDue(db: Queryable): Promise<number | undefined> {
   const { rows } = await db.query<{ seconds: number | null }>(

@@ -10,6 +10,8 @@ export const OPERATION_KINDS = [
   "verify-isolation",
   "renew-certificate",
   "reset-password",
+  "move",
+  "confirm-move",
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 export type OperationState = "Pending" | "Running" | "Succeeded" | "Failed";

@@ -9,6 +9,9 @@ export type Queryable = Pick<Pool | PoolClient, "query">;
 interface TenantRow {
   readonly uid: string;
   readonly slug: string;
+  readonly engine: string | null;
+  readonly left_engine: string | null;
+  readonly engine_settings: unknown;
   readonly generation: string;
   readonly spec: TenantSpec;
   readonly status: TenantStatus;
@@ -30,13 +33,15 @@ export interface ProgressStep {
 
 /** A tenant with what is being done to it right now. */
 export interface StoredTenant extends Tenant {
+  /** Where its engine differs from the platform's configuration; see platformAt. */
+  readonly engineSettings: unknown;
   readonly progress: readonly ProgressStep[];
   readonly attempts: number;
 }
 
 /** What toTenant reads. */
 export const TENANT_COLUMNS =
-  "uid, slug, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
+  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
 
 export function toTenant(row: TenantRow): StoredTenant {
   const deletion =
@@ -48,6 +53,9 @@ export function toTenant(row: TenantRow): StoredTenant {
   return {
     uid: row.uid,
     slug: row.slug,
+    engine: row.engine ?? "",
+    ...(row.left_engine === null ? {} : { leftEngine: row.left_engine }),
+    engineSettings: row.engine_settings ?? {},
     generation: Number(row.generation),
     spec: row.spec,
     status: row.status,
@@ -67,28 +75,32 @@ function isUniqueViolation(error: unknown): error is { readonly constraint?: str
   return typeof error === "object" && error !== null && "code" in error && error.code === UNIQUE_VIOLATION;
 }
 
+/** The school that an earlier call with the same idempotency key made. */
+export async function findCreated(db: Queryable, slug: string, createKey: string): Promise<StoredTenant | undefined> {
+  const { rows } = await db.query<TenantRow>(
+    `select ${TENANT_COLUMNS} from tenants where create_key = $1 and slug = $2`,
+    [createKey, slug],
+  );
+  return rows[0] === undefined ? undefined : toTenant(rows[0]);
+}
+
 /**
  * Records a new school.
- * @param createKey idempotency key: the same key and slug return the school that the first call made
+ * @param engine name of the engine it is placed on
+ * @param createKey idempotency key, see findCreated
  * @throws ClassmindError `Conflict` when the slug is taken
  */
 export async function insertTenant(
   db: Queryable,
   slug: string,
   spec: TenantSpec,
+  engine: string,
   createKey: string | undefined,
 ): Promise<StoredTenant> {
-  if (createKey !== undefined) {
-    const earlier = await db.query<TenantRow>(
-      `select ${TENANT_COLUMNS} from tenants where create_key = $1 and slug = $2`,
-      [createKey, slug],
-    );
-    if (earlier.rows[0] !== undefined) return toTenant(earlier.rows[0]);
-  }
   try {
     const { rows } = await db.query<TenantRow>(
-      `insert into tenants (uid, slug, spec, status, create_key) values ($1, $2, $3, $4, $5) returning ${TENANT_COLUMNS}`,
-      [randomUUID(), slug, JSON.stringify(spec), JSON.stringify(EMPTY_STATUS), createKey ?? null],
+      `insert into tenants (uid, slug, spec, status, engine, create_key) values ($1, $2, $3, $4, $5, $6) returning ${TENANT_COLUMNS}`,
+      [randomUUID(), slug, JSON.stringify(spec), JSON.stringify(EMPTY_STATUS), engine, createKey ?? null],
     );
     const row = rows[0];
     if (row === undefined) throw new Error("insert returned no row");
@@ -194,9 +206,15 @@ export async function setDeletion(db: Queryable, slug: string, deletion: Deletio
   );
 }
 
-/** Asks for an attempt now. */
-export async function wakeTenant(db: Queryable, slug: string): Promise<void> {
-  await db.query("update tenants set wake_at = now() where slug = $1", [slug]);
+/**
+ * Asks for an attempt now.
+ * @param engine only if the school lives there: another engine may still hold what a move left behind
+ */
+export async function wakeTenant(db: Queryable, slug: string, engine?: string): Promise<void> {
+  await db.query("update tenants set wake_at = now() where slug = $1 and ($2::text is null or engine = $2)", [
+    slug,
+    engine ?? null,
+  ]);
 }
 
 /** Asks for an attempt at every school, spread over `spreadSeconds`: after a restart nothing volatile can be taken for granted. */

@@ -61,11 +61,22 @@ function hostPorts(protocol: "tcp" | "udp"): readonly number[] {
   return [...new Set(tables.flatMap((table) => listeningSockets(readTable(table), protocol).map((row) => row.port)))];
 }
 
+function hostTargets(): readonly ProbeTarget[] {
+  const addresses = hostAddresses();
+  return (["tcp", "udp"] as const).flatMap((protocol) =>
+    hostPorts(protocol).flatMap((port) =>
+      addresses.map(
+        (host): ProbeTarget => ({ kind: "host-port", label: `port ${port} of this host`, host, port, protocol }),
+      ),
+    ),
+  );
+}
+
 /**
- * Everything that a school must not reach on this machine: every neighbour's services, every listening port of the host on
- * each of its addresses, the sockets of control plane and container engine, the metadata address, the Internet, and outside names
- * by DNS.
- * @param neighbours how many at the most
+ * Everything that a school must not reach: every neighbour's services, every listening port of the host on each of its addresses
+ * (on a cluster: nodes, API server, resolver and control plane), sockets of the control plane, the metadata address, the Internet,
+ * and outside names by DNS.
+ * @param neighbours other schools at most
  */
 export async function isolationTargets(
   engine: Engine,
@@ -86,17 +97,10 @@ export async function isolationTargets(
       }),
     ),
   );
-  const addresses = hostAddresses();
-  const hostTargets = (["tcp", "udp"] as const).flatMap((protocol) =>
-    hostPorts(protocol).flatMap((port) =>
-      addresses.map(
-        (host): ProbeTarget => ({ kind: "host-port", label: `port ${port} of this host`, host, port, protocol }),
-      ),
-    ),
-  );
   const controlTargets = sockets.map(
     ({ label, path }): ProbeTarget => ({ kind: "control-plane", label, host: path, port: 0, protocol: "unix" }),
   );
+  const host = engine.outside === undefined ? hostTargets() : await engine.outside();
   const outside: ProbeTarget[] = [
     { kind: "metadata", label: "metadata address", host: "169.254.169.254", port: 80, protocol: "tcp" },
     // A root name server: an address of the open Internet that never changes.
@@ -104,5 +108,5 @@ export async function isolationTargets(
     { kind: "internet", label: "the Internet, by UDP", host: "198.41.0.4", port: 53, protocol: "udp" },
     { kind: "outside-name", label: "an outside name", host: "example.org", port: 443, protocol: "dns" },
   ];
-  return [...neighbourTargets, ...hostTargets, ...controlTargets, ...outside];
+  return [...neighbourTargets, ...host, ...controlTargets, ...outside];
 }

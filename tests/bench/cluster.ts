@@ -1,4 +1,5 @@
 import { subscribe } from "node:diagnostics_channel";
+import { cpus, loadavg } from "node:os";
 import { KubeConfig, KubernetesObjectApi } from "@kubernetes/client-node";
 import { systemClock } from "../../control-plane/clock.ts";
 import type { Engine, Manifest } from "../../control-plane/engine/engine.ts";
@@ -42,10 +43,14 @@ interface Cost {
   readonly reads: number;
   readonly writes: number;
   readonly cpuSeconds: number;
+  /** Of API server and etcd. */
+  readonly serverSeconds: number;
 }
 
+const serverSeconds = (): number => api.used()?.cpuSeconds ?? Number.NaN;
+
 async function costOf(work: () => Promise<unknown>): Promise<Cost> {
-  const [before, cpu, start] = [{ ...sent }, process.cpuUsage(), performance.now()];
+  const [before, cpu, server, start] = [{ ...sent }, process.cpuUsage(), serverSeconds(), performance.now()];
   await work();
   const used = process.cpuUsage(cpu);
   return {
@@ -53,6 +58,7 @@ async function costOf(work: () => Promise<unknown>): Promise<Cost> {
     reads: sent.reads - before.reads,
     writes: sent.writes - before.writes,
     cpuSeconds: (used.user + used.system) / 1e6,
+    serverSeconds: serverSeconds() - server,
   };
 }
 
@@ -65,7 +71,7 @@ function print(title: string, cost: Cost): void {
   const per = (value: number): string => (value / count).toFixed(2).padStart(8);
   const total = `${cost.seconds.toFixed(1).padStart(8)} s`;
   process.stdout.write(
-    `${title.padEnd(38)}${total}  per school:${per(cost.reads)} reads${per(cost.writes)} writes${per(cost.cpuSeconds * 1000)} ms CPU\n`,
+    `${title.padEnd(38)}${total}  per school:${per(cost.reads)} reads${per(cost.writes)} writes${per(cost.cpuSeconds * 1000)} ms CPU,${per(cost.serverSeconds * 1000)} ms the server's\n`,
   );
 }
 
@@ -155,6 +161,8 @@ try {
   engine = opened;
   process.stdout.write(`${count} schools, ${manifestsOf("x").length} objects each\n`);
   const empty = megabytes();
+  const resident = (): string => ((api.used()?.residentBytes ?? Number.NaN) / 2 ** 20).toFixed(0);
+  process.stdout.write(`${cpus().length} × ${cpus()[0]?.model}; load ${loadavg()[0]?.toFixed(1)}\n`);
   print("made by a bare loop", await costOf(() => each("b", (slug) => bareApply(admin, slug))));
   print(
     "made by the engine",
@@ -181,6 +189,9 @@ try {
   );
   print("an idle minute", await costOf(() => systemClock.sleep(IDLE_MS)));
   process.stdout.write(`woken meanwhile: ${woken.length}\n`);
+  process.stdout.write(
+    `API server and etcd: ${resident()} MiB with ${2 * count} schools in them; load ${loadavg()[0]?.toFixed(1)}\n`,
+  );
   const drift = await costOf(() => repairDrift(opened, admin, woken));
   process.stdout.write(
     `one drift seen and repaired: ${(drift.seconds * 1000).toFixed(0)} ms, ${drift.reads} reads, ${drift.writes} writes, the harm's own among them\n`,

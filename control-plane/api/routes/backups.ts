@@ -4,19 +4,12 @@ import { checkSlug } from "../../slug.ts";
 import { type Backup, findBackup, listBackups, newestBackupAt } from "../../store/backups.ts";
 import { getOperation, listOperations } from "../../store/operations.ts";
 import { findTenantByUid, getTenant, insertTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
-import { type Route, route } from "../route.ts";
+import { type ApiContext, type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewBackup, viewOperation } from "../views.ts";
-import { checkConfirmation, specOf } from "./tenants.ts";
+import { checkConfirmation, placeSchool, refuseUnless } from "./checks.ts";
+import { specOf } from "./tenants.ts";
 import { recordWork } from "./work.ts";
-
-function refuseUnless(tenant: StoredTenant, running: boolean): void {
-  if (tenant.deletion === undefined && (!running || !tenant.spec.suspended)) return;
-  throw new ClassmindError("PreconditionFailed", `The school ${tenant.slug} is not running.`, {
-    field: "slug",
-    remedy: `Start it first: classmind tenant ${tenant.deletion === undefined ? "resume" : "undelete"} ${tenant.slug}`,
-  });
-}
 
 /** The backup that a restore asks for: by run id, by time, or the newest. A snapshot of another school is refused. */
 async function chooseBackup(
@@ -54,6 +47,18 @@ async function chooseBackup(
     });
   }
   return backup;
+}
+
+/** A new school for the backups of another one: on its engine, where they can be read. */
+async function insertBeside(
+  db: Queryable,
+  source: StoredTenant,
+  into: NonNullable<z.infer<typeof schemas.restoreBackup>["into"]>,
+  context: ApiContext,
+): Promise<StoredTenant> {
+  const { plan, storage, backup, country } = source.spec;
+  const spec = specOf({ ...into, plan, storage, backup, country, engine: source.engine }, context);
+  return insertTenant(db, into.slug, spec, await placeSchool(db, spec), undefined);
 }
 
 export const backupRoutes: readonly Route[] = [
@@ -152,11 +157,7 @@ export const backupRoutes: readonly Route[] = [
         const source = await getTenant(action.db, params.slug);
         const { runId } = await chooseBackup(action.db, source, body, context.clock.now());
         if (into === undefined) refuseUnless(source, true);
-        const { plan, storage, backup } = source.spec;
-        const target =
-          into === undefined
-            ? source
-            : await insertTenant(action.db, into.slug, specOf({ ...into, plan, storage, backup }, context), undefined);
+        const target = into === undefined ? source : await insertBeside(action.db, source, into, context);
         return recordWork(action, caller, target, {
           kind: "restore",
           params: { runId, sourceUid: source.uid, sourceSlug: source.slug },

@@ -5,6 +5,7 @@ import { checkSlug } from "../../slug.ts";
 import { isClockTrusted } from "../../store/clock.ts";
 import {
   type Deletion,
+  findCreated,
   getTenant,
   insertTenant,
   listTenants,
@@ -17,6 +18,7 @@ import { redactedValues } from "../redacted-values.ts";
 import { type ApiContext, type Route, type RouteInput, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewTenant } from "../views.ts";
+import { checkConfirmation, placeSchool } from "./checks.ts";
 
 const DAY = 86_400_000;
 
@@ -46,8 +48,14 @@ export function specOf(body: z.infer<typeof schemas.createTenant>, context: ApiC
     suspended: false,
     administrator: { ...person, ...(recipient === undefined ? {} : { recipient }) },
     backup: body.backup,
-    country: context.platform.country,
+    country: body.country ?? context.platform.country,
+    ...placementOf(body),
   };
+}
+
+function placementOf({ engine, labels }: z.infer<typeof schemas.createTenant>): Pick<TenantSpec, "placement"> {
+  if (engine === undefined && labels === undefined) return {};
+  return { placement: { ...(engine === undefined ? {} : { engine }), ...(labels === undefined ? {} : { labels }) } };
 }
 
 /** A volume grows only: shrinking one could cut data off. */
@@ -81,14 +89,6 @@ function needClock(trusted: boolean, what: string): void {
   throw new ClassmindError("PreconditionFailed", `${what} cannot be set: the platform's clock jumped.`, {
     field: "",
     remedy: "Look at it: classmind clock show. If it is right: classmind clock confirm",
-  });
-}
-
-export function checkConfirmation(slug: string, confirm: string): void {
-  if (confirm === slug) return;
-  throw new ClassmindError("PreconditionFailed", "The confirmation does not repeat the school's name.", {
-    field: "confirm",
-    remedy: `Send confirm: "${slug}".`,
   });
 }
 
@@ -162,15 +162,18 @@ export const tenantRoutes: readonly Route[] = [
       checkSlug(body.slug);
       const spec = specOf(body, context);
       const key = headers["idempotency-key"];
+      const createKey = typeof key === "string" ? key.slice(0, 200) : undefined;
       return act(async ({ db, audit }) => {
         if (spec.terms.kind === "demo") needClock(await isClockTrusted(db), "The day on which a demo ends");
-        const tenant = await insertTenant(db, body.slug, spec, typeof key === "string" ? key.slice(0, 200) : undefined);
+        const earlier = createKey === undefined ? undefined : await findCreated(db, body.slug, createKey);
+        if (earlier !== undefined) return viewTenant(earlier, context.platform);
+        const tenant = await insertTenant(db, body.slug, spec, await placeSchool(db, spec), createKey);
         const reference = spec.terms.kind === "contract" ? spec.terms.reference : "demo";
         await audit({
           action: "tenant.create",
           slug: tenant.slug,
           tenantUid: tenant.uid,
-          detail: { plan: spec.plan, terms: reference },
+          detail: { plan: spec.plan, terms: reference, engine: tenant.engine },
         });
         return viewTenant(tenant, context.platform);
       });

@@ -117,6 +117,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
 };
 
+/** Without these a school would lack what it is promised: walls, limits, encryption. */
+const REQUIRED: readonly string[] = ["ext4-encryption", "nftables", "control-groups"];
+
 /** See Engine.preflight. Changes nothing. */
 export async function preflight(context: EngineContext, images: readonly string[]): Promise<readonly Finding[]> {
   const findings = await Promise.all(
@@ -126,7 +129,8 @@ export async function preflight(context: EngineContext, images: readonly string[
         message: messageOf(error),
         remedy: "see the message",
       }));
-      return ok ? { check, ok, message } : { check, ok, message, remedy };
+      const required = REQUIRED.includes(check);
+      return ok ? { check, ok, message, required } : { check, ok, message, remedy, required };
     }),
   );
   for (const image of images) {

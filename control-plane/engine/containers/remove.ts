@@ -1,4 +1,4 @@
-import type { ApplyOptions, ObjectRef } from "../engine.ts";
+import { type ApplyOptions, isAnothers, type ObjectRef, type RemoveOptions } from "../engine.ts";
 import type { EngineContext } from "./context.ts";
 import { labelsOf, objectsOf, readNamespace } from "./namespace.ts";
 
@@ -56,8 +56,12 @@ export async function removeObjects(
   removing: Removing,
   namespace: string,
   refs: readonly ObjectRef[],
-  options: ApplyOptions,
+  options: RemoveOptions,
 ): Promise<void> {
+  if (options.tenantUid !== undefined) {
+    const [space] = objectsOf(await readNamespace(removing.context, namespace), "Namespace");
+    if (isAnothers(space?.metadata.annotations, options.tenantUid)) return;
+  }
   if (refs.some((ref) => ref.kind === "Namespace" && ref.name === namespace)) {
     return removeNamespace(removing, namespace, options);
   }

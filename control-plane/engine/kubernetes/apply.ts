@@ -7,12 +7,13 @@ import { ensureGrant } from "./grant.ts";
 import { growVolume, storageOf } from "./grow.ts";
 import { collectionPath, KINDS, kindOf, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, type LiveObject, textAt } from "./live.ts";
+import { aliasesOf } from "./names.ts";
 import { readNamespace, refuseForeign, terminating } from "./namespaces.ts";
 import { listOwn, listPods } from "./observe.ts";
 import { isReady } from "./pods.ts";
 import { type Stamped, stamp } from "./stamp.ts";
 import { isWhole, noteAccepted } from "./whole.ts";
-import { podsOf, refusalOf } from "./workloads.ts";
+import { holdersOf, podsOf, refusalOf } from "./workloads.ts";
 
 /** A field that another manager sets again each time is left to people after so many rounds. */
 const MOST_FIGHTS = 5;
@@ -40,8 +41,8 @@ export function refuseUnknown(namespace: string, objects: readonly Manifest[]): 
   }
 }
 
-function refuseShrink(changes: readonly Stamped[], present: readonly LiveObject[]): void {
-  for (const { manifest } of changes) {
+function refuseShrink(objects: readonly Manifest[], present: readonly LiveObject[]): void {
+  for (const manifest of objects) {
     if (manifest.kind !== "PersistentVolumeClaim") continue;
     const live = present.find(
       (object) => object.kind === manifest.kind && object.metadata.name === manifest.metadata.name,
@@ -136,7 +137,7 @@ async function awaitStopped(
       signal: options.signal,
     },
     (pods) => {
-      left = stopped.flatMap((workload) => podsOf(workload, pods)).map((pod) => pod.metadata.name);
+      left = holdersOf(stopped, pods);
       return left.length === 0 ? true : undefined;
     },
   );
@@ -169,11 +170,12 @@ async function replaceStuck(
 }
 
 function isChanged(context: KubernetesContext, present: readonly LiveObject[], stamped: Stamped): boolean {
-  const { manifest, hash } = stamped;
+  const { manifest, hash, owned } = stamped;
   const live = present.find(
     (object) => object.kind === manifest.kind && object.metadata.name === manifest.metadata.name,
   );
-  return live === undefined || live.metadata.annotations?.[MARK.hash] !== hash || !isWhole(context, live);
+  const { [MARK.hash]: liveHash, [MARK.owned]: liveOwned } = live?.metadata.annotations ?? {};
+  return live === undefined || liveHash !== hash || liveOwned !== owned || !isWhole(context, live);
 }
 
 /** See Engine.apply. Order: namespace, walls and secrets, volumes and services, what stops, what starts, the way in. */
@@ -184,32 +186,39 @@ export async function applyObjects(
   options: ApplyOptions,
 ): Promise<void> {
   refuseUnknown(namespace, objects);
-  const all = objects.map(stamp);
   const space = await readNamespace(context, namespace, options.signal);
   const own = objects.find((manifest) => manifest.kind === "Namespace");
   if (space === undefined && own === undefined)
     throw refuse(`Namespace/${namespace}: must be applied before or with what it holds`);
   if (space !== undefined) refuseForeign(space, own);
   if (space !== undefined) await ensureGrant(context, namespace, options.signal);
-  const kinds = [...new Set(objects.map((manifest) => manifest.kind))];
+  const kinds = new Set(objects.map((manifest) => manifest.kind));
+  if (objects.some(({ kind }) => WORKLOADS.has(kind))) kinds.add("Service");
   const present =
     space === undefined
       ? []
-      : [{ ...space, kind: "Namespace" }, ...(await listOwn(context, namespace, kinds, options.signal))];
-  const changes = all.filter((stamped) => isChanged(context, present, stamped));
-  refuseShrink(changes, present);
+      : [{ ...space, kind: "Namespace" }, ...(await listOwn(context, namespace, [...kinds], options.signal))];
+  refuseShrink(objects, present);
+  const services = new Map(
+    present.filter(({ kind }) => kind === "Service").map((service) => [service.metadata.name, service]),
+  );
 
   const perform = async (round: readonly Stamped[]): Promise<readonly LiveObject[]> =>
     Promise.all(
       round.map(async (stamped) => {
         const live = await write(context, namespace, stamped, options);
         noteAccepted(context, stamped, live);
+        if (stamped.manifest.kind === "Service") services.set(live.metadata.name, live);
         return live;
       }),
     );
   for (const rank of [...new Set(Object.values(KINDS).map((info) => info.rank))].sort()) {
     options.signal?.throwIfAborted();
-    const round = changes.filter(({ manifest }) => kindOf(manifest.kind).rank === rank);
+    // Services come before the pods that shall know their addresses.
+    const round = objects
+      .filter((manifest) => kindOf(manifest.kind).rank === rank)
+      .map((manifest) => stamp(manifest, aliasesOf(services.values())))
+      .filter((stamped) => isChanged(context, present, stamped));
     if (round.length === 0) continue;
     options.onProgress?.(`applying ${round.map(({ manifest }) => titleOf(manifest)).join(", ")}`);
     const stops = round.filter(

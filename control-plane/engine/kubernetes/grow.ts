@@ -5,7 +5,7 @@ import { collectionPath, kindOf, OTHERS, RESTART_MANAGER, WORKLOADS } from "./ki
 import { at, conditionsOf, isRecord, type LiveObject, textAt } from "./live.ts";
 import { claimsOf, listOwn, mounts } from "./observe.ts";
 import { ownedValues } from "./owned.ts";
-import { hasEnded } from "./pods.ts";
+import { mayHold } from "./pods.ts";
 import { bytesOf } from "./quantity.ts";
 import { replicasOf } from "./workloads.ts";
 
@@ -109,7 +109,7 @@ async function growAtRest(
         deadline: context.patience,
         signal: options.signal,
       },
-      (pods) => (pods.some((pod) => mounts(pod, name) && !hasEnded(pod)) ? undefined : true),
+      (pods) => (pods.some((pod) => mounts(pod, name) && mayHold(pod)) ? undefined : true),
     );
     return (await awaitGrown(context, namespace, name, context.patience, options))?.told;
   } finally {

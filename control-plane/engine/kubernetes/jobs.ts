@@ -8,8 +8,9 @@ import { ensureGrant } from "./grant.ts";
 import { type JobLog, readJobLog, wrapJob } from "./job-wrapper.ts";
 import { collectionPath, kindOf, MANAGED_BY, MARK, OTHERS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, textAt } from "./live.ts";
+import { aliasesOf, withNames } from "./names.ts";
 import { readNamespace, refuseForeign } from "./namespaces.ts";
-import { listWarnings } from "./observe.ts";
+import { listOwn, listWarnings } from "./observe.ts";
 import { hasEnded, judgePod } from "./pods.ts";
 import { refusalOf } from "./workloads.ts";
 
@@ -192,7 +193,8 @@ function late(run: Pick<Run, "job">): EngineError {
 }
 
 async function execute(run: Run, job: JobRun): Promise<JobResult> {
-  const { manifest, mark, input } = wrapJob(job.manifest);
+  const services = await listOwn(run.context, run.namespace, ["Service"], run.signal);
+  const { manifest, mark, input } = wrapJob(withNames(job.manifest, aliasesOf(services)));
   const { name } = run.job;
   const secret = secretOf(run, input, job.input);
   const ref = { kind: "Secret", name: input };

@@ -1,4 +1,4 @@
-import { EngineError, type ObjectRef } from "../engine.ts";
+import { EngineError, type ObjectRef, TENANT_UID } from "../engine.ts";
 
 /** The kinds a school consists of: where the API keeps them and in which order they come and go. */
 export interface KindInfo {
@@ -51,7 +51,7 @@ export const MARK = {
   template: "classmind.de/template",
   restarted: "classmind.de/restarted-at",
   tenant: "classmind.de/tenant",
-  tenantUid: "classmind.de/tenant-uid",
+  tenantUid: TENANT_UID,
 } as const;
 export const MANAGED_BY = "classmind";
 

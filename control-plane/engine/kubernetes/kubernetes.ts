@@ -10,10 +10,12 @@ import { runJob } from "./jobs.ts";
 import { collectionPath, kindOf, MANAGED_BY, MARK } from "./kinds.ts";
 import { createLooks } from "./looks.ts";
 import { observeNamespace } from "./observe.ts";
+import { outsideOf } from "./outside.ts";
 import { type PreflightOptions, preflight } from "./preflight.ts";
 import { awaitReady, readLogs, restart } from "./ready.ts";
 import { removeObjects } from "./remove.ts";
 import { openTransport, type TransportOptions } from "./transport.ts";
+import { tryOut } from "./try-out.ts";
 import { openVolumeUsage } from "./usage.ts";
 import { createWatchHub, type WatchTimes } from "./watch.ts";
 
@@ -26,7 +28,9 @@ export interface KubernetesEngineOptions extends PreflightOptions {
   readonly log: Log;
   /** Milliseconds a step that waits for the cluster may take before it says what blocks it. */
   readonly patience?: number;
-  readonly requests?: Partial<Pick<TransportOptions, "concurrency" | "timeout" | "tries" | "pause" | "random">>;
+  readonly requests?: Partial<
+    Pick<TransportOptions, "concurrency" | "timeout" | "tries" | "pause" | "random" | "onRequest">
+  >;
   readonly watchTimes?: WatchTimes;
   /** Milliseconds after which what is waited for is listed again although a watch is open. */
   readonly relist?: number;
@@ -61,7 +65,8 @@ function loadConfig(options: KubernetesEngineOptions): KubeConfig {
  */
 export function createKubernetesEngine(options: KubernetesEngineOptions): Engine {
   const { clock, log } = options;
-  const transport = openTransport({ config: loadConfig(options), clock, ...options.requests });
+  const config = loadConfig(options);
+  const transport = openTransport({ config, clock, ...options.requests });
   const client = openClient(transport);
   const closing = new AbortController();
   const hub = createWatchHub({ client, clock, log }, closing.signal, options.watchTimes);
@@ -92,7 +97,11 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
 
   return {
     name: "kubernetes",
-    preflight: () => preflight(client, options),
+    async preflight(depth, signal) {
+      const looked = await preflight(client, options);
+      if (depth === "look") return looked;
+      return [...looked, ...(await tryOut(context, options, signal))];
+    },
     observe: (namespace) => observeNamespace(context, namespace),
     async list() {
       const query = { labelSelector: `${MARK.managedBy}=${MANAGED_BY},${MARK.tenant}`, metadataOnly: true };
@@ -107,6 +116,7 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
     run: (namespace, job) => touching(namespace, () => runJob(context, namespace, job)),
     logs: (namespace, workload, logOptions = {}) => readLogs(context, namespace, workload, logOptions),
     restart: (namespace, workload) => touching(namespace, () => restart(context, namespace, workload)),
+    outside: () => outsideOf(client, config.getCurrentCluster()?.server ?? "", options.grant),
     watch: (signal) => hub.watch(signal),
     async close() {
       closing.abort();

@@ -5,8 +5,9 @@ import { ensureGrant } from "./grant.ts";
 import { collectionPath, KINDS, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from "./live.ts";
 import { type Look, slim, versionsOf } from "./looks.ts";
+import { aliasesOf, knowsServices } from "./names.ts";
 import { isOurs, readNamespace } from "./namespaces.ts";
-import { hasEnded, isReady } from "./pods.ts";
+import { isReady, mayHold } from "./pods.ts";
 import { bytesOf } from "./quantity.ts";
 import { isWhole } from "./whole.ts";
 import { observeWorkload } from "./workloads.ts";
@@ -106,7 +107,7 @@ async function observeVolume(
   pods: readonly LiveObject[],
 ): Promise<VolumeObservation> {
   const { name, namespace = "" } = claim.metadata;
-  const users = pods.filter((pod) => !hasEnded(pod) && mounts(pod, name));
+  const users = pods.filter((pod) => mayHold(pod) && mounts(pod, name));
   const capacity =
     textAt(claim, "status", "capacity", "storage") ?? textAt(claim, "spec", "resources", "requests", "storage");
   const node = users.map((pod) => textAt(pod, "spec", "nodeName")).find((candidate) => candidate !== undefined);
@@ -166,9 +167,11 @@ async function observationOf(
 }
 
 function lookOf(context: KubernetesContext, space: LiveObject, objects: readonly LiveObject[]): Look {
+  const names = aliasesOf(objects.filter(({ kind }) => kind === "Service"));
   const whole = [{ ...space, kind: "Namespace" }, ...objects].flatMap((object) => {
     const hash = object.metadata.annotations?.[MARK.hash];
-    return hash !== undefined && isWhole(context, object)
+    const lost = WORKLOADS.has(object.kind ?? "") && !knowsServices(object, names);
+    return hash !== undefined && !lost && isWhole(context, object)
       ? [{ kind: object.kind ?? "", name: object.metadata.name, hash }]
       : [];
   });

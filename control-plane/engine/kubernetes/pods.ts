@@ -78,6 +78,11 @@ export function hasEnded(pod: LiveObject): boolean {
   return phase === "Succeeded" || phase === "Failed";
 }
 
+/** Whether a pod may still have its volumes: one that is being deleted stays listed until its node has let go of them. */
+export function mayHold(pod: LiveObject): boolean {
+  return !hasEnded(pod) || pod.metadata.deletionTimestamp !== undefined;
+}
+
 function explainEnd(container: Container): string {
   if (container.ended === undefined) return `${container.name} ended`;
   if (container.ended.reason === "OOMKilled") return `${container.name} ran out of memory`;

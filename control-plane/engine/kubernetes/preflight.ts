@@ -12,6 +12,12 @@ export interface PreflightOptions {
   readonly ingressClass: string;
   /** See Grant. */
   readonly grant?: Grant;
+  /** Schools run on nodes that carry this label with this value alone. */
+  readonly country?: { readonly label: string; readonly value: string };
+  /** An image with `node` that schools use; what pods alone can show is tried with it. */
+  readonly probeImage?: string;
+  /** Milliseconds until a pod of preflight's own has to be ready. */
+  readonly trialPatience?: number;
 }
 
 type Outcome = { readonly ok: boolean; readonly message: string; readonly remedy: string };
@@ -167,6 +173,22 @@ const CHECKS: Readonly<Record<string, Check>> = {
       remedy: "add a node, or see `kubectl describe nodes` for why none is ready",
     };
   },
+  "nodes-in-country": async (client, { country }) => {
+    const remedy = "";
+    if (country === undefined)
+      return {
+        ok: true,
+        message: "all nodes count as being in the engine's country: no label tells them apart",
+        remedy,
+      };
+    const { label, value } = country;
+    const { items } = await client.list("/api/v1/nodes", { labelSelector: `${label}=${value}`, metadataOnly: true });
+    return {
+      ok: items.length > 0,
+      message: `${items.length} nodes carry ${label}=${value}`,
+      remedy: `label the nodes that stand there: kubectl label node NAME ${label}=${value}`,
+    };
+  },
   "storage-class": async (client, { storageClass }) => {
     const found = await readClass(client, `/apis/storage.k8s.io/v1/storageclasses/${storageClass}`);
     return {
@@ -222,6 +244,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
 };
 
+/** What is good to know and keeps nobody out. */
+const ADVICE: readonly string[] = ["storage-expansion", "pod-webhooks"];
+
 /** See Engine.preflight. Changes nothing. */
 export async function preflight(client: Client, options: PreflightOptions): Promise<readonly Finding[]> {
   return Promise.all(
@@ -231,7 +256,8 @@ export async function preflight(client: Client, options: PreflightOptions): Prom
         message: messageOf(error),
         remedy: "make the API server reachable with this kubeconfig, and grant what it refuses",
       }));
-      return ok ? { check, ok, message } : { check, ok, message, remedy };
+      const required = !ADVICE.includes(check);
+      return ok ? { check, ok, message, required } : { check, ok, message, remedy, required };
     }),
   );
 }

@@ -1,4 +1,4 @@
-import { type ApplyOptions, EngineError, type ObjectRef } from "../engine.ts";
+import { type ApplyOptions, EngineError, isAnothers, type ObjectRef, type RemoveOptions } from "../engine.ts";
 import type { KubernetesContext } from "./context.ts";
 import { isStatus } from "./failure.ts";
 import { follow } from "./follow.ts";
@@ -133,9 +133,9 @@ async function removeAll(
  * Removes a namespace and all in it. Workloads and volumes go first: an encrypting storage may need the volume's key, a Secret
  * of the namespace, to give the volume back.
  */
-async function removeNamespace(context: KubernetesContext, namespace: string, options: ApplyOptions): Promise<void> {
+async function removeNamespace(context: KubernetesContext, namespace: string, options: RemoveOptions): Promise<void> {
   const space = await readNamespace(context, namespace, options.signal);
-  if (space === undefined) return;
+  if (space === undefined || isAnothers(space.metadata.annotations, options.tenantUid)) return;
   refuseForeignRemoval(space);
   if (space.metadata.deletionTimestamp === undefined) {
     await ensureGrant(context, namespace, options.signal);
@@ -198,12 +198,12 @@ export async function removeObjects(
   context: KubernetesContext,
   namespace: string,
   refs: readonly ObjectRef[],
-  options: ApplyOptions,
+  options: RemoveOptions,
 ): Promise<void> {
   if (refs.some((ref) => ref.kind === "Namespace" && ref.name === namespace))
     return removeNamespace(context, namespace, options);
   const space = await readNamespace(context, namespace, options.signal);
-  if (space === undefined) return;
+  if (space === undefined || isAnothers(space.metadata.annotations, options.tenantUid)) return;
   refuseForeignRemoval(space);
   if (space.metadata.deletionTimestamp === undefined) await ensureGrant(context, namespace, options.signal);
   await removeAll(context, namespace, refs, options);

@@ -44,6 +44,8 @@ export interface TransportOptions {
   /** Milliseconds of the first pause between tries; each further one may be twice as long. */
   readonly pause?: number;
   readonly random?: () => number;
+  /** Told of each try when its answer is there. @param status 0 where none came */
+  readonly onRequest?: (verb: string, status: number, seconds: number) => void;
 }
 
 const LONGEST_PAUSE = 5_000;
@@ -162,8 +164,16 @@ export function openTransport(options: TransportOptions): Transport {
     return { status, retryAfter, text: parts.join("") };
   }
 
-  /** One try with its deadline. No answer is an answer with status 0. */
+  /** One try. No answer is an answer with status 0. */
   async function attempt(call: Call): Promise<Answer> {
+    const began = performance.now();
+    const answer = await timed(call);
+    options.onRequest?.((call.method ?? "GET").toLowerCase(), answer.status, (performance.now() - began) / 1000);
+    return answer;
+  }
+
+  /** With its deadline. */
+  async function timed(call: Call): Promise<Answer> {
     let late: AbortSignal | undefined;
     try {
       return await places.run(() => {
@@ -210,6 +220,7 @@ export function openTransport(options: TransportOptions): Transport {
       await send(call, signal, (response) => {
         response.setEncoding("utf8");
         const status = response.statusCode ?? 0;
+        options.onRequest?.("watch", status, 0);
         if (status >= 200 && status < 300) response.on("data", onChunk);
         else {
           failed = new Promise((resolve) => {

@@ -2,7 +2,7 @@ import { REASONS, type Reason } from "../../tenant.ts";
 import type { WorkloadObservation } from "../engine.ts";
 import { MARK } from "./kinds.ts";
 import { at, conditionsOf, type LiveObject, numberAt, selects, textAt } from "./live.ts";
-import { hasEnded, isReady, judgePod, type PodJudgement, restartsOf } from "./pods.ts";
+import { hasEnded, isReady, judgePod, mayHold, type PodJudgement, restartsOf } from "./pods.ts";
 
 /** Judging Deployments and StatefulSets from what the API recorded of them and their pods. Pure. */
 
@@ -16,6 +16,14 @@ export function podsOf(workload: LiveObject, pods: readonly LiveObject[]): reado
   return pods
     .filter((pod) => selects(selector, pod.metadata.labels) && !hasEnded(pod))
     .sort((a, b) => ((a.metadata.creationTimestamp ?? "") < (b.metadata.creationTimestamp ?? "") ? 1 : -1));
+}
+
+/** Names of pods of these workloads that may still have their volumes. */
+export function holdersOf(workloads: readonly LiveObject[], pods: readonly LiveObject[]): readonly string[] {
+  const selectors = workloads.map((workload) => at(workload, "spec", "selector", "matchLabels"));
+  return pods
+    .filter((pod) => mayHold(pod) && selectors.some((selector) => selects(selector, pod.metadata.labels)))
+    .map((pod) => pod.metadata.name);
 }
 
 function isSeen(workload: LiveObject): boolean {

@@ -49,6 +49,8 @@ export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNames
       const [databaseSnapshot, filesSnapshot] = [snapshot(runId, "database"), snapshot(runId, "files")];
       return answer({ databaseSnapshot, filesSnapshot, bytesAdded: 1, fingerprint: {} });
     }
+    case "backup-copy":
+      return answer({ snapshots: [] });
     case "backup-verify":
       return answer({ checked: true, databaseBytes: 0, files: 0 });
     case "backup-restore":

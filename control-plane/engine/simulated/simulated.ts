@@ -6,6 +6,8 @@ import { quantityToBytes } from "../../render/values.ts";
 import {
   type Engine,
   EngineError,
+  type Finding,
+  isAnothers,
   type JobResult,
   type JobRun,
   type Manifest,
@@ -28,6 +30,8 @@ export interface SimulatedOptions {
   /** Milliseconds a workload takes to become ready. */
   readonly startupMs?: number;
   readonly faults?: Faults;
+  /** What preflight finds. */
+  readonly findings?: () => readonly Finding[];
   /** Answers jobs; the data it may change is the namespace's volumes. */
   readonly runJob?: (namespace: string, job: JobRun, state: SimulatedNamespace) => JobResult;
 }
@@ -201,7 +205,10 @@ export function createSimulatedEngine(options: SimulatedOptions): Engine {
 
   return {
     name: "simulated",
-    preflight: async () => [{ check: "simulated", ok: true, message: "Nothing is needed: this engine is in memory." }],
+    preflight: async () =>
+      options.findings?.() ?? [
+        { check: "simulated", ok: true, message: "Nothing is needed: this engine is in memory." },
+      ],
     observe: (namespace) => call(`observe ${namespace}`, () => observe(namespace)),
     list: () => call("list", () => Object.keys(world.read().namespaces)),
     async apply(namespace, objects) {
@@ -241,7 +248,9 @@ export function createSimulatedEngine(options: SimulatedOptions): Engine {
         await clock.sleep(5, signal);
       }
     },
-    async remove(namespace, objects) {
+    async remove(namespace, objects, removeOptions = {}) {
+      const space = world.read().namespaces[namespace]?.objects.find(({ kind }) => kind === "Namespace");
+      if (isAnothers(space?.manifest.metadata.annotations, removeOptions.tenantUid)) return;
       for (const ref of objects)
         await call(`remove ${ref.kind}/${ref.name}`, () =>
           world.change((state) => removeObject(state, namespace, ref)),

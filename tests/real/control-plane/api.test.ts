@@ -10,8 +10,9 @@ import { createApi, ROUTES } from "../../../control-plane/api/server.ts";
 import { systemClock } from "../../../control-plane/clock.ts";
 import { silentLog } from "../../../control-plane/log.ts";
 import { loadChart } from "../../../control-plane/render/render.ts";
+import { recordFindings, registerEngines } from "../../../control-plane/store/engines.ts";
 import { createToken, disableOperator, putOperator } from "../../../control-plane/store/operators.ts";
-import { CHART, platformConfig } from "../../fixtures/platform.ts";
+import { CHART, platformConfig, registration } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
 
 let database: PlatformDatabase;
@@ -266,6 +267,90 @@ describe("the API", () => {
     for (let index = 0; index < 12; index += 1) statuses.push((await call("GET", "/v1/platform")).status);
     expect(statuses.every((status) => status === 200 || status === 503)).toBe(true);
     expect(statuses.at(-1)).toBe(200);
+  });
+
+  it("places a school on an engine that meets what is asked for, or says what none meets", async () => {
+    const made = await call("POST", "/v1/tenants", { ...school("im-westen"), engine: "simulated" });
+    expect(made.body).toMatchObject({ engine: "simulated", country: "DE" });
+    const abroad = await call("POST", "/v1/tenants", { ...school("im-ausland"), country: "FR" });
+    expect(abroad.status).toBe(412);
+    expect(errorOf(abroad)).toMatchObject({ field: "country", remedy: expect.stringContaining("engine list") });
+    expect((await call("GET", "/v1/tenants/im-ausland")).status).toBe(404);
+    await call("POST", "/v1/engines/simulated/cordon", { reason: "Wartung" });
+    const closed = await call("POST", "/v1/tenants", school("zu-spaet"));
+    expect(errorOf(closed).message).toContain("Closed for new schools");
+    await call("POST", "/v1/engines/simulated/uncordon", {});
+    expect((await call("POST", "/v1/tenants", school("zu-spaet"))).status).toBe(201);
+    const audit = (await call("GET", "/v1/audit?limit=5")).body.items as { action: string; detail: unknown }[];
+    expect(audit).toContainEqual(
+      expect.objectContaining({ action: "engine.cordon", reason: "Wartung", detail: { engine: "simulated" } }),
+    );
+  });
+
+  it("takes no school onto an engine whose required check failed, until somebody takes that upon themselves by name", async () => {
+    const check = "storage-encryption";
+    await recordFindings(database.pool, "simulated", "try", [
+      { check, ok: false, message: "nothing says that it encrypts", required: true },
+      { check: "storage-expansion", ok: false, message: "cannot grow" },
+    ]);
+    const refused = await call("POST", "/v1/tenants", school("ungeschuetzt"));
+    expect(errorOf(refused)).toMatchObject({
+      message: expect.stringContaining("simulated (storage-encryption)"),
+      remedy: expect.stringContaining("classmind doctor --engine"),
+    });
+    const path = "/v1/engines/simulated/overrides";
+    expect(errorOf(await call("POST", path, { check }))).toMatchObject({ field: "reason" });
+    expect(errorOf(await call("POST", path, { check: "storage-expansion", reason: "so" }))).toMatchObject({
+      field: "check",
+      remedy: expect.stringContaining(check),
+    });
+    const taken = await call("POST", path, { check, reason: "LUKS darunter" });
+    expect(taken.body).toMatchObject({ fit: true, overrides: [{ check, operator: "anna", reason: "LUKS darunter" }] });
+    expect((await call("POST", "/v1/tenants", school("ungeschuetzt"))).status).toBe(201);
+    expect((await call("DELETE", `${path}/${check}`)).body).toMatchObject({ fit: false, overrides: [] });
+    expect((await call("DELETE", `${path}/${check}`)).status).toBe(404);
+    const { rows } = await database.pool.query("select action from audit where action like 'engine.override%'");
+    expect(rows).toEqual([{ action: "engine.override" }, { action: "engine.override-revoke" }]);
+    await recordFindings(database.pool, "simulated", "try", []);
+  });
+
+  it("moves a school only to an engine that it could be placed on and that its backups reach", async () => {
+    const elsewhere = { backup: { repository: "rest:https://backup.example.org:8000/" } };
+    await registerEngines(database.pool, [
+      registration("simulated"),
+      registration("wien", { country: "AT", settings: elsewhere }),
+      registration("beside"),
+      registration("fsn1", { settings: elsewhere }),
+    ]);
+    await call("POST", "/v1/tenants", { ...school("umzug"), engine: "simulated" });
+    const move = (to: string, confirm = "umzug") => call("POST", "/v1/tenants/umzug/move", { to, confirm });
+    const refused = async (to: string) => errorOf(await move(to));
+    expect(errorOf(await move("fsn1", "umzu")).field).toBe("confirm");
+    expect(await refused("fsn1")).toMatchObject({
+      code: "PreconditionFailed",
+      message: expect.stringContaining("never"),
+    });
+    await database.pool.query(
+      `update tenants set status = status || '{"initialisedAt": "2026-01-01T00:00:00Z"}' where slug = 'umzug'`,
+    );
+    expect(await refused("simulated")).toMatchObject({ field: "to", message: expect.stringContaining("already") });
+    expect(await refused("nirgends")).toMatchObject({ field: "engine", message: expect.stringContaining("nirgends") });
+    expect(await refused("wien")).toMatchObject({
+      field: "country",
+      message: expect.stringContaining("wien is in AT"),
+    });
+    expect(await refused("beside")).toMatchObject({
+      field: "to",
+      message: expect.stringContaining("on their own storage"),
+    });
+    expect(errorOf(await call("POST", "/v1/tenants/umzug/move/confirm", { confirm: "umzug" })).message).toContain(
+      "no copy",
+    );
+    expect((await move("fsn1")).body).toMatchObject({ kind: "move", state: "Pending", slug: "umzug" });
+    expect(await refused("fsn1")).toMatchObject({ code: "Conflict" });
+    const audit = (await call("GET", "/v1/audit?slug=umzug")).body.items as { action: string; detail: unknown }[];
+    expect(audit[0]).toMatchObject({ action: "tenant.move", detail: { from: "simulated", to: "fsn1" } });
+    await registerEngines(database.pool, [registration("simulated")]);
   });
 
   it("is described by the OpenAPI document that is checked in", async () => {

@@ -74,10 +74,10 @@ beforeEach(async () => {
     return run(namespace, job);
   };
   const expiresAt = new Date(Date.now() + 30 * DAY).toISOString();
-  await insertTenant(deps.pool, "goethe", tenantSpec(), undefined);
-  await insertTenant(deps.pool, "probe", tenantSpec({ terms: { kind: "demo", expiresAt } }), undefined);
-  await insertTenant(deps.pool, "weg", tenantSpec(), undefined);
-  await insertTenant(deps.pool, "sofort", tenantSpec(), undefined);
+  await insertTenant(deps.pool, "goethe", tenantSpec(), "simulated", undefined);
+  await insertTenant(deps.pool, "probe", tenantSpec({ terms: { kind: "demo", expiresAt } }), "simulated", undefined);
+  await insertTenant(deps.pool, "weg", tenantSpec(), "simulated", undefined);
+  await insertTenant(deps.pool, "sofort", tenantSpec(), "simulated", undefined);
   loop = startLoop(deps, { workers: 4, database: database.database });
   for (const slug of ["goethe", "probe", "weg", "sofort"]) {
     await until(`${slug} is ready with a backup`, async () => {

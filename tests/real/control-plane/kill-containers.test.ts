@@ -160,7 +160,13 @@ const STAGES: readonly Stage[] = [
   {
     name: "creation",
     wish: async (slug) => {
-      await insertTenant(platform.pool, slug, tenantSpec({ storage: "512Mi", backup: { enabled: false } }), undefined);
+      await insertTenant(
+        platform.pool,
+        slug,
+        tenantSpec({ storage: "512Mi", backup: { enabled: false } }),
+        "containers",
+        undefined,
+      );
     },
     reached: phaseIs("Ready"),
   },

@@ -112,7 +112,7 @@ async function createAndPurge(
 }> {
   const slug = `school${index}`;
   const worldFile = path.join(directory, `${slug}.json`);
-  const tenant = await insertTenant(platform.pool, slug, tenantSpec(), undefined);
+  const tenant = await insertTenant(platform.pool, slug, tenantSpec(), "simulated", undefined);
   const create = await killAndResume(worldFile, killCreateAt, () => ready(slug));
   const world = fileWorld(worldFile).read();
   await setDeletion(platform.pool, slug, { requestedAt: new Date(), purgeAfter: new Date(Date.now() - 1000) });

@@ -24,6 +24,9 @@ const RECIPE = IMAGE_RECIPES.find((recipe) => recipe.name === "control-plane");
 const SNAPSHOT = "ab".repeat(32);
 const ANSWERS: Readonly<Record<string, unknown>> = {
   "admin-create-administrator": { username: "anna.schmidt" },
+  "preflight-out": { seen: "blocked" },
+  "preflight-in": { seen: "blocked" },
+  "preflight-through": { seen: "reached" },
   "backup-create": { databaseSnapshot: SNAPSHOT, filesSnapshot: SNAPSHOT, bytesAdded: 1, fingerprint: {} },
 };
 const behaviour: Behaviour = {
@@ -74,6 +77,8 @@ async function configure(): Promise<void> {
     keyring: database.keyring,
     kekFile: inTree("kek"),
     engine: { ...Object(reconciler.engine), kubeconfig: kubeconfig.file },
+    // Both reconcilers of this test are on one machine.
+    metrics: { host: "127.0.0.1", port: 0 },
     readyFile: inTree("ready"),
   });
   await writeFile(inTree("kek"), randomBytes(32).toString("base64"), { mode: 0o600 });

@@ -17,6 +17,7 @@ import {
 import { namespaceOf, type TenantSpec } from "../../../control-plane/tenant.ts";
 import { simulatedPlatform, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
+import { until } from "../../fixtures/until.ts";
 
 /** Long work that goes wrong: the reconcile loop on a real PostgreSQL and the simulated engine, whose jobs fail as told. */
 
@@ -36,15 +37,6 @@ const failingWith =
   async () => ({ exitCode: 1, output: { error: { code, message } }, logTail: [] });
 const failing = failingWith("RepositoryDamaged", "pack 4f is damaged");
 const unreachable = failingWith("RepositoryUnreachable", "The backup server does not answer: connection refused");
-
-async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  for (const end = Date.now() + 30_000; ; ) {
-    const seen = await look();
-    if (seen !== undefined) return seen;
-    if (Date.now() > end) throw new Error(`not within 30 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 const ended = ({ id }: Operation) =>
   until("the operation has ended", async () => {
@@ -75,7 +67,7 @@ beforeEach(async () => {
     return answers.get(name)?.(job) ?? run(namespace, job);
   };
   loop = startLoop(deps, { workers: 4, database });
-  await insertTenant(deps.pool, "goethe", tenantSpec(), undefined);
+  await insertTenant(deps.pool, "goethe", tenantSpec(), "simulated", undefined);
   await until("goethe has a backup", async () => (await findTenant(deps.pool, "goethe"))?.status.backup?.newest);
   ran = [];
 });
@@ -92,7 +84,7 @@ async function restoreInto(slug: string): Promise<Operation> {
   const client = await deps.pool.connect();
   try {
     await client.query("begin");
-    const target = slug === "goethe" ? source : await insertTenant(client, slug, tenantSpec(), undefined);
+    const target = slug === "goethe" ? source : await insertTenant(client, slug, tenantSpec(), "simulated", undefined);
     const operation = await requestOperation(client, {
       tenantUid: target.uid,
       kind: "restore",

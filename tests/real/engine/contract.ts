@@ -5,6 +5,7 @@ import {
   type Manifest,
   type ObjectRef,
   type Observation,
+  TENANT_UID,
 } from "../../../control-plane/engine/engine.ts";
 import { hashManifest } from "../../../control-plane/render/hash.ts";
 import { type SmallSchool, smallJob, smallSchool } from "../../fixtures/engine-school.ts";
@@ -101,7 +102,7 @@ export function engineContract(name: string, subject: () => Subject): void {
     });
 
     it("preflight names each check, with a remedy for what fails", async () => {
-      const findings = await engine.preflight();
+      const findings = await engine.preflight("look");
       expect(findings.length).toBeGreaterThan(0);
       for (const finding of findings) expect(finding.ok || finding.remedy !== undefined, finding.check).toBe(true);
       expect(new Set(findings.map((finding) => finding.check)).size).toBe(findings.length);
@@ -286,6 +287,22 @@ export function engineContract(name: string, subject: () => Subject): void {
       expect(seen.objects).not.toContainEqual(expect.objectContaining(APP));
       expect(seen.workloads.map((entry) => entry.ref)).toEqual([DB]);
       expect(seen.endpoints.map((endpoint) => endpoint.service)).not.toContain("app");
+    });
+
+    it("a namespace of another school is not there for whoever would remove their own", async () => {
+      const [space] = school().filter(({ kind }) => kind === "Namespace");
+      if (space === undefined) throw new Error("the school has no namespace");
+      const whose = (uid: string) => ({
+        ...space,
+        metadata: { ...space.metadata, annotations: { [TENANT_UID]: uid } },
+      });
+      const refs = [{ kind: "Namespace", name: namespace }];
+      await purge(namespace);
+      await engine.apply(namespace, [whose("ours")]);
+      await engine.remove(namespace, refs, { tenantUid: "another's" });
+      expect((await engine.observe(namespace)).exists).toBe(true);
+      await engine.remove(namespace, refs, { tenantUid: "ours" });
+      expect((await engine.observe(namespace)).exists).toBe(false);
     });
 
     it("removing the namespace removes everything in it; the same name begins empty", async () => {

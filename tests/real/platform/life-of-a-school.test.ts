@@ -153,8 +153,11 @@ describe("a school's backup", () => {
 
 /** Everything below a directory that has the name of the school's namespace or its slug in its path. */
 async function pathsNaming(directory: string, slug: string): Promise<readonly string[]> {
-  const entries = await readdir(directory, { recursive: true }).catch(() => []);
-  return entries.filter((entry) => entry.split("/").some((part) => part.includes(slug)));
+  // With types: links, such as an image's /dev/fd, are not followed.
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries
+    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)))
+    .filter((entry) => entry.split("/").some((part) => part.includes(slug)));
 }
 
 /** What of a school can be found on this host and in the platform's databases. */

@@ -20,6 +20,7 @@ function school(overrides: Partial<Tenant> = {}): Tenant {
     storage: "5Gi",
     terms: { kind: "contract", reference: "V-1" },
     country: "DE",
+    engine: "containers",
     suspended: false,
     backupEnabled: true,
     createdAt: "2026-11-01T00:00:00Z",

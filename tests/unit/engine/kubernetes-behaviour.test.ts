@@ -117,6 +117,37 @@ it.each<[string, string, string, (found: ReturnType<typeof object>) => object]>(
   if (kind !== "Service") expect(JSON.stringify([warnings, told])).toContain("kubectl-edit");
 });
 
+const addressOf = (service: string): unknown => Reflect.get(Object(object("Service", service).spec), "clusterIP");
+const podSpecOf = (kind: string, name: string): Record<string, unknown> =>
+  Object(Reflect.get(Object(Reflect.get(Object(object(kind, name).spec), "template")), "spec"));
+const NO_RESOLVER = { dnsPolicy: "None", dnsConfig: { nameservers: ["127.0.0.1"] } };
+
+it("pods and jobs know the services of their namespace by name, and ask no resolver", async () => {
+  await started();
+  const hostAliases = ["app", "db"].map((name) => ({ ip: addressOf(name), hostnames: [name] }));
+  for (const { kind, name } of [APP, DB]) expect(podSpecOf(kind, name)).toMatchObject({ hostAliases, ...NO_RESOLVER });
+  const jobs: unknown[] = [];
+  api.store.changes.on("change", ({ object: changed }) => void (changed.kind === "Job" && jobs.push(changed.spec)));
+  await engine.run(namespace, { manifest: smallJob(namespace, IMAGE), input: { action: "echo" }, deadline: 5_000 });
+  expect(jobs[0]).toMatchObject({ template: { spec: { hostAliases, ...NO_RESOLVER } } });
+});
+
+it("a service that was made anew has another address, and the pods get to know it", async () => {
+  await started();
+  const before = addressOf("db");
+  api.store.erase(object("Service", "db"));
+  await engine.apply(
+    namespace,
+    school().filter(({ kind }) => kind === "Service"),
+  );
+  expect(addressOf("db")).not.toBe(before);
+  const lost = (await engine.observe(namespace)).objects.filter(({ kind }) => kind === APP.kind || kind === DB.kind);
+  expect(lost).toEqual([]);
+  await engine.apply(namespace, school());
+  expect(podSpecOf("Deployment", "app").hostAliases).toContainEqual({ ip: addressOf("db"), hostnames: ["db"] });
+  expect((await engine.observe(namespace)).objects.length).toBe(school().length);
+});
+
 it("an account of least rights takes them in a school's namespace before anything else, and takes them back", async () => {
   await engine.close();
   engine = open({ grant: { role: "classmind-school", account: "reconciler", namespace: "classmind" } });
@@ -370,20 +401,34 @@ it.each<[string, (call: ProxiedCall) => Fault | undefined, () => void]>([
     }
   })();
   await new Promise((resolve) => setTimeout(resolve, 100));
-  then();
-  const found = object("NetworkPolicy", "db");
-  api.store.put(
-    { ...found, kind: "NetworkPolicy", metadata: found.metadata, spec: { ...Object(found.spec), egress: [{}] } },
-    "kubectl-edit",
-  );
+  // On a busy machine the watches may not be open yet: what was changed before them is not told, so it is changed again.
+  for (let round = 0; !stop.signal.aborted; round += 1) {
+    then();
+    const found = object("NetworkPolicy", "db");
+    const egress = [{ ports: [{ port: 1000 + round }] }];
+    api.store.put(
+      { ...found, kind: "NetworkPolicy", metadata: found.metadata, spec: { ...Object(found.spec), egress } },
+      "kubectl-edit",
+    );
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
   await watching;
   expect(woken).toContain(namespace);
 });
 
 it("preflight passes on a whole cluster, and says what is missing on another", async () => {
-  expect((await engine.preflight()).filter((finding) => !finding.ok)).toEqual([]);
+  expect((await engine.preflight("look")).filter((finding) => !finding.ok)).toEqual([]);
   const other = open({ storageClass: "none", ingressClass: "none" });
-  const failed = (await other.preflight()).filter((finding) => !finding.ok);
+  const abroad = open({ country: { label: "topology.example.org/country", value: "AT" } });
+  expect(await abroad.preflight("look")).toContainEqual({
+    check: "nodes-in-country",
+    ok: false,
+    required: true,
+    message: "0 nodes carry topology.example.org/country=AT",
+    remedy: "label the nodes that stand there: kubectl label node NAME topology.example.org/country=AT",
+  });
+  await abroad.close();
+  const failed = (await other.preflight("look")).filter((finding) => !finding.ok);
   expect(failed.map((finding) => finding.check).sort()).toEqual([
     "ingress-class",
     "storage-class",
@@ -392,4 +437,27 @@ it("preflight passes on a whole cluster, and says what is missing on another", a
   ]);
   expect(failed.every((finding) => finding.remedy !== undefined)).toBe(true);
   await other.close();
+});
+
+it("what a school must not reach is told: nodes, the cluster's resolver, whatever address the API server has", async () => {
+  api.store.put(
+    {
+      kind: "Node",
+      metadata: { name: "node-7" },
+      status: {
+        addresses: [
+          { type: "InternalIP", address: "192.0.2.7" },
+          { type: "Hostname", address: "node-7" },
+        ],
+      },
+    },
+    "kubelet",
+  );
+  const told = (await engine.outside?.()) ?? [];
+  expect(told).toContainEqual(
+    expect.objectContaining({ kind: "host-port", host: "192.0.2.7", port: 10250, protocol: "tcp" }),
+  );
+  expect(told.map(({ host }) => host)).not.toContain("node-7");
+  // This API server listens on the loopback address, which would be the school's own.
+  expect(told.filter(({ host }) => host.startsWith("127."))).toEqual([]);
 });

@@ -16,7 +16,7 @@ import { bytesOf, milliOf } from "../../../control-plane/engine/kubernetes/quant
 import { stamp } from "../../../control-plane/engine/kubernetes/stamp.ts";
 import { pauseBefore } from "../../../control-plane/engine/kubernetes/transport.ts";
 import { compareListing } from "../../../control-plane/engine/kubernetes/watch.ts";
-import { isRolledOut, observeWorkload } from "../../../control-plane/engine/kubernetes/workloads.ts";
+import { holdersOf, isRolledOut, observeWorkload } from "../../../control-plane/engine/kubernetes/workloads.ts";
 import { smallJob, smallSchool } from "../../fixtures/engine-school.ts";
 
 const NOW = Date.parse("2026-03-01T08:00:00Z");
@@ -288,6 +288,14 @@ describe("judging a pod by its recorded state", () => {
       }),
     );
   });
+});
+
+it("a pod that ended holds its volumes until its node has removed it", () => {
+  const workload: LiveObject = { metadata: { name: "app" }, spec: { selector: { matchLabels: { c: "app" } } } };
+  const ended = { phase: "Succeeded" };
+  expect(holdersOf([workload], [pod(ended)])).toEqual([]);
+  expect(holdersOf([workload], [pod(ended, { deletionTimestamp: LONG_AGO })])).toEqual(["app-1"]);
+  expect(holdersOf([workload], [pod({ phase: "Running" })])).toEqual(["app-1"]);
 });
 
 describe("judging a workload", () => {

@@ -63,7 +63,9 @@ describe("k8s/", () => {
     const secrets = installed
       .filter(hasPods)
       .flatMap((object) => listAt(podOf(object), "volumes"))
-      .flatMap((volume) => (at(volume, "secret") === undefined ? [] : [volume]));
+      .flatMap((volume) =>
+        at(volume, "secret") === undefined || at(volume, "secret", "optional") === true ? [] : [volume],
+      );
     expect(secrets.length).toBe(4);
     for (const volume of secrets) {
       expect(script).toContain(`create secret generic ${textAt(volume, "secret", "secretName")}`);
@@ -110,6 +112,27 @@ describe("k8s/", () => {
       expect(parsed.platform.domain).toBe("schools.example");
       expect(directory).toContain(tmpdir());
     });
+  });
+
+  it("with backups elsewhere the reconciler's settings are the same, and name the login's files besides", () => {
+    const read = (file: string): Record<string, unknown> => JSON.parse(readFileSync(file, "utf8"));
+    const { repositoryEnvironmentFile, repositoryAuthorityFile, repositoryKeyFile, repositoryKnownHostsFile, ...rest } =
+      read("k8s/components/remote-repository/reconciler.json");
+    expect(rest).toEqual(read("k8s/base/config/reconciler.json"));
+    const mounts = listAt(containersOf(find("Deployment/reconciler"))[0], "volumeMounts");
+    const mount = mounts.find((candidate) => textAt(candidate, "name") === "backup-repository");
+    const files = [repositoryEnvironmentFile, repositoryAuthorityFile, repositoryKeyFile, repositoryKnownHostsFile];
+    expect(files.map((file) => path.dirname(String(file)))).toEqual(files.map(() => textAt(mount, "mountPath")));
+    inDirectory((_, write) => {
+      const text = readFileSync("k8s/components/remote-repository/reconciler.json", "utf8");
+      const platform = write("platform.json", config("platform"));
+      const file = write("reconciler.json", text.replace(/"platform": "[^"]+"/, `"platform": "${platform}"`));
+      expect(readReconcilerConfig(file).repositoryAuthorityFile).toBe(repositoryAuthorityFile);
+    });
+  });
+
+  it("two reconcilers with different settings never work side by side", () => {
+    expect(at(find("Deployment/reconciler"), "spec", "strategy")).toEqual({ type: "Recreate" });
   });
 
   it("the engine takes the role that k8s/ has, for the account that k8s/ has", () => {

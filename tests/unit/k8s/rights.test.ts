@@ -40,7 +40,7 @@ const OPTIONS = {
   ingressClass: "nginx",
   grant: GRANT,
   relist: 500,
-  patience: 5_000,
+  patience: 30_000,
 };
 const open = (ingressClass = "nginx"): Engine =>
   createKubernetesEngine({ ...OPTIONS, kubeconfig: kubeconfig.file, ingressClass });
@@ -70,14 +70,21 @@ describe("with the rights of k8s/", () => {
   });
   afterAll(() => engine.close());
 
+  /** What is removed is held until the engine has watched for its end, however long it takes to come to that. */
+  const untilWatched = async (resource: string, role = "classmind-school"): Promise<void> => {
+    const right = new RegExp(`^${role}: watch ${resource}(\\.|$)`);
+    const watched = () => [...(api.authorizer?.used ?? [])].some((used) => right.test(used));
+    await expect.poll(watched, { timeout: 30_000 }).toBe(true);
+  };
+
   it("preflight finds every right granted", async () => {
-    const findings = await engine.preflight();
+    const findings = await engine.preflight("look");
     expect(findings.filter((finding) => !finding.ok)).toEqual([]);
   });
 
   it("preflight names the ingress classes that are there", async () => {
     const other = open("traefik");
-    expect(await other.preflight()).toContainEqual(
+    expect(await other.preflight("look")).toContainEqual(
       expect.objectContaining({ check: "ingress-class", message: expect.stringContaining("nginx") }),
     );
     await other.close();
@@ -94,11 +101,11 @@ describe("with the rights of k8s/", () => {
       const held = api.store.touch(found, (object) => {
         object.metadata.finalizers = ["test/held"];
       });
-      setTimeout(() => {
-        const now = api.store.get(kind, namespace, name);
-        if (now !== undefined) api.store.erase(now);
-      }, 100);
-      await engine.remove(namespace, [{ kind, name }]);
+      const removing = engine.remove(namespace, [{ kind, name }]);
+      await untilWatched(KINDS[kind]?.plural ?? "");
+      const now = api.store.get(kind, namespace, name);
+      if (now !== undefined) api.store.erase(now);
+      await removing;
       expect(held === undefined ? undefined : api.store.get(kind, namespace, name), `${kind}/${name}`).toBeUndefined();
     }
   });
@@ -113,8 +120,10 @@ describe("with the rights of k8s/", () => {
     const claimRef = { uid: claim.metadata.uid };
     const spec = { claimRef, persistentVolumeReclaimPolicy: "Delete" };
     const volume = api.store.put({ kind: "PersistentVolume", metadata: { name: "pv-1" }, spec }, "test");
-    setTimeout(() => api.store.erase(volume), 100);
-    await engine.remove(namespace, [{ kind: "PersistentVolumeClaim", name: "data" }]);
+    const removing = engine.remove(namespace, [{ kind: "PersistentVolumeClaim", name: "data" }]);
+    await untilWatched("persistentvolumes", "classmind-reconciler");
+    api.store.erase(volume);
+    await removing;
     expect(api.store.get("PersistentVolume", undefined, "pv-1")).toBeUndefined();
   });
 
@@ -122,7 +131,7 @@ describe("with the rights of k8s/", () => {
     const running = engine.run(namespace, {
       manifest: smallJob(namespace, "localhost/classmind/app:0123456789abcdef"),
       input: { action: "hang" },
-      deadline: 5_000,
+      deadline: 60_000,
     });
     const outcome = running.then(
       () => "done",
@@ -136,7 +145,8 @@ describe("with the rights of k8s/", () => {
       object.metadata.finalizers = ["test/held"];
     });
     api.store.erase(pod);
-    setTimeout(() => api.store.erase(held ?? job), 500);
+    await untilWatched("jobs");
+    api.store.erase(held ?? job);
     expect(await outcome).toBe("JobLost");
   });
 

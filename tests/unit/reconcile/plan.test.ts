@@ -39,6 +39,7 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
     goal: "run",
     desired: DESIRED,
     observed: observation(),
+    elsewhere: [],
     initialised: true,
     restoreFailed: false,
     backupsExpired: false,

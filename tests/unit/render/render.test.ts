@@ -50,6 +50,35 @@ describe("the manifests of a school", () => {
     await expect(text).toMatchFileSnapshot("../../golden/repository-sftp.json");
   });
 
+  it("R62 run on nodes of the school's country alone where a label tells, each of their pods", () => {
+    const values = tenantValues({ country: "AT", nodeCountryLabel: "topology.example.org/country" });
+    const jobs = (["admin", "backup", "probe", "retention"] as const).map((template) =>
+      chart.renderJob(template, values, { name: "j", command: "c", deadlineSeconds: 60, superuser: false }),
+    );
+    const pods = [...chart.renderTenant(values), ...jobs].filter(({ kind }) =>
+      ["Deployment", "StatefulSet", "Job"].includes(kind),
+    );
+    expect(pods).toHaveLength(6);
+    for (const pod of pods)
+      expect(pod, `${pod.kind}/${pod.metadata.name}`).toMatchObject({
+        spec: {
+          template: {
+            spec: {
+              affinity: {
+                nodeAffinity: {
+                  requiredDuringSchedulingIgnoredDuringExecution: {
+                    nodeSelectorTerms: [
+                      { matchExpressions: [{ key: "topology.example.org/country", operator: "In", values: ["AT"] }] },
+                    ],
+                  },
+                },
+              },
+            },
+          },
+        },
+      });
+  });
+
   it("have no repository volume when backups go elsewhere", () => {
     const manifests = chart.renderTenant(
       tenantValues({ backup: { local: false, className: "x", size: "1Gi", hosts: [] } }),

@@ -1,0 +1,42 @@
+import { createResult } from "../backup/results.ts";
+import { messageOf } from "../errors.ts";
+import * as backups from "../store/backups.ts";
+import { type Attempt, runJob } from "./steps.ts";
+
+const DEADLINE_MS = 4 * 3_600_000;
+
+/** What one backup adds to the repository. */
+export type BackupOutcome = Parameters<typeof backups.completeBackup>[2];
+
+/**
+ * Makes one backup of a running school and records it: begun, and then complete or failed.
+ * @param run.abandoned runs whose snapshots lack their other half and are to be forgotten first
+ */
+export async function makeBackup(
+  attempt: Attempt,
+  run: {
+    readonly runId: string;
+    readonly trigger: "manual" | "schedule";
+    readonly abandoned: readonly string[];
+  },
+): Promise<BackupOutcome> {
+  const { deps, gathered, signal } = attempt;
+  const { runId, trigger, abandoned } = run;
+  const { uid } = gathered.tenant;
+  await backups.startBackup(deps.pool, { runId, tenantUid: uid, trigger, startedAt: deps.clock.now() });
+  try {
+    // A repository is made only for a school that never had a backup: a lost one must not be replaced in silence.
+    const allowInit = !(await backups.everBackedUp(deps.pool, uid));
+    const outcome = await runJob(attempt, "backup", {
+      command: "create",
+      input: { runId, host: uid, allowInit, abandoned },
+      schema: createResult,
+      deadline: DEADLINE_MS,
+    });
+    await backups.completeBackup(deps.pool, runId, outcome);
+    return outcome;
+  } catch (error) {
+    if (!signal.aborted) await backups.failBackup(deps.pool, runId, messageOf(error));
+    throw error;
+  }
+}

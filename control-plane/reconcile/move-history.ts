@@ -1,0 +1,87 @@
+import { copyObstacle } from "../backup/repository.ts";
+import { copyResult } from "../backup/results.ts";
+import { EngineError } from "../engine/engine.ts";
+import { namespaceOf, REASONS } from "../tenant.ts";
+import { repositoryUrl } from "./gather.ts";
+import { type Attempt, runJob } from "./steps.ts";
+
+/** A school's backups move with it: from a repository on one engine into the one that the other engine uses. */
+
+const COPYING_MS = 8 * 3_600_000;
+const REPOSITORY_POLICY = { kind: "NetworkPolicy", name: "repository" } as const;
+
+/** A backup's snapshots as they are called where they were copied to. */
+export interface CopiedBackup {
+  readonly runId: string;
+  readonly databaseSnapshot: string;
+  readonly filesSnapshot: string;
+}
+
+const repositoryOf = (attempt: Attempt): string => attempt.deps.platform.backup.repository;
+
+/** Whether both engines keep a school's backups in one place, so that nothing has to be copied. */
+export function shareRepository(source: Attempt, target: Attempt): boolean {
+  return repositoryOf(source) === repositoryOf(target) && repositoryOf(source) !== "local";
+}
+
+/** The job's attempt, with the way to the other repository open. */
+function withWayTo(side: Attempt, other: Attempt): Attempt {
+  const { peers, hosts } = other.deps.platform.backup;
+  const platform = { ...side.deps.platform, backup: { ...side.deps.platform.backup, peers, hosts } };
+  return { ...side, deps: { ...side.deps, platform } };
+}
+
+/**
+ * Copies all of a school's snapshots to where the target keeps backups; what is there already is not copied again.
+ * @returns what they are called there; empty when both engines use one repository
+ */
+export async function copyHistory(
+  source: Attempt,
+  target: Attempt,
+  manifestOf: (attempt: Attempt, ref: { readonly kind: string; readonly name: string }) => Promise<void>,
+): Promise<readonly CopiedBackup[]> {
+  if (shareRepository(source, target)) return [];
+  const obstacle = copyObstacle(repositoryOf(source), repositoryOf(target));
+  if (obstacle !== undefined) throw new EngineError(REASONS.StepFailed, obstacle, { retryable: false });
+  const outward = repositoryOf(source) === "local";
+  const [side, other] = outward ? [source, target] : [target, source];
+  const { keys, tenant } = source.gathered;
+  if (keys === undefined) throw new EngineError(REASONS.StepFailed, "the school has no keys", { retryable: false });
+  const open = withWayTo(side, other);
+  const namespace = namespaceOf(tenant.slug);
+  await manifestOf(open, REPOSITORY_POLICY);
+  try {
+    const { snapshots } = await runJob(open, "backup", {
+      command: "copy",
+      input: {
+        direction: outward ? "to" : "from",
+        other: {
+          url: repositoryUrl(other.deps, tenant.uid),
+          password: keys.repository.toString("utf8"),
+          environment: other.deps.repositoryEnvironment,
+          authority: other.deps.repositoryAuthority,
+          key: other.deps.repositoryKey,
+          knownHosts: other.deps.repositoryKnownHosts,
+        },
+      },
+      schema: copyResult,
+      deadline: COPYING_MS,
+    });
+    return pair(snapshots);
+  } finally {
+    if (!side.signal.aborted) await side.deps.engine.remove(namespace, [REPOSITORY_POLICY], { signal: side.signal });
+  }
+}
+
+/** Both halves of each backup; one half alone is no backup. */
+function pair(
+  snapshots: ReadonlyArray<{ readonly run: string; readonly kind: "database" | "files"; readonly id: string }>,
+): readonly CopiedBackup[] {
+  const halves = (kind: "database" | "files") =>
+    new Map(snapshots.filter((snapshot) => snapshot.kind === kind).map(({ run, id }) => [run, id]));
+  const files = halves("files");
+  return [...halves("database")].flatMap(([runId, databaseSnapshot]) => {
+    const filesSnapshot = files.get(runId);
+    return filesSnapshot === undefined ? [] : [{ runId, databaseSnapshot, filesSnapshot }];
+  });
+}

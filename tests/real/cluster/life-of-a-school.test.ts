@@ -1,0 +1,239 @@
+import { writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ClusterPlatform, clusterUnderTest, installOnCluster } from "../../fixtures/cluster-platform.ts";
+import { REPOSITORY_NAMESPACE, restServer } from "../../fixtures/cluster-rest-server.ts";
+import { createSchool, type SchoolInUse, schoolInUse } from "../../fixtures/school-in-use.ts";
+
+/**
+ * A school's whole life on a real cluster: the control plane as `kubectl apply -k` installs it, the command line, HTTPS through the
+ * cluster's ingress controller with a certificate that is checked, backups outside of the school's namespace.
+ *
+ *   CLASSMIND_TEST_KUBECONFIG         of an administrator of a cluster that has no namespace `classmind`
+ *   CLASSMIND_TEST_CLUSTER_IMAGES     images.json of tests/real/cluster/images.ts, once the cluster has those images
+ *   CLASSMIND_TEST_INGRESS_ADDRESS    ADDRESS:PORT where its ingress controller answers HTTPS
+ *   CLASSMIND_TEST_INGRESS_CLASS, CLASSMIND_TEST_GATEWAY_PEERS, CLASSMIND_TEST_STORAGE_CLASS
+ *   CLASSMIND_TEST_LACKS              checks of preflight, with commas between, that this cluster is known to fail
+ */
+const cluster = clusterUnderTest();
+const SLUG = "schiller";
+const SPACE = `school-${SLUG}`;
+const PEOPLE = 8;
+const lacks = (process.env.CLASSMIND_TEST_LACKS ?? "").split(",");
+
+const began = performance.now();
+/** What was done and when, for whoever watches. */
+function say(text: string): void {
+  process.stdout.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
+}
+async function timed<T>(text: string, work: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  const result = await work();
+  say(`${text}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  return result;
+}
+async function until(what: string, holds: () => Promise<boolean>, seconds = 120): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; !(await holds()); ) {
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+if (typeof cluster === "string") {
+  it("a school's life on a cluster", (context) => context.skip(cluster));
+} else {
+  describe("a school's life on a cluster", () => {
+    let platform: ClusterPlatform;
+    let school: SchoolInUse;
+    const inSchool = (...words: readonly string[]) => platform.kubectl("-n", SPACE, ...words);
+    const phase = async () => (await platform.json<{ phase: string }>("tenant", "get", SLUG)).phase;
+    const ready = async () => (await phase()) === "Ready";
+
+    /** What people see of their data, each signing in anew. */
+    async function seen(): Promise<{ nachricht: boolean; datei: boolean }> {
+      const admin = platform.besucher(SLUG);
+      expect((await admin.meldeAn(school.admin.benutzername, school.admin.passwort)).status).toBe(303);
+      const nachricht = await admin.get(`/nachrichten/${school.nachricht.id}`);
+      const datei = await admin.get(`/dateien/${school.datei.id}/inhalt`);
+      return {
+        nachricht: nachricht.text.includes(school.nachricht.inhalt),
+        datei: datei.body.equals(school.datei.inhalt),
+      };
+    }
+
+    beforeAll(async () => {
+      const rest = await restServer(cluster.images["rest-server"]);
+      const file = (name: string) => path.join(tmpdir(), `classmind-${process.pid}-${name}`);
+      const { execFileSync } = await import("node:child_process");
+      const env = { ...process.env, KUBECONFIG: cluster.kubeconfig };
+      const kubectl = (words: readonly string[], input?: string) =>
+        execFileSync("kubectl", [...words], { env, encoding: "utf8", ...(input === undefined ? {} : { input }) });
+      kubectl(["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: rest.objects }));
+      kubectl(["annotate", "storageclass", cluster.storageClass, "classmind.de/encrypts=true", "--overwrite"]);
+      kubectl(["-n", REPOSITORY_NAMESPACE, "rollout", "status", "deployment/rest-server", "--timeout=180s"]);
+      const jsonpath = ["-o", "jsonpath={.spec.clusterIP}"];
+      const address = kubectl(["-n", REPOSITORY_NAMESPACE, "get", "service", "rest-server", ...jsonpath]).trim();
+      platform = await installOnCluster(
+        cluster,
+        { backup: rest.settings(address) },
+        async (run) => {
+          const files = await Promise.all(
+            Object.entries(rest.credentials).map(async ([name, content]) => {
+              await writeFile(file(name), content, { mode: 0o600 });
+              return `--from-file=${name}=${file(name)}`;
+            }),
+          );
+          await run("-n", "classmind", "create", "secret", "generic", "backup-repository", ...files);
+        },
+        say,
+      );
+    }, 600_000);
+    afterAll(async () => {
+      // What a failed test left: a control plane made later must not find it.
+      const left = [SPACE, "school-goethe", REPOSITORY_NAMESPACE];
+      await platform?.remove();
+      await platform?.kubectl("delete", "namespace", ...left, "--ignore-not-found");
+    }, 300_000);
+
+    it("preflight finds the cluster fit", async () => {
+      const words = [
+        "-n",
+        "classmind",
+        "exec",
+        "deployment/reconciler",
+        "--",
+        "node",
+        "/app/reconciler.mjs",
+        "preflight",
+      ];
+      // It ends with a code of its own where a check fails.
+      const told = await platform.kubectl(...words).catch((error: Error) => error.message);
+      say(`preflight\n${told.trimEnd()}`);
+      expect([...told.matchAll(/^ok {3}\S+/gm)].length).toBeGreaterThan(5);
+      const failed = [...told.matchAll(/^FAIL (\S+)/gm)].map(([, check]) => check);
+      expect(failed.filter((check) => !lacks.includes(check ?? ""))).toEqual([]);
+    });
+
+    it("and, tried out with pods, fit for the walls around a school", async () => {
+      interface Examined {
+        readonly fit: boolean;
+        readonly findings: ReadonlyArray<{ readonly check: string; readonly ok: boolean; readonly message: string }>;
+      }
+      await timed("doctor --engine", () => platform.classmind("doctor", "--engine", "kubernetes"));
+      const { fit, findings } = await platform.json<Examined>("engine", "get", "kubernetes");
+      for (const { check, ok, message } of findings) say(`  ${ok ? "ok  " : "FAIL"} ${check}: ${message}`);
+      expect(findings.filter(({ check, ok }) => !ok && !lacks.includes(check))).toEqual([]);
+      expect(findings.map(({ check }) => check)).toEqual(expect.arrayContaining(["trial-pod", "network-policies"]));
+      expect(fit).toBe(true);
+    });
+
+    it("is created; people sign in over HTTPS, write a message and keep a file", async () => {
+      school = await schoolInUse(platform, SLUG);
+      say(`created and ready after ${(school.created.milliseconds / 1000).toFixed(1)} s`);
+      for (const { name, milliseconds } of school.created.steps) say(`  ${name} ${(milliseconds / 1000).toFixed(1)} s`);
+      expect(school.created).toMatchObject({ url: platform.url(SLUG), phase: "Ready" });
+      expect(await seen()).toEqual({ nachricht: true, datei: true });
+    });
+
+    it("its walls hold against the cluster, the control plane and a neighbour", async () => {
+      await createSchool(platform, "goethe");
+      const { tried, holes, byKind } = await timed("verify isolation", () =>
+        platform.json<{ tried: number; holes: unknown[]; byKind: Record<string, number> }>("verify", "isolation", SLUG),
+      );
+      say(`  ${tried} targets tried, ${holes.length} reached: ${JSON.stringify(byKind)}`);
+      expect(holes).toEqual([]);
+      expect(Object.keys(byKind)).toEqual(
+        expect.arrayContaining(["neighbour", "host-port", "control-plane", "metadata", "internet", "outside-name"]),
+      );
+    });
+
+    it("its app is updated under load without one failed request", async () => {
+      const visitors = await Promise.all(
+        Array.from({ length: PEOPLE }, async () => {
+          const visitor = platform.besucher(SLUG);
+          await visitor.meldeAn(school.admin.benutzername, school.admin.passwort);
+          return visitor;
+        }),
+      );
+      const failed: string[] = [];
+      let answered = 0;
+      let over = false;
+      const pages = [`/nachrichten/${school.nachricht.id}`, `/dateien/${school.datei.id}/inhalt`, "/dateien"];
+      const load = visitors.map(async (visitor) => {
+        for (let round = 0; !over; round += 1) {
+          const page = pages[round % pages.length] ?? "/";
+          const status = await visitor.get(page).then(
+            (answer) => String(answer.status),
+            (error: unknown) => String(error),
+          );
+          answered += 1;
+          if (status !== "200") failed.push(`${page}: ${status}`);
+        }
+      });
+      const image = cluster.images["next-app"];
+      await timed("updated", async () => {
+        await platform.configure({ images: { app: image, postgres: cluster.images.postgres } });
+        const jsonpath = "jsonpath={.spec.template.spec.containers[0].image}";
+        await until("the app's new image", async () =>
+          (await inSchool("get", "deployment", "app", "-o", jsonpath)).includes(image),
+        );
+        await inSchool("rollout", "status", "deployment/app", "--timeout=120s");
+        await until("the school is ready", ready);
+      });
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      over = true;
+      await Promise.all(load);
+      say(`  ${answered} requests by ${PEOPLE} people meanwhile, ${failed.length} failed`);
+      expect(failed).toEqual([]);
+      expect(answered).toBeGreaterThan(100);
+    });
+
+    it("comes back from its backup after somebody deleted its namespace", async () => {
+      const { runId } = await timed("backed up", () => platform.json<{ runId: string }>("backup", "create", SLUG));
+      await timed("read back", () => platform.json("backup", "verify", SLUG, runId));
+      await timed("namespace deleted by hand", () => platform.kubectl("delete", "namespace", SPACE, "--wait=true"));
+      await timed("made anew, empty", async () => {
+        await until(
+          "the namespace",
+          async () => (await platform.kubectl("get", "namespace", SPACE, "--ignore-not-found")) !== "",
+        );
+        await until("the school is ready", ready, 180);
+      });
+      const stranger = await platform.besucher(SLUG).meldeAn(school.admin.benutzername, school.admin.passwort);
+      expect(stranger.status).not.toBe(303);
+      const words = ["backup", "restore", SLUG, "--run", runId, "--yes", "--reason", "Namespace gelöscht"];
+      const restored = await timed("restored", () => platform.json<{ state: string }>(...words));
+      expect(restored.state).toBe("Succeeded");
+      expect(await seen()).toEqual({ nachricht: true, datei: true });
+    });
+
+    it("suspended, it runs nothing, has no key in the cluster and shows nothing; resumed, all is there", async () => {
+      await timed("suspended", () => platform.json("tenant", "suspend", SLUG, "--yes"));
+      expect(await phase()).toBe("Suspended");
+      expect((await inSchool("get", "pods,secrets", "-o", "name")).trim()).toBe("");
+      const page = await platform
+        .besucher(SLUG)
+        .get("/")
+        .catch(() => undefined);
+      expect([undefined, 404, 503]).toContain(page?.status);
+      await timed("resumed", () => platform.json("tenant", "resume", SLUG));
+      expect(await seen()).toEqual({ nachricht: true, datei: true });
+    });
+
+    it("purged, nothing of it is left in the cluster", async () => {
+      const volume = await inSchool("get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}");
+      for (const slug of [SLUG, "goethe"]) {
+        await platform.json("tenant", "delete", slug, "--yes", "--reason", "Vertrag beendet");
+        await timed(`${slug} purged`, () =>
+          platform.json("tenant", "purge", slug, "--yes", "--reason", "Vertrag beendet"),
+        );
+      }
+      expect(await platform.kubectl("get", "namespace", SPACE, "--ignore-not-found", "-o", "name")).toBe("");
+      expect(await platform.kubectl("get", "persistentvolume", volume, "--ignore-not-found", "-o", "name")).toBe("");
+      const all = await platform.kubectl("get", "all,pvc,pv,ingress,networkpolicy,secret", "-A", "-o", "name");
+      expect(all).not.toContain(SLUG);
+      expect((await platform.json<{ items: unknown[] }>("tenant", "list")).items).toEqual([]);
+    });
+  });
+}

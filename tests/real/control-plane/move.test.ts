@@ -1,0 +1,344 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { JobResult, JobRun } from "../../../control-plane/engine/engine.ts";
+import type { Faults } from "../../../control-plane/engine/simulated/simulated.ts";
+import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
+import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
+import { listBackups } from "../../../control-plane/store/backups.ts";
+import {
+  getOperation,
+  listOperations,
+  type Operation,
+  requestOperation,
+} from "../../../control-plane/store/operations.ts";
+import { findTenant, getTenant, insertTenant, setDeletion } from "../../../control-plane/store/tenants.ts";
+import { tenantSpec, testAuthority } from "../../fixtures/platform.ts";
+import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
+import { type TwoEngines, type TwoEnginesOptions, twoEngines } from "../../fixtures/two-engines.ts";
+import { until } from "../../fixtures/until.ts";
+
+/** A school moves between two engines: the reconcile loop on a real PostgreSQL, both engines in memory. */
+
+const SHARED = { simulated: "rest:https://backup.example.org:8000/", second: "rest:https://backup.example.org:8000/" };
+const COPY_OF = "cd".repeat(32);
+
+let authority: AuthorityMaterial;
+let databases: PlatformDatabase;
+let platform: TwoEngines;
+let loop: Loop;
+/** Jobs in order: engine, name and input. */
+let ran: Array<{ readonly engine: string; readonly name: string; readonly input: Record<string, unknown> }>;
+let answers: Map<string, () => Promise<JobResult>>;
+let faults: (engine: string) => Faults;
+
+const answer = (output: unknown): JobResult => ({ exitCode: 0, output, logTail: [] });
+
+/** Everything that was backed up so far, under new names. */
+async function copied(): Promise<JobResult> {
+  const { uid } = await getTenant(databases.pool, "goethe");
+  const backups = await listBackups(databases.pool, uid, 100);
+  const snapshots = backups
+    .filter(({ state }) => state === "Complete")
+    .flatMap(({ runId }) => [
+      { run: runId, kind: "database", id: COPY_OF },
+      { run: runId, kind: "files", id: COPY_OF },
+    ]);
+  return answer({ snapshots });
+}
+
+const listen: NonNullable<TwoEnginesOptions["answer"]> = (engine: string, job: JobRun) => {
+  const { name } = job.manifest.metadata;
+  ran.push({ engine, name, input: job.input as Record<string, unknown> });
+  if (name === "backup-copy" && !answers.has(name)) return copied();
+  return answers.get(name)?.();
+};
+
+async function open(repositories: TwoEnginesOptions["repositories"] = SHARED): Promise<void> {
+  platform = await twoEngines({ databases, authority, repositories, answer: listen, faults: (name) => faults(name) });
+  loop = startLoop(platform.fleet, { workers: 2, database: databases.database });
+  await insertTenant(databases.pool, "goethe", tenantSpec(), "simulated", undefined);
+  await until("goethe has a backup", async () => (await findTenant(databases.pool, "goethe"))?.status.backup?.newest);
+  ran = [];
+}
+
+async function ask(kind: "move" | "confirm-move", params: Record<string, unknown> = {}): Promise<Operation> {
+  const { uid } = await getTenant(databases.pool, "goethe");
+  return requestOperation(databases.pool, { tenantUid: uid, kind, params, requestedBy: "anna" });
+}
+
+const ended = ({ id }: Operation) =>
+  until("the operation has ended", async () => {
+    const operation = await getOperation(databases.pool, id);
+    return operation.state === "Succeeded" || operation.state === "Failed" ? operation : undefined;
+  });
+
+const ready = () =>
+  until("goethe is ready", async () => {
+    const tenant = await findTenant(databases.pool, "goethe");
+    const settled = tenant?.status.phase === "Ready" && tenant.status.observedGeneration === tenant.generation;
+    return settled ? tenant : undefined;
+  });
+
+/** What an engine holds of the school. */
+function held(engine: "simulated" | "second"): Record<string, unknown> | undefined {
+  const state = platform.worlds[engine].read().namespaces["school-goethe"];
+  if (state === undefined) return undefined;
+  return {
+    running: state.workloads.map(({ name }) => name).sort(),
+    secrets: state.objects.filter(({ kind }) => kind === "Secret").length > 0,
+    volumes: state.volumes.map(({ name }) => name).sort(),
+  };
+}
+const RUNNING = { running: ["app", "db"], secrets: true };
+const STOPPED = { running: [], secrets: false };
+
+beforeAll(async () => {
+  authority = await testAuthority();
+});
+beforeEach(async () => {
+  databases = await platformDatabase();
+  answers = new Map();
+  ran = [];
+  faults = () => ({});
+});
+afterEach(async () => {
+  await loop.stop();
+  await platform.fleet.close();
+  await databases.drop();
+});
+
+describe("a school that is moved", () => {
+  it("runs on the other engine with what its last backup holds; its old copy is stopped and locked, and kept", async () => {
+    await open();
+    const { state, result } = await ended(await ask("move", { to: "second" }));
+    expect({ state, result }).toMatchObject({ state: "Succeeded", result: { from: "simulated", to: "second" } });
+    expect(await ready()).toMatchObject({ engine: "second", leftEngine: "simulated" });
+    expect(held("second")).toMatchObject(RUNNING);
+    expect(held("simulated")).toMatchObject(STOPPED);
+    expect(ran.map(({ engine, name }) => `${engine} ${name}`)).toEqual([
+      "simulated backup-create",
+      "second backup-restore",
+      "second backup-settle",
+    ]);
+    const [made, restored] = ran;
+    expect(restored?.input.runId).toBe(made?.input.runId);
+  });
+
+  it("is not open for anybody between its last backup and its start over there", async () => {
+    await open();
+    let meanwhile: unknown;
+    answers.set("backup-restore", async () => {
+      meanwhile = { here: held("simulated"), there: held("second") };
+      return answer({ swapped: true, fingerprint: {}, rows: 0 });
+    });
+    await ended(await ask("move", { to: "second" }));
+    expect(meanwhile).toMatchObject({ here: { running: ["db"] }, there: { running: ["db"] } });
+  });
+
+  it("keeps its keys and its certificate", async () => {
+    await open();
+    const { uid, status } = await ready();
+    const keys = await platform.fleet.keyring.readSchoolKeys(uid);
+    await ended(await ask("move", { to: "second" }));
+    expect((await ready()).status.certificate?.serial).toBe(status.certificate?.serial);
+    expect(await platform.fleet.keyring.readSchoolKeys(uid)).toEqual(keys);
+  });
+
+  it("leaves nothing where it was once the move is confirmed", async () => {
+    await open();
+    await ended(await ask("move", { to: "second" }));
+    expect((await ended(await ask("confirm-move"))).result).toEqual({ removed: true, from: "simulated" });
+    expect(held("simulated")).toBeUndefined();
+    const tenant = await ready();
+    expect(tenant.leftEngine).toBeUndefined();
+    expect(held("second")).toMatchObject(RUNNING);
+  });
+
+  it("goes back with what was entered since, onto nothing that was left there", async () => {
+    await open();
+    await ended(await ask("move", { to: "second" }));
+    await ready();
+    const before = platform.worlds.simulated.read().volumesMade;
+    ran = [];
+    await ended(await ask("move", { to: "simulated" }));
+    expect(await ready()).toMatchObject({ engine: "simulated", leftEngine: "second" });
+    expect(platform.worlds.simulated.read().volumesMade).toBeGreaterThan(before);
+    expect(ran.map(({ engine, name }) => `${engine} ${name}`).slice(0, 2)).toEqual([
+      "second backup-create",
+      "simulated backup-restore",
+    ]);
+    expect(held("second")).toMatchObject(STOPPED);
+  });
+
+  it("is purged on both engines", async () => {
+    await open();
+    await ended(await ask("move", { to: "second" }));
+    const now = new Date();
+    await setDeletion(databases.pool, "goethe", { requestedAt: now, purgeAfter: now });
+    await until("goethe is gone", async () =>
+      (await findTenant(databases.pool, "goethe")) === undefined ? true : undefined,
+    );
+    expect([held("simulated"), held("second")]).toEqual([undefined, undefined]);
+  });
+});
+
+describe("the backups of a school that is moved", () => {
+  it("are copied out of a repository of the machine's own, all of them, before it closes and once more after", async () => {
+    await open({ simulated: "local", second: "rest:https://backup.example.org:8000/" });
+    const { uid } = await ready();
+    await ended(await ask("move", { to: "second" }));
+    const copies = ran.filter(({ name }) => name === "backup-copy");
+    expect(copies.map(({ engine }) => engine)).toEqual(["simulated", "simulated"]);
+    expect(copies[0]?.input).toMatchObject({
+      direction: "to",
+      other: { url: `rest:https://backup.example.org:8000/${uid}`, environment: "LOGIN=second\n" },
+    });
+    expect(ran.find(({ name }) => name === "backup-restore")?.input.databaseSnapshot).toBe(COPY_OF);
+    const backups = await listBackups(databases.pool, uid, 10);
+    expect(backups.length).toBeGreaterThan(1);
+    for (const backup of backups.slice(-2))
+      expect(backup).toMatchObject({ databaseSnapshot: COPY_OF, filesSnapshot: COPY_OF });
+  });
+
+  it("are copied into a repository of the machine's own by the machine they go to", async () => {
+    await open({ simulated: "rest:https://backup.example.org:8000/", second: "local" });
+    await ended(await ask("move", { to: "second" }));
+    const copies = ran.filter(({ name }) => name === "backup-copy");
+    expect(copies.map(({ engine, input }) => [engine, input.direction])).toEqual([
+      ["second", "from"],
+      ["second", "from"],
+    ]);
+  });
+
+  it("keep the way to the other repository open for as long as they are copied, and no longer", async () => {
+    await open({ simulated: "local", second: "rest:https://backup.example.org:8000/" });
+    const policies = () =>
+      platform.worlds.simulated
+        .read()
+        .namespaces["school-goethe"]?.objects.filter(({ kind }) => kind === "NetworkPolicy")
+        .map(({ name }) => name);
+    await ended(await ask("move", { to: "second" }));
+    expect(policies()).not.toContain("repository");
+  });
+});
+
+describe("a move that fails", () => {
+  it.each(["backup-create", "backup-restore"])(
+    "at %s opens the school where it was, and leaves nothing over there",
+    async (name) => {
+      await open();
+      answers.set(name, async () => answer({ error: { code: "FingerprintDiffers", message: "the data differs" } }));
+      const { state, error } = await ended(await ask("move", { to: "second" }));
+      expect({ state, error }).toEqual({ state: "Failed", error: "the data differs" });
+      expect(await ready()).toMatchObject({ engine: "simulated" });
+      expect(held("simulated")).toMatchObject(RUNNING);
+      expect(held("second")).toBeUndefined();
+    },
+  );
+
+  it("because the other engine is not fit fails before the school closes", async () => {
+    await open();
+    platform.findings = [{ check: "storage-encryption", ok: false, required: true, message: "in the clear" }];
+    const { error } = await ended(await ask("move", { to: "second" }));
+    expect(error).toMatch(/in the clear.*classmind doctor --engine second/);
+    expect(ran).toEqual([]);
+    expect(held("simulated")).toMatchObject(RUNNING);
+  });
+
+  it("and cannot clean up over there notes it, so that confirming or purging removes it", async () => {
+    let broken = true;
+    faults = (engine) => ({
+      before(call) {
+        if (engine === "second" && broken && call.startsWith("remove Namespace")) throw new Error("unreachable");
+      },
+    });
+    await open();
+    answers.set("backup-restore", async () => answer({ error: { code: "RestoreFailed", message: "no room" } }));
+    await ended(await ask("move", { to: "second" }));
+    expect(await ready()).toMatchObject({ engine: "simulated", leftEngine: "second" });
+    broken = false;
+    await ended(await ask("confirm-move"));
+    expect(held("second")).toBeUndefined();
+    expect(held("simulated")).toMatchObject(RUNNING);
+  });
+});
+
+describe("a move that is cut off", () => {
+  /** Stops the reconciler at the n-th call of an engine (before or after its effect) once the move has begun; counts them. */
+  function cutAt(moment: number): { count(): number; begin(): void; cut: Promise<void> } {
+    let calls = 0;
+    let moving = false;
+    let tell: () => void = () => undefined;
+    const cut = new Promise<void>((resolve) => {
+      tell = resolve;
+    });
+    const note = (): void => {
+      if (!moving) return;
+      calls += 1;
+      if (calls !== moment) return;
+      void loop.stop().then(tell);
+      throw new Error("killed");
+    };
+    faults = () => ({ before: note, after: note });
+    return {
+      count: () => calls,
+      begin: () => {
+        moving = true;
+      },
+      cut,
+    };
+  }
+
+  it("anywhere, ends as an undisturbed one: on the other engine, stopped here, nothing twice", async () => {
+    const undisturbed = cutAt(0);
+    await open();
+    undisturbed.begin();
+    await ended(await ask("move", { to: "second" }));
+    await ready();
+    const moments = undisturbed.count();
+    const expected = [held("simulated"), held("second")];
+    expect(moments).toBeGreaterThan(30);
+    for (let moment = 1; moment <= moments; moment += 1) {
+      await loop.stop();
+      await platform.fleet.close();
+      await databases.drop();
+      databases = await platformDatabase();
+      const disturbed = cutAt(moment);
+      await open();
+      disturbed.begin();
+      const operation = await ask("move", { to: "second" });
+      // Towards the end there may be fewer calls than there were: then nothing is cut off.
+      await Promise.race([disturbed.cut, ended(operation)]);
+      await loop.stop();
+      faults = () => ({});
+      loop = startLoop(platform.fleet, { workers: 2, database: databases.database });
+      const { state } = await ended(operation);
+      const tenant = await ready();
+      const operations = await listOperations(databases.pool, tenant.uid, 20);
+      expect({
+        moment,
+        state,
+        engine: tenant.engine,
+        left: tenant.leftEngine,
+        held: [held("simulated"), held("second")],
+        moves: operations.filter(({ kind }) => kind === "move").length,
+      }).toEqual({ moment, state: "Succeeded", engine: "second", left: "simulated", held: expected, moves: 1 });
+    }
+  });
+
+  it("and whose school is purged then leaves nothing on either engine", async () => {
+    const disturbed = cutAt(25);
+    await open();
+    disturbed.begin();
+    await ask("move", { to: "second" });
+    await disturbed.cut;
+    expect(held("second")).toBeDefined();
+    const now = new Date();
+    await setDeletion(databases.pool, "goethe", { requestedAt: now, purgeAfter: now });
+    faults = () => ({});
+    loop = startLoop(platform.fleet, { workers: 2, database: databases.database });
+    await until("goethe is gone", async () =>
+      (await findTenant(databases.pool, "goethe")) === undefined ? true : undefined,
+    );
+    expect([held("simulated"), held("second")]).toEqual([undefined, undefined]);
+  });
+});
