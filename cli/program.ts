@@ -9,6 +9,7 @@ import { addImageCommands } from "./commands/image.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
 import { addTenantCommands } from "./commands/tenant.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
+import { addExamples } from "./examples.ts";
 import { tint } from "./output.ts";
 import type { Session } from "./session.ts";
 
@@ -37,6 +38,7 @@ export function createProgram(session: Session): Command {
   addClockCommands(program, session);
   addDashboardCommand(program, session);
   addCompletionCommand(program, session);
+  addExamples(program);
   return program;
 }
 

@@ -6,6 +6,7 @@ import { configFile, connectionOf, platformAt, readReconcilerConfig, type SiteCo
 import { messageOf } from "./errors.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import { haproxyGateway } from "./gateway/haproxy.ts";
+import { layoutOf } from "./host/layout.ts";
 import { internalIssuer } from "./issuer/internal.ts";
 import { ensureAuthority } from "./keys/authority.ts";
 import { readKek } from "./keys/kek.ts";
@@ -23,6 +24,7 @@ import { registerEngines } from "./store/engines.ts";
 import { migrate } from "./store/migrate.ts";
 import { writeSetting } from "./store/settings.ts";
 import { wakeAll } from "./store/tenants.ts";
+import type { ControlSocket } from "./verify/targets.ts";
 
 /**
  * Entry of the reconciler, the process with the engine's rights: root on one machine, its ServiceAccount on a cluster. It
@@ -55,6 +57,17 @@ async function openGateway(directories: { readonly configDir: string; readonly r
   return gateway;
 }
 
+/** Engine, API and the platform's database of one machine; on a cluster they have ports, which its policies close. */
+function controlSockets({ engine }: SiteConfig): readonly ControlSocket[] {
+  if (engine.kind !== "containers") return [];
+  const { apiSocket, databaseSocketDir } = layoutOf(engine.instance);
+  return [
+    { label: "the container engine", path: engine.socket },
+    { label: "the control plane's API", path: apiSocket },
+    { label: "the control plane's database", path: path.join(databaseSocketDir, ".s.PGSQL.5432") },
+  ];
+}
+
 const textOf = (file: string | undefined): string => (file === undefined ? "" : readFileSync(file, "utf8"));
 
 /** A repository of an engine's own brings its own login; the platform's is never shown to it. */
@@ -80,6 +93,7 @@ async function openSite(name: string, own: SiteConfig, gateway: Gateway | undefi
     // A cluster leads to its schools by its own ingress.
     gateway: own.engine.kind === "kubernetes" ? undefined : gateway,
     platform,
+    controlSockets: controlSockets(own),
     ...repositoryOf(own),
   };
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
+import { slugProblem } from "../../control-plane/slug.ts";
 import type { Client } from "../client.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { bytes, type Column, details, json, span, table } from "../output.ts";
@@ -137,7 +138,8 @@ function createBody(slug: string, options: CreateOptions, recipient: unknown): u
   const person = {
     firstName: options.adminFirstName ?? "Schul",
     lastName: options.adminLastName ?? "Administration",
-    email: options.adminEmail ?? `administration@${slug}.invalid`,
+    // A name that cannot be is refused as such, not as part of an address that nobody gave.
+    email: options.adminEmail ?? `administration@${slugProblem(slug) === undefined ? slug : "school"}.invalid`,
     recipient,
   };
   return {

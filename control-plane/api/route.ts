@@ -79,7 +79,7 @@ function parsePart<T>(schema: z.ZodType<T> | undefined, value: unknown): T {
   const unknownKeys = issue?.code === "unrecognized_keys" ? issue.keys.join(", ") : undefined;
   throw new ClassmindError("Invalid", issue?.message ?? "The request is malformed.", {
     field: unknownKeys ?? issue?.path.join(".") ?? "",
-    remedy: unknownKeys === undefined ? "See the field's description in /openapi.json." : "Remove this field.",
+    remedy: unknownKeys === undefined ? "Correct this field; docs/openapi.json describes it." : "Remove this field.",
   });
 }
 

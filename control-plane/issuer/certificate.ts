@@ -115,7 +115,7 @@ export function judgeCertificate(input: CertificateInput): CertificateVerdict {
   return {
     action: first?.action ?? "keep",
     reason: first?.reason ?? REASONS.AsDesired,
-    message: first?.message ?? "",
+    message: first?.message ?? `It is valid until ${gathered.leaf?.validToDate.toISOString()}.`,
     serves: serves(gathered),
     findings,
     facts: factsOf(gathered),

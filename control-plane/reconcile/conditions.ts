@@ -128,7 +128,6 @@ function judgeBackupAge(evidence: Evidence): Judgement {
       return { status: "Unknown", reason: REASONS.NoBackupYet, message: "The first backup has not been made yet." };
     return { status: "False", reason: REASONS.BackupFailed, message: lastFailure.error ?? "The backup failed." };
   }
-  const hours = Math.floor((now.getTime() - Date.parse(newest.startedAt)) / 3_600_000);
   if (now.getTime() - Date.parse(newest.startedAt) > BACKUP_LATE_MS) {
     const cause =
       lastFailure !== undefined && lastFailure.startedAt > newest.startedAt
@@ -137,7 +136,7 @@ function judgeBackupAge(evidence: Evidence): Judgement {
     return {
       status: "False",
       reason: REASONS.BackupTooOld,
-      message: `The newest backup is ${hours} hours old.${cause}`,
+      message: `The newest backup is older than a day: it is of ${newest.startedAt}.${cause}`,
     };
   }
   if (backup.retentionFailure !== undefined) {
@@ -147,7 +146,8 @@ function judgeBackupAge(evidence: Evidence): Judgement {
       message: `Backups older than 365 days could not be forgotten: ${backup.retentionFailure}`,
     };
   }
-  return good(`The newest backup is ${hours} hours old.`);
+  // No age: words that change by themselves would be written for every school, every hour.
+  return good(`The newest backup is of ${newest.startedAt}.`);
 }
 
 function judgeBackupCheck(evidence: Evidence): Judgement {

@@ -7,6 +7,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../log.ts";
 import type { Chart } from "../render/render.ts";
 import type { Semaphore } from "../semaphore.ts";
+import type { ControlSocket } from "../verify/targets.ts";
 import type { ReconcilerMetrics } from "./metrics.ts";
 
 /** Where a school's host names lead: to its app, to the page that says it is closed, or nowhere. */
@@ -47,6 +48,8 @@ export interface Site {
   /** Private key and known hosts of an sftp: repository; empty for others. */
   readonly repositoryKey: string;
   readonly repositoryKnownHosts: string;
+  /** What of the control plane listens on this machine without a port: no school may see it. */
+  readonly controlSockets?: readonly ControlSocket[];
 }
 
 /** What a reconciler works with, wherever a school lives; built once in reconciler.ts. */

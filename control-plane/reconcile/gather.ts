@@ -75,6 +75,7 @@ export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys):
     appFieldKey: base64(keys["app-field"]),
     appSessionKey: base64(keys["app-session"]),
     volumeKey: base64(keys.volume),
+    volumePassphrase: base64(Buffer.from(keys.volume.toString("hex"))),
     repositoryPassword: base64(keys.repository),
     repositoryUrl: base64(Buffer.from(repositoryUrl(deps, uid))),
     repositoryEnvironment: base64(Buffer.from(deps.repositoryEnvironment)),

@@ -182,7 +182,7 @@ const probeResult = z.object({
 
 async function verifyIsolation(attempt: Attempt): Promise<unknown> {
   const { deps, gathered } = attempt;
-  const targets = await isolationTargets(deps.engine, namespaceOf(gathered.tenant.slug), 20);
+  const targets = await isolationTargets(deps.engine, namespaceOf(gathered.tenant.slug), 20, deps.controlSockets ?? []);
   const result = await runJob(attempt, "probe", { command: "isolation", input: { targets }, schema: probeResult });
   const byKind = Object.fromEntries(
     [...new Set(targets.map((target) => target.kind))].map((kind) => [

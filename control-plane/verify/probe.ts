@@ -66,7 +66,23 @@ async function tryName(target: ProbeTarget): Promise<Outcome> {
   return Promise.race([resolved, timeout]);
 }
 
-const TRY = { tcp: tryTcp, udp: tryUdp, dns: tryName } as const;
+/** A socket that can be seen is a hole, whether or not it may be opened. */
+function tryUnix(target: ProbeTarget): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const socket = connect({ path: target.host });
+    const settle = (outcome: Outcome): void => {
+      socket.destroy();
+      resolve(outcome);
+    };
+    socket.setTimeout(TIMEOUT_MS, () => settle("reached"));
+    socket.once("connect", () => settle("reached"));
+    socket.once("error", (error: NodeJS.ErrnoException) =>
+      settle(error.code === "ENOENT" ? "blocked" : "refused-by-target"),
+    );
+  });
+}
+
+const TRY = { tcp: tryTcp, udp: tryUdp, dns: tryName, unix: tryUnix } as const;
 
 async function main(): Promise<void> {
   const input = JSON.parse(readFileSync("/run/job/input.json", "utf8")) as { readonly targets: readonly ProbeTarget[] };

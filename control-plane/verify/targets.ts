@@ -6,9 +6,16 @@ import type { Engine } from "../engine/engine.ts";
 export interface ProbeTarget {
   readonly kind: "neighbour" | "host-port" | "control-plane" | "metadata" | "internet" | "outside-name";
   readonly label: string;
+  /** For `unix` the socket's path. */
   readonly host: string;
   readonly port: number;
-  readonly protocol: "tcp" | "udp" | "dns";
+  readonly protocol: "tcp" | "udp" | "dns" | "unix";
+}
+
+/** Where a part of the control plane listens that has no port. */
+export interface ControlSocket {
+  readonly label: string;
+  readonly path: string;
 }
 
 const LISTEN = "0A";
@@ -67,13 +74,15 @@ function hostTargets(): readonly ProbeTarget[] {
 
 /**
  * Everything that a school must not reach: every neighbour's services, every listening port of the host on each of its addresses
- * (on a cluster: nodes, API server, resolver and control plane), the metadata address, the Internet, and outside names by DNS.
+ * (on a cluster: nodes, API server, resolver and control plane), sockets of the control plane, the metadata address, the Internet,
+ * and outside names by DNS.
  * @param neighbours other schools at most
  */
 export async function isolationTargets(
   engine: Engine,
   namespace: string,
   neighbours: number,
+  sockets: readonly ControlSocket[],
 ): Promise<readonly ProbeTarget[]> {
   const others = (await engine.list()).filter((other) => other !== namespace).slice(0, neighbours);
   const observed = await Promise.all(others.map((other) => engine.observe(other)));
@@ -88,6 +97,9 @@ export async function isolationTargets(
       }),
     ),
   );
+  const controlTargets = sockets.map(
+    ({ label, path }): ProbeTarget => ({ kind: "control-plane", label, host: path, port: 0, protocol: "unix" }),
+  );
   const host = engine.outside === undefined ? hostTargets() : await engine.outside();
   const outside: ProbeTarget[] = [
     { kind: "metadata", label: "metadata address", host: "169.254.169.254", port: 80, protocol: "tcp" },
@@ -96,5 +108,5 @@ export async function isolationTargets(
     { kind: "internet", label: "the Internet, by UDP", host: "198.41.0.4", port: 53, protocol: "udp" },
     { kind: "outside-name", label: "an outside name", host: "example.org", port: 443, protocol: "dns" },
   ];
-  return [...neighbourTargets, ...host, ...outside];
+  return [...neighbourTargets, ...host, ...controlTargets, ...outside];
 }

@@ -18,7 +18,29 @@ interface Rollenzeile {
   readonly name: string;
   readonly aktiv: boolean;
   readonly konten: number;
-  readonly rechte: readonly { readonly ressource: string; readonly aktion: string; readonly umfang: string }[] | null;
+  readonly rechte: readonly Recht[] | null;
+}
+
+interface Recht {
+  readonly ressource: string;
+  readonly aktion: string;
+  readonly umfang: string;
+}
+
+/** In words, one row for all that is allowed of a thing within the same scope. */
+function grouped(rechte: readonly Recht[]): readonly Recht[] {
+  const rows = new Map<string, Recht>();
+  for (const { ressource, aktion, umfang } of rechte) {
+    const key = JSON.stringify([ressource, umfang]);
+    const word = actions.get(aktion) ?? aktion;
+    const row = rows.get(key);
+    rows.set(key, {
+      ressource,
+      aktion: row === undefined ? word : `${row.aktion}, ${word}`,
+      umfang: scopes.get(umfang) ?? umfang,
+    });
+  }
+  return [...rows.values()];
 }
 
 async function rolesPage(visit: PersonVisit): Promise<Reply> {
@@ -34,11 +56,7 @@ async function rolesPage(visit: PersonVisit): Promise<Reply> {
   );
   const rollen = rows.map((rolle) => ({
     ...rolle,
-    rechte: (rolle.rechte ?? []).map((recht) => ({
-      ressource: recht.ressource,
-      aktion: actions.get(recht.aktion) ?? recht.aktion,
-      umfang: scopes.get(recht.umfang) ?? recht.umfang,
-    })),
+    rechte: grouped(rolle.rechte ?? []),
   }));
   return page("rollen/liste", { ...personFrame(visit), titel: "Rollen", rollen });
 }

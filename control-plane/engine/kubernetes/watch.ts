@@ -1,5 +1,6 @@
 import { messageOf } from "../../errors.ts";
 import type { Wakeup } from "../engine.ts";
+import { createWakeupQueue, type WakeupQueue } from "../wakeup-queue.ts";
 import type { WatchEvent } from "./client.ts";
 import type { KubernetesContext } from "./context.ts";
 import { collectionPath, KINDS, type KindInfo, MANAGED_BY, MARK } from "./kinds.ts";
@@ -53,39 +54,13 @@ export function compareListing(known: Map<string, string>, items: readonly LiveO
   return changed;
 }
 
-/** One queue for each watcher; a namespace that waits is not repeated. */
-function createQueue() {
-  const pending = new Set<string>();
-  let notify: () => void = () => undefined;
-  return {
-    push(namespace: string): void {
-      pending.add(namespace);
-      notify();
-    },
-    notify: () => notify(),
-    async *take(signal: AbortSignal): AsyncGenerator<Wakeup> {
-      while (!signal.aborted) {
-        const [namespace] = pending;
-        if (namespace === undefined) {
-          await new Promise<void>((resolve) => {
-            notify = resolve;
-          });
-        } else {
-          pending.delete(namespace);
-          yield { namespace };
-        }
-      }
-    },
-  };
-}
-
 export function createWatchHub(
   context: Pick<KubernetesContext, "client" | "clock" | "log">,
   closing: AbortSignal,
   times: WatchTimes = WATCH_TIMES,
 ): WatchHub {
   const { client, clock, log } = context;
-  const queues = new Set<ReturnType<typeof createQueue>>();
+  const queues = new Set<WakeupQueue>();
   const known = new Map<string, Map<string, string>>();
   const gathering = new Set<string>();
   /** Kinds whose watch is open, and what they told of each namespace so far. */
@@ -191,16 +166,13 @@ export function createWatchHub(
     remembered: () => [...known.values()].reduce((sum, memory) => sum + memory.size, 0),
     async *watch(asked) {
       const signal = AbortSignal.any([asked, closing]);
-      const queue = createQueue();
-      const end = (): void => queue.notify();
-      signal.addEventListener("abort", end);
+      const queue = createWakeupQueue();
       queues.add(queue);
       start();
       try {
         yield* queue.take(signal);
       } finally {
         queues.delete(queue);
-        signal.removeEventListener("abort", end);
         if (queues.size === 0) {
           running?.abort();
           running = undefined;

@@ -229,6 +229,26 @@ describe("the API", () => {
     ).toBe(202);
   });
 
+  it("restores the newest backup from before a time, and refuses when there is none", async () => {
+    await call("POST", "/v1/tenants", school("zeitpunkt"));
+    const { body } = await call("GET", "/v1/tenants/zeitpunkt");
+    const runs = {
+      "2026-01-01": "0190a5c8-0000-4000-8000-00000000001a",
+      "2026-01-03": "0190a5c8-0000-4000-8000-00000000001b",
+    };
+    for (const [day, runId] of Object.entries(runs))
+      await database.pool.query(
+        "insert into backups (run_id, tenant_uid, trigger, state, started_at) values ($1, $2, 'schedule', 'Complete', $3)",
+        [runId, body.uid, `${day}T01:00:00Z`],
+      );
+    const restore = (at: string) =>
+      call("POST", "/v1/tenants/zeitpunkt/restore", { at, confirm: "zeitpunkt", reason: "Test" });
+    expect(errorOf(await restore("2025-12-31T00:00:00Z"))).toMatchObject({ code: "NotFound", field: "at" });
+    const { body: operation } = await restore("2026-01-02T00:00:00Z");
+    const { rows } = await database.pool.query("select params from operations where id = $1", [operation.id]);
+    expect(rows).toMatchObject([{ params: { runId: runs["2026-01-01"] } }]);
+  });
+
   it("records every change with operator, action and school in a chain that verifies", async () => {
     await call("POST", "/v1/tenants", school("spur"));
     await call("POST", "/v1/tenants/spur/suspend", { reason: "Rechnung offen" });

@@ -6,6 +6,7 @@ import { removeInstanceRemains } from "../remains.ts";
 import { testInstance } from "../test-host.ts";
 import { engineContract } from "./contract.ts";
 import { openTestEngine } from "./open.ts";
+import { engineWalls } from "./walls.ts";
 
 /**
  * The contract on Docker in place of Podman, whenever a daemon is given:
@@ -44,8 +45,10 @@ if (socket === undefined) {
     for (const directory of [instance.stateDir, instance.runDir]) await rm(directory, { recursive: true, force: true });
   });
 
+  const open = () => openTestEngine({ instance, dockerSocket: socket, images: [inject("images").app] });
+  engineWalls("containers (on Docker)", () => ({ open, instance }));
   engineContract("containers (on Docker)", () => ({
-    open: () => openTestEngine({ instance, dockerSocket: socket, images: [inject("images").app] }),
+    open,
     image: inject("images").app,
     patience: 30_000,
   }));

@@ -51,7 +51,7 @@ describe("verify isolation", () => {
     const { code, result } = await verify();
     expect(result.holes).toEqual([]);
     expect(code).toBe(0);
-    for (const kind of ["neighbour", "host-port", "metadata", "internet", "outside-name"])
+    for (const kind of ["neighbour", "host-port", "control-plane", "metadata", "internet", "outside-name"])
       expect(result.byKind[kind], kind).toBeGreaterThan(0);
     const said = await platform.classmind("verify", "isolation", "mauer");
     expect(said.stdout).toContain("mauer reached none of them.");

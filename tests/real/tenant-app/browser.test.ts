@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHROMIUM } from "../../fixtures/chromium.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../../fixtures/school.ts";
 import { startGateway, type TestGateway } from "../../fixtures/school-gateway.ts";
 
@@ -27,16 +28,7 @@ beforeAll(async () => {
   checks = await readFile(join(import.meta.dirname, "../../fixtures/school-page-checks.js"), "utf8");
   await someContent();
   browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
+    ...CHROMIUM,
   });
 });
 afterAll(async () => {
