@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -86,6 +86,7 @@ if (typeof cluster === "string") {
             }),
           );
           await run("-n", "classmind", "create", "secret", "generic", "backup-repository", ...files);
+          for (const name of Object.keys(rest.credentials)) await rm(file(name));
         },
         say,
       );
