@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type pg from "pg";
 import { z } from "zod";
+import { isRepository } from "./backup/repository.ts";
 import { ClassmindError } from "./errors.ts";
 
 /** The only reader of the environment and of configuration files in the control plane. Secrets are files, never values here. */
@@ -17,6 +18,14 @@ const database = z.strictObject({
 });
 export type DatabaseConfig = z.infer<typeof database>;
 
+/** `local`, or restic's address of a place below which each school gets its own repository. Never with a login in it. */
+const repository = z
+  .string()
+  .refine(
+    (text) => text === "local" || isRepository(text),
+    "must be local, rest:https://name:port/, s3:https://name:port/bucket or sftp://user@name:port//path, without a login",
+  );
+
 /** What the API shows and checks, and what both processes must agree on. */
 const platform = z.strictObject({
   instance: z.string().regex(/^[a-z][a-z0-9]{0,11}$/),
@@ -29,8 +38,7 @@ const platform = z.strictObject({
   images: z.strictObject({ app: z.string(), postgres: z.string() }),
   storageClass: z.string(),
   backup: z.strictObject({
-    /** `local`, or a restic repository URL below which each school gets its own (rest:, s3:, sftp:). */
-    repository: z.string(),
+    repository,
     /** StorageClass of local repositories, whose content is encrypted already. */
     storageClass: z.string().min(1).optional(),
     /** Size of a local repository, a Kubernetes quantity. */

@@ -59,6 +59,7 @@ const COLUMNS: readonly Column<Tenant>[] = [
   { title: "SINCE", value: (tenant) => age(readyCondition(tenant).since) },
   { title: "BACKUP", value: (tenant) => age(tenant.backup?.newest) },
   { title: "PLAN", value: (tenant) => tenant.plan },
+  { title: "ENGINE", value: (tenant) => tenant.engine, flexible: true },
 ];
 
 function termsText(tenant: Tenant): string {

@@ -15,6 +15,7 @@ const SECRETS: SecretValues = {
   appFieldKey: REDACTED,
   appSessionKey: REDACTED,
   volumeKey: REDACTED,
+  volumePassphrase: REDACTED,
   repositoryPassword: REDACTED,
   repositoryUrl: REDACTED,
   repositoryEnvironment: REDACTED,

@@ -75,6 +75,17 @@ export function parseRepository(text: string): RemoteRepository {
   return remote;
 }
 
+/** Whether a text is the address of a repository elsewhere that can be used. */
+export function isRepository(text: string): boolean {
+  try {
+    parseRepository(text);
+    return true;
+  } catch (error) {
+    if (error instanceof RepositoryAddressError) return false;
+    throw error;
+  }
+}
+
 function parseHttp(text: string): RemoteRepository {
   const [, kind, host, port] = HTTP.exec(text) ?? [];
   if ((kind !== "rest" && kind !== "s3") || host === undefined)

@@ -75,6 +75,7 @@ export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys):
     appFieldKey: base64(keys["app-field"]),
     appSessionKey: base64(keys["app-session"]),
     volumeKey: base64(keys.volume),
+    volumePassphrase: base64(Buffer.from(keys.volume.toString("hex"))),
     repositoryPassword: base64(keys.repository),
     repositoryUrl: base64(Buffer.from(repositoryUrl(deps, uid))),
     repositoryEnvironment: base64(Buffer.from(deps.repositoryEnvironment)),
@@ -91,8 +92,10 @@ export function valuesOf(
   certificate: CertificatePair | undefined = gathered.certificate,
 ): TenantValues {
   const running = gathered.goal === "run" && gathered.keys !== undefined;
+  // A cluster's ingress controller shows the certificate of a closed school too; on one machine the gateway has its own.
+  const shown = running || deps.engine.name === "kubernetes";
   const pem =
-    running && certificate !== undefined
+    shown && certificate !== undefined
       ? { chain: base64(Buffer.from(certificate.chain)), key: base64(Buffer.from(certificate.key)) }
       : undefined;
   return tenantValues({

@@ -24,9 +24,15 @@ export function shareRepository(source: Attempt, target: Attempt): boolean {
   return repositoryOf(source) === repositoryOf(target) && repositoryOf(source) !== "local";
 }
 
-/** The job's attempt, with the way to the other repository open. */
+/**
+ * The job's attempt, with the way to the other repository open. Who its peers are is said in the words of the other engine, which
+ * may select pods of its own; to an engine of another kind it is an address.
+ */
 function withWayTo(side: Attempt, other: Attempt): Attempt {
-  const { peers, hosts } = other.deps.platform.backup;
+  const { peers: theirs, hosts } = other.deps.platform.backup;
+  const addresses = hosts.map(({ address }) => ({ ipBlock: { cidr: `${address}/32` } }));
+  const sameKind = side.deps.engine.name === other.deps.engine.name;
+  const peers = sameKind ? theirs : theirs.map(({ port }) => ({ peers: addresses, port }));
   const platform = { ...side.deps.platform, backup: { ...side.deps.platform.backup, peers, hosts } };
   return { ...side, deps: { ...side.deps, platform } };
 }

@@ -10,6 +10,8 @@ export interface SecretValues {
   readonly appFieldKey: string;
   readonly appSessionKey: string;
   readonly volumeKey: string;
+  /** The same key as a text without line breaks, for storages that take a passphrase. */
+  readonly volumePassphrase: string;
   readonly repositoryPassword: string;
   readonly repositoryUrl: string;
   /** Lines `NAME=value` for restic (credentials of S3 or REST repositories); empty for a local one. */

@@ -102,9 +102,15 @@ export const WAY_IN = policy("way-in", {
 
 /**
  * Namespace, volume and a pod that listens.
- * @param volumeKey base64; what an encrypting storage takes from the namespace
+ * @param volumeKey what an encrypting storage takes from the namespace
  */
-export function trialObjects(image: string, storageClass: string, volumeKey: string): readonly Manifest[] {
+export function trialObjects(image: string, storageClass: string, volumeKey: Buffer): readonly Manifest[] {
+  // As charts/tenant/secret-volume-key.yaml.hbs has it.
+  const key = {
+    key: volumeKey.toString("base64"),
+    CRYPTO_KEY_VALUE: Buffer.from(volumeKey.toString("hex")).toString("base64"),
+    CRYPTO_KEY_PROVIDER: Buffer.from("secret").toString("base64"),
+  };
   return [
     {
       apiVersion: "v1",
@@ -120,7 +126,7 @@ export function trialObjects(image: string, storageClass: string, volumeKey: str
       kind: "Secret",
       metadata: { name: "volume-key", namespace: TRIAL, labels },
       type: "Opaque",
-      data: { key: volumeKey },
+      data: key,
     },
     {
       apiVersion: "v1",

@@ -49,7 +49,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
 async function runListener(trial: Trial, { storageClass, trialPatience }: PreflightOptions): Promise<Finding> {
   const { context, image, signal } = trial;
   const options = signal === undefined ? {} : { signal };
-  const objects = trialObjects(image, storageClass, randomBytes(32).toString("base64"));
+  const objects = trialObjects(image, storageClass, randomBytes(32));
   await applyObjects(context, TRIAL, objects, options);
   await awaitReady(context, TRIAL, { kind: "Deployment", name: "listener" }, trialPatience ?? READY_MS, signal);
   return {

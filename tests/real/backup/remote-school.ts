@@ -58,6 +58,7 @@ export function remoteSchool(engine: Engine, namespace: string): RemoteSchool {
       secrets: {
         ...plain.secrets,
         volumeKey: base64("0123456789abcdef0123456789abcdef"),
+        volumePassphrase: base64(Buffer.from("0123456789abcdef0123456789abcdef").toString("hex")),
         repositoryPassword: base64(remote.password),
         repositoryUrl: base64(schoolRepository(remote.repository, uid)),
         repositoryEnvironment: base64(remote.environment ?? ""),

@@ -1,9 +1,9 @@
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ClusterPlatform, clusterUnderTest, installOnCluster } from "../../fixtures/cluster-platform.ts";
-import { REPOSITORY_NAMESPACE, restServer } from "../../fixtures/cluster-rest-server.ts";
+import { restServer } from "../../fixtures/cluster-rest-server.ts";
 import { createSchool, type SchoolInUse, schoolInUse } from "../../fixtures/school-in-use.ts";
 
 /**
@@ -19,6 +19,7 @@ import { createSchool, type SchoolInUse, schoolInUse } from "../../fixtures/scho
 const cluster = clusterUnderTest();
 const SLUG = "schiller";
 const SPACE = `school-${SLUG}`;
+const BACKUPS = "classmind-test-life-backup";
 const PEOPLE = 8;
 const lacks = (process.env.CLASSMIND_TEST_LACKS ?? "").split(",");
 
@@ -63,7 +64,7 @@ if (typeof cluster === "string") {
     }
 
     beforeAll(async () => {
-      const rest = await restServer(cluster.images["rest-server"]);
+      const rest = await restServer(cluster.images["rest-server"], BACKUPS);
       const file = (name: string) => path.join(tmpdir(), `classmind-${process.pid}-${name}`);
       const { execFileSync } = await import("node:child_process");
       const env = { ...process.env, KUBECONFIG: cluster.kubeconfig };
@@ -71,9 +72,9 @@ if (typeof cluster === "string") {
         execFileSync("kubectl", [...words], { env, encoding: "utf8", ...(input === undefined ? {} : { input }) });
       kubectl(["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: rest.objects }));
       kubectl(["annotate", "storageclass", cluster.storageClass, "classmind.de/encrypts=true", "--overwrite"]);
-      kubectl(["-n", REPOSITORY_NAMESPACE, "rollout", "status", "deployment/rest-server", "--timeout=180s"]);
+      kubectl(["-n", BACKUPS, "rollout", "status", "deployment/rest-server", "--timeout=180s"]);
       const jsonpath = ["-o", "jsonpath={.spec.clusterIP}"];
-      const address = kubectl(["-n", REPOSITORY_NAMESPACE, "get", "service", "rest-server", ...jsonpath]).trim();
+      const address = kubectl(["-n", BACKUPS, "get", "service", "rest-server", ...jsonpath]).trim();
       platform = await installOnCluster(
         cluster,
         { backup: rest.settings(address) },
@@ -85,13 +86,14 @@ if (typeof cluster === "string") {
             }),
           );
           await run("-n", "classmind", "create", "secret", "generic", "backup-repository", ...files);
+          for (const name of Object.keys(rest.credentials)) await rm(file(name));
         },
         say,
       );
     }, 600_000);
     afterAll(async () => {
       // What a failed test left: a control plane made later must not find it.
-      const left = [SPACE, "school-goethe", REPOSITORY_NAMESPACE];
+      const left = [SPACE, "school-goethe", BACKUPS];
       await platform?.remove();
       await platform?.kubectl("delete", "namespace", ...left, "--ignore-not-found");
     }, 300_000);
@@ -211,12 +213,10 @@ if (typeof cluster === "string") {
     it("suspended, it runs nothing, has no key in the cluster and shows nothing; resumed, all is there", async () => {
       await timed("suspended", () => platform.json("tenant", "suspend", SLUG, "--yes"));
       expect(await phase()).toBe("Suspended");
-      expect((await inSchool("get", "pods,secrets", "-o", "name")).trim()).toBe("");
-      const page = await platform
-        .besucher(SLUG)
-        .get("/")
-        .catch(() => undefined);
-      expect([undefined, 404, 503]).toContain(page?.status);
+      // The certificate stays, so that whoever comes sees a closed school and no warning.
+      expect((await inSchool("get", "pods,secrets", "-o", "name")).trim()).toBe("secret/tls");
+      const page = await platform.besucher(SLUG).get("/");
+      expect([404, 502, 503, 504]).toContain(page.status);
       await timed("resumed", () => platform.json("tenant", "resume", SLUG));
       expect(await seen()).toEqual({ nachricht: true, datei: true });
     });

@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { connectionOf, readApiConfig } from "../../../control-plane/config.ts";
+import {
+  connectionOf,
+  parseSiteSettings,
+  platformAt,
+  readApiConfig,
+  readReconcilerConfig,
+  sitesOf,
+} from "../../../control-plane/config.ts";
 import { tenantValues } from "../../../control-plane/render/tenant-values.ts";
 import { platformConfig, tenantSpec } from "../../fixtures/platform.ts";
 import { inDirectory } from "../k8s/in-directory.ts";
@@ -7,6 +14,43 @@ import { inDirectory } from "../k8s/in-directory.ts";
 const database = { host: "database", port: 5432, name: "controlplane", user: "controlplane_api" };
 const api = (platform: unknown) =>
   JSON.stringify({ platform, database: { ...database, passwordFile: "/run/p" }, listen: { host: "0.0.0.0", port: 1 } });
+
+describe("the engines of a reconciler", () => {
+  const instance = { kind: "simulated", stateFile: "/state/world.json" } as const;
+  const reconciler = (write: (name: string, text: string) => string, more: object) =>
+    readReconcilerConfig(
+      write(
+        "reconciler.json",
+        JSON.stringify({
+          platform: platformConfig(),
+          database: { ...database, passwordFile: "/run/p" },
+          keyring: { ...database, passwordFile: "/run/p" },
+          kekFile: "/run/kek",
+          workers: 2,
+          ...more,
+        }),
+      ),
+    );
+
+  it("are one, called after its kind, or several by their names; nothing else", () => {
+    inDirectory((_directory, write) => {
+      expect([...sitesOf(reconciler(write, { engine: instance })).keys()]).toEqual(["simulated"]);
+      const several = sitesOf(reconciler(write, { engines: { b: { engine: instance }, a: { engine: instance } } }));
+      expect([...several.keys()]).toEqual(["b", "a"]);
+      for (const wrong of [{}, { engine: instance, engines: { a: { engine: instance } } }])
+        expect(() => sitesOf(reconciler(write, wrong))).toThrow(expect.objectContaining({ field: "engine" }));
+      expect(() => reconciler(write, { engines: {} })).toThrow(expect.objectContaining({ field: "engines" }));
+    });
+  });
+
+  it("differ from the platform where they say so, and nowhere else", () => {
+    const platform = platformConfig();
+    const repository = "rest:https://backup.example.org:8000/";
+    const there = platformAt(platform, parseSiteSettings({ httpsPort: 8443, backup: { repository } }));
+    expect(there).toEqual({ ...platform, httpsPort: 8443, backup: { ...platform.backup, repository } });
+    expect(platformAt(platform, {})).toEqual(platform);
+  });
+});
 
 describe("the configuration of a process", () => {
   it("holds the platform's settings, or names the file that does", () => {
@@ -37,6 +81,17 @@ describe("the configuration of a process", () => {
         rejectUnauthorized: true,
         ca: "PEM",
       });
+    });
+  });
+
+  it("takes no repository address with a login in it, and does not repeat it", () => {
+    inDirectory((_directory, write) => {
+      const { backup } = platformConfig();
+      const secret = "rest:https://anna:geheim@backup.example.org:8000/";
+      const platform = { ...platformConfig(), backup: { ...backup, repository: secret } };
+      const read = () => readApiConfig(write("a.json", api(platform)));
+      expect(read).toThrow(expect.objectContaining({ field: "platform.backup.repository" }));
+      expect(read).not.toThrow(/geheim/);
     });
   });
 

@@ -6,10 +6,14 @@ import { describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { readApiConfig, readReconcilerConfig } from "../../../control-plane/config.ts";
 import { MANAGED_BY, MARK } from "../../../control-plane/engine/kubernetes/kinds.ts";
+import type { LiveObject } from "../../../control-plane/engine/kubernetes/live.ts";
+import { encryptionOf } from "../../../control-plane/engine/kubernetes/preflight.ts";
 import { IMAGE_RECIPES } from "../../../control-plane/images/recipes.ts";
+import { loadChart } from "../../../control-plane/render/render.ts";
 import { schemaProblems } from "../../../control-plane/render/schema.ts";
 import { at, containersOf, hasPods, listAt, podOf, textAt } from "../../fixtures/hardening/objects.ts";
 import { buildKustomization, type KubeObject } from "../../fixtures/kustomize.ts";
+import { tenantValues } from "../../fixtures/tenant-values.ts";
 import { inDirectory } from "./in-directory.ts";
 
 const FOLDERS = ["k8s/base", "k8s/components/database", "k8s/components/api-ingress", "k8s/install"];
@@ -187,13 +191,41 @@ describe("k8s/", () => {
     expect(theirs.sort()).toEqual(installed.map((object) => withoutSuffix(sorted(object))).sort());
   });
 
+  it("an example of a storage opens each school's volume with the Secret that the school has, and counts as encrypting", () => {
+    const text = readFileSync("k8s/examples/storageclass-longhorn.yaml", "utf8");
+    const [document] = parseAllDocuments(text);
+    const storageClass = document?.toJS() as LiveObject & { readonly parameters: Readonly<Record<string, string>> };
+    expect(encryptionOf(storageClass)).toBe("by its parameter encrypted");
+    expect(storageClass).toMatchObject({ allowVolumeExpansion: true, reclaimPolicy: "Delete" });
+    const secrets = Object.entries(storageClass.parameters).filter(([name]) => name.endsWith("-secret-name"));
+    expect(secrets.map(([name]) => name.replace(/^csi\.storage\.k8s\.io\/|-secret-name$/g, "")).sort()).toEqual([
+      "node-expand",
+      "node-publish",
+      "node-stage",
+      "provisioner",
+    ]);
+    const made = loadChart("charts/tenant")
+      .renderTenant(tenantValues())
+      .find(({ kind, metadata }) => kind === "Secret" && metadata.name === "volume-key");
+    for (const [name, secret] of secrets) {
+      expect(secret).toBe(made?.metadata.name);
+      expect(storageClass.parameters[`${name}space`]).toMatch(/^\$\{pvc\.namespace\}$/);
+    }
+    const data = made?.data as Record<string, string>;
+    const clear = (name: string) => Buffer.from(data[name] ?? "", "base64").toString();
+    expect(clear("CRYPTO_KEY_PROVIDER")).toBe("secret");
+    // Read from a file by a program that stops at a line break.
+    expect(clear("CRYPTO_KEY_VALUE")).toMatch(/^[0-9a-f]{64}$/);
+  });
+
   it("has no file that nothing uses", () => {
     const used = readdirSync("k8s", { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith("kustomization.yaml"))
       .map((file) => readFileSync(path.join("k8s", file), "utf8"))
       .join();
-    const files = readdirSync("k8s", { recursive: true, encoding: "utf8" }).filter((file) =>
-      /\.(yaml|json)$/.test(file),
+    // Examples are for administrators to apply by hand.
+    const files = readdirSync("k8s", { recursive: true, encoding: "utf8" }).filter(
+      (file) => /\.(yaml|json)$/.test(file) && !file.startsWith("examples/"),
     );
     const unused = files.filter(
       (file) => path.basename(file) !== "kustomization.yaml" && !used.includes(path.basename(file)),
