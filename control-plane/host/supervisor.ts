@@ -25,7 +25,7 @@ const LEAST_BACKOFF_MS = 500;
 const MOST_BACKOFF_MS = 30_000;
 /** A part that ran this long is taken to be well again. */
 const WELL_MS = 60_000;
-/** At a start of the machine everything starts at once: half a minute is usual on a slow one. It ends at once when it cannot start. */
+/** When the machine starts, everything starts at once. A reconciler that cannot start ends, and is not waited for. */
 const SLOW_START_MS = 180_000;
 
 interface Part {
