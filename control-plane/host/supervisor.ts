@@ -25,6 +25,8 @@ const LEAST_BACKOFF_MS = 500;
 const MOST_BACKOFF_MS = 30_000;
 /** A part that ran this long is taken to be well again. */
 const WELL_MS = 60_000;
+/** When the machine starts, everything starts at once. A reconciler that cannot start ends, and is not waited for. */
+const SLOW_START_MS = 180_000;
 
 interface Part {
   readonly name: string;
@@ -105,7 +107,7 @@ export async function supervise(instance: Instance, settings: Settings, images: 
         await until(
           "the reconciler",
           async () => existsSync(layout.reconcilerReadyFile) || over,
-          60_000,
+          SLOW_START_MS,
           async () => `see ${layout.supervisorLog}`,
         );
         if (over) throw new Error(`the reconciler ended at once; see ${layout.supervisorLog}`);

@@ -65,7 +65,7 @@ StandardOutput=append:${path(supervisorLog)}
 StandardError=append:${path(supervisorLog)}
 Restart=on-failure
 RestartSec=5
-TimeoutStartSec=300
+TimeoutStartSec=600
 TimeoutStopSec=120
 # The supervisor ends its own parts. Whatever else runs here belongs to schools, which go on without it.
 KillMode=process

@@ -28,7 +28,8 @@ describe("a school", () => {
     };
     expect(objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["Namespace", "StatefulSet", "Deployment"]));
     for (const { kind, data = {} } of objects)
-      if (kind === "Secret") for (const value of Object.values(data)) expect(value).toMatch(/redacted/i);
+      if (kind === "Secret")
+        for (const value of Object.values(data)) expect(Buffer.from(value, "base64").toString()).toBe("REDACTED");
   });
 
   it("is changed, deleted, taken back; a purge needs its name", async () => {
@@ -43,7 +44,7 @@ describe("a school", () => {
     await said("tenant", "undelete", "fontane");
     expect(await phase()).toBe("Ready");
     // Nobody is there to type it.
-    expect(await platform.classmind("tenant", "purge", "fontane")).toMatchObject({ code: 3 });
+    expect(await platform.classmind("tenant", "purge", "fontane")).toMatchObject({ code: 2 });
     expect(await phase()).toBe("Ready");
   });
 
@@ -64,7 +65,7 @@ describe("an operator", () => {
     const { token } = await platform.json<{ token: string }>("operator", "token", "anna.schmidt", "--label", "laptop");
     expect(token.length).toBeGreaterThan(20);
     expect(await said("operator", "list")).toMatch(/anna\.schmidt/);
-    await said("operator", "disable", "anna.schmidt", "--yes");
+    await said("operator", "disable", "anna.schmidt");
     expect(await said("audit", "verify")).not.toBe("");
     const { items } = await platform.json<{ items: { action: string; operator: string }[] }>("audit", "list");
     const actions = items.map(({ action }) => action);
@@ -91,7 +92,7 @@ describe("before anything is done", () => {
   });
 
   it("uninstall asks for the installation's name, and without it leaves all there is", async () => {
-    expect(await platform.classmind("uninstall")).toMatchObject({ code: 3 });
+    expect(await platform.classmind("uninstall")).toMatchObject({ code: 2 });
     expect(await phase()).toBe("Ready");
   });
 });

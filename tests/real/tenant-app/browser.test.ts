@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CHROMIUM } from "../../fixtures/chromium.ts";
+import { CHROMIUM, openPage } from "../../fixtures/chromium.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../../fixtures/school.ts";
 import { startGateway, type TestGateway } from "../../fixtures/school-gateway.ts";
 
@@ -85,19 +85,7 @@ async function visit(options: { width?: number; dark?: boolean; cookies?: false 
   return { page, context, hosts, complaints };
 }
 
-/** Opens a page. Chromium gives up loading when a network of the host comes or goes, as containers' do: then once more. */
-async function oeffne(page: Page, path: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await page.goto(origin + path);
-      return;
-    } catch (error) {
-      if (attempt === 5 || !String(error).includes("ERR_NETWORK_CHANGED")) {
-        throw error;
-      }
-    }
-  }
-}
+const oeffne = (page: Page, path: string): Promise<void> => openPage(page, origin + path);
 
 async function meldeAn(page: Page, konto: TestKonto): Promise<void> {
   await oeffne(page, "/anmelden");
