@@ -18,6 +18,20 @@ const database = z.strictObject({
 });
 export type DatabaseConfig = z.infer<typeof database>;
 
+/** Who makes the schools' certificates: our own authority, or cert-manager where schools live on a cluster that has it. */
+const issuer = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("internal") }),
+  z.strictObject({
+    kind: z.literal("cert-manager"),
+    name: z
+      .string()
+      .max(253)
+      .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/),
+    /** An Issuer would have to be in each school's namespace, where nobody makes one. */
+    issuerKind: z.literal("ClusterIssuer").default("ClusterIssuer"),
+  }),
+]);
+
 /** `local`, or restic's address of a place below which each school gets its own repository. Never with a login in it. */
 const repository = z
   .string()
@@ -59,6 +73,8 @@ const platform = z.strictObject({
     .string()
     .regex(/^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/)
     .optional(),
+  /** The internal one if absent. */
+  issuer: issuer.optional(),
 });
 export type PlatformConfig = z.infer<typeof platform>;
 
@@ -71,6 +87,7 @@ const siteSettings = platform
     gatewayPeers: true,
     ingressClass: true,
     nodeCountryLabel: true,
+    issuer: true,
   })
   .extend({
     backup: platform.shape.backup
@@ -88,6 +105,11 @@ function over<T extends object>(base: T, changes: { readonly [K in keyof T]?: T[
 /** The platform's configuration as it holds on an engine. */
 export function platformAt(config: PlatformConfig, settings: SiteSettings): PlatformConfig {
   return over(config, { ...settings, backup: over(config.backup, settings.backup ?? {}) });
+}
+
+/** The ClusterIssuer of cert-manager that makes schools' certificates; undefined where our own authority does. */
+export function clusterIssuerOf({ issuer: configured }: Pick<PlatformConfig, "issuer">): string | undefined {
+  return configured?.kind === "cert-manager" ? configured.name : undefined;
 }
 
 /** Settings of an engine as the store has them. */
@@ -195,6 +217,22 @@ export function sitesOf(config: ReconcilerConfig): ReadonlyMap<string, SiteConfi
   return new Map(Object.entries(config.engines ?? {}));
 }
 
+/** cert-manager is a program of a cluster; elsewhere nobody would make the certificates. */
+function refuseIssuerElsewhere(file: string, config: ReconcilerConfig): void {
+  for (const [name, { engine: own, platform: settings }] of sitesOf(config)) {
+    if (own.kind === "kubernetes" || clusterIssuerOf(platformAt(config.platform, settings)) === undefined) continue;
+    const field = clusterIssuerOf(settings) === undefined ? "platform.issuer" : `engines.${name}.platform.issuer`;
+    throw new ClassmindError(
+      "Invalid",
+      `The configuration ${file} is wrong: the engine ${name} is of kind ${own.kind}; cert-manager makes certificates on kubernetes alone.`,
+      {
+        field,
+        remedy: `Name cert-manager at engines of kind kubernetes, or give ${name} "issuer": {"kind": "internal"}.`,
+      },
+    );
+  }
+}
+
 function readJson(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
@@ -230,7 +268,9 @@ export function readApiConfig(file: string): ApiConfig {
 
 /** @throws ClassmindError `Invalid` naming file and field */
 export function readReconcilerConfig(file: string): ReconcilerConfig {
-  return parse(reconciler, file);
+  const config = parse(reconciler, file);
+  if (config.engine !== undefined || config.engines !== undefined) refuseIssuerElsewhere(file, config);
+  return config;
 }
 
 /** Path of the configuration file of this process, from CLASSMIND_CONFIG. */

@@ -15,6 +15,7 @@ const KIND_ORDER: readonly string[] = [
   "LimitRange",
   "NetworkPolicy",
   "Secret",
+  "Certificate",
   "PersistentVolumeClaim",
   "Service",
   "StatefulSet",

@@ -1,4 +1,5 @@
 import * as models from "@kubernetes/client-node";
+import { certificateSpecProblems } from "./certificate-schema.ts";
 
 /**
  * Checks objects against the published Kubernetes types, read from the generated client's attribute maps
@@ -102,6 +103,16 @@ function checkType(type: string, value: unknown, path: string, problems: string[
   else checkModel(model, value, path, problems);
 }
 
+/** cert-manager's kind: what Kubernetes itself knows of it is the metadata. */
+const CERTIFICATE = "cert-manager.io/v1/Certificate";
+
+function certificateProblems(object: Readonly<Record<string, unknown>>): readonly string[] {
+  const { apiVersion: _version, kind: _kind, metadata, spec, ...others } = object;
+  const problems = Object.keys(others).map((key) => `Certificate.${key}: no such field`);
+  checkType("V1ObjectMeta", metadata, "Certificate.metadata", problems);
+  return [...problems, ...certificateSpecProblems(spec)];
+}
+
 /**
  * Lists every difference between an object and its published Kubernetes type, by path; empty when it conforms.
  * @param object parsed manifest
@@ -110,6 +121,7 @@ function checkType(type: string, value: unknown, path: string, problems: string[
 export function schemaProblems(object: unknown, others: Readonly<Record<string, string>> = {}): readonly string[] {
   if (!isRecord(object)) return ["the document is not an object"];
   const kind = `${String(object.apiVersion)}/${String(object.kind)}`;
+  if (kind === CERTIFICATE) return certificateProblems(object);
   const className = CLASS_OF_KIND[kind] ?? others[kind];
   const model = className === undefined ? undefined : modelOf(className);
   if (model === undefined) return [`${kind}: a school has no such object`];

@@ -1,4 +1,4 @@
-import { type PlatformConfig, urlOf } from "../config.ts";
+import { clusterIssuerOf, type PlatformConfig, urlOf } from "../config.ts";
 import { hostOf, namespaceOf, PLAN_LIMITS, type Tenant } from "../tenant.ts";
 import type { SecretValues, TenantValues } from "./values.ts";
 
@@ -30,6 +30,7 @@ export function tenantValues(input: {
     images: platform.images,
     secrets: input.secrets,
     certificate: input.certificate,
+    clusterIssuer: clusterIssuerOf(platform),
     storage: { className: platform.storageClass, size: tenant.spec.storage ?? limits.storage },
     backup: {
       local: platform.backup.repository === "local",

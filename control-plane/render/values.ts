@@ -42,6 +42,8 @@ export interface TenantValues {
   readonly secrets: SecretValues | undefined;
   /** PEM chain and key, each as base64. */
   readonly certificate: { readonly chain: string; readonly key: string } | undefined;
+  /** ClusterIssuer by which cert-manager makes the certificate; undefined where we do. */
+  readonly clusterIssuer: string | undefined;
   readonly storage: { readonly className: string; readonly size: string };
   readonly backup: {
     readonly local: boolean;
@@ -58,6 +60,10 @@ export interface TenantValues {
     readonly repositoryPeers: ReadonlyArray<{ readonly peers: TemplateValue; readonly port: number }>;
   };
 }
+
+/** The Secret that we fill, and the one that cert-manager fills: two, so that nobody ever writes over a pair that serves. */
+const OWN_PAIR = "tls";
+export const ISSUED_PAIR = "tls-issued";
 
 /** One-off work in the namespace. */
 export interface JobValues {
@@ -159,6 +165,9 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
     plan: { storage: values.plan.storage, database: { ...values.plan.database }, app: { ...values.plan.app } },
     secrets: values.secrets === undefined ? false : { ...values.secrets },
     certificate: values.certificate === undefined ? false : { ...values.certificate },
+    clusterIssuer: values.clusterIssuer ?? false,
+    issuedPair: ISSUED_PAIR,
+    servedPair: values.clusterIssuer === undefined || values.certificate !== undefined ? OWN_PAIR : ISSUED_PAIR,
     storage: { ...values.storage },
     backup: { ...values.backup, hosts: [], hostAliases: hostAliases(values) },
     network: {

@@ -103,4 +103,88 @@ describe("the configuration of a process", () => {
     expect(classOf()).toBe("classmind-repository");
     expect(classOf(platformConfig({ backup: { ...backup, storageClass: "fast" } }))).toBe("fast");
   });
+
+  describe("cert-manager", () => {
+    const CERT_MANAGER = { kind: "cert-manager", name: "letsencrypt" } as const;
+    const KUBERNETES = { engine: { kind: "kubernetes" } };
+    const SIMULATED = { engine: { kind: "simulated", stateFile: "/run/state" } };
+    const CONTAINERS = {
+      engine: {
+        kind: "containers",
+        socket: "/run/podman.sock",
+        instance: {
+          name: "x",
+          short: "x",
+          stateDir: "/",
+          runDir: "/",
+          configDir: "/",
+          cacheDir: "/",
+          addressPool: "10.0.0.0/16",
+        },
+        hostAccessUids: [],
+      },
+    };
+    const read = (engines: object, platform: object = {}) => {
+      const parts = { ...database, passwordFile: "/run/p" };
+      const file = { platform: { ...platformConfig(), ...platform }, database: parts, keyring: parts };
+      let config: ReturnType<typeof readReconcilerConfig> | undefined;
+      inDirectory((_directory, write) => {
+        config = readReconcilerConfig(
+          write("r.json", JSON.stringify({ ...file, kekFile: "/run/kek", workers: 1, ...engines })),
+        );
+      });
+      return config;
+    };
+
+    it("makes certificates where its engine is a cluster, by the ClusterIssuer that is named", () => {
+      const config = read({
+        engines: { fsn1: { ...KUBERNETES, platform: { issuer: CERT_MANAGER } }, here: SIMULATED },
+      });
+      const settings = config?.engines?.fsn1?.platform ?? {};
+      expect(platformAt(platformConfig(), settings).issuer).toEqual({ ...CERT_MANAGER, issuerKind: "ClusterIssuer" });
+      expect(platformAt(platformConfig(), {}).issuer).toBeUndefined();
+      expect(read({ engine: { kind: "kubernetes" } }, { issuer: CERT_MANAGER })?.platform.issuer?.kind).toBe(
+        "cert-manager",
+      );
+    });
+
+    it("is the platform's, but for an engine that says otherwise", () => {
+      const internal = { platform: { issuer: { kind: "internal" } } };
+      const engines = { fsn1: KUBERNETES, containers: { ...CONTAINERS, ...internal } };
+      const config = read({ engines }, { issuer: CERT_MANAGER });
+      const at = (name: string) =>
+        platformAt(platformConfig({ issuer: CERT_MANAGER as never }), config?.engines?.[name]?.platform ?? {});
+      expect([at("fsn1").issuer?.kind, at("containers").issuer?.kind]).toEqual(["cert-manager", "internal"]);
+    });
+
+    it.each([
+      [
+        "containers",
+        { engines: { m: { ...CONTAINERS, platform: { issuer: CERT_MANAGER } } } },
+        {},
+        "engines.m.platform.issuer",
+      ],
+      [
+        "simulated",
+        { engines: { m: { ...SIMULATED, platform: { issuer: CERT_MANAGER } } } },
+        {},
+        "engines.m.platform.issuer",
+      ],
+      ["containers", { engine: CONTAINERS.engine }, { issuer: CERT_MANAGER }, "platform.issuer"],
+      ["containers", { engines: { m: CONTAINERS, fsn1: KUBERNETES } }, { issuer: CERT_MANAGER }, "platform.issuer"],
+    ])("is refused on an engine of kind %s, by name (%#)", (kind, engines, platform, field) => {
+      expect(() => read(engines, platform)).toThrow(
+        expect.objectContaining({ field, message: expect.stringContaining(`of kind ${kind}`) }),
+      );
+    });
+
+    it.each([
+      ["an Issuer, which would have to be in every school's namespace", { ...CERT_MANAGER, issuerKind: "Issuer" }],
+      ["a name that no object can have", { kind: "cert-manager", name: "Let's Encrypt" }],
+      ["an unknown kind", { kind: "acme", name: "x" }],
+      ["an unknown field", { ...CERT_MANAGER, namespace: "x" }],
+    ])("with %s is refused", (_title, issuer) => {
+      expect(() => read({ engine: { kind: "kubernetes" } }, { issuer })).toThrow("is wrong");
+    });
+  });
 });

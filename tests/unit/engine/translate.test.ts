@@ -56,6 +56,14 @@ function workload(name: "app" | "db") {
 }
 
 describe("the engine's subset of Kubernetes", () => {
+  it("has no Certificate: cert-manager is a cluster's", () => {
+    const certificate = chart
+      .renderTenant(tenantValues({ clusterIssuer: "letsencrypt" }))
+      .find(({ kind }) => kind === "Certificate");
+    if (certificate === undefined) throw new Error("no Certificate");
+    expect(() => accept(SPACE, certificate)).toThrow("cert-manager.io/v1 Certificate is not supported");
+  });
+
   it("accepts every object and every job of the chart", () => {
     for (const manifest of manifests) expect(() => accept(SPACE, manifest), manifest.kind).not.toThrow();
     for (const template of ["admin", "backup", "probe", "retention"] as const) {

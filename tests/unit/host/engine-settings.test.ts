@@ -53,6 +53,14 @@ describe("clusters beside a machine", () => {
     expect(filesReadAtStart(instance, settings)).toContain(kubeconfig);
   });
 
+  it("may have cert-manager make certificates, which this machine itself may not", () => {
+    const issuer = { kind: "cert-manager", name: "letsencrypt" };
+    expect(read({ fsn1: cluster({}, { issuer }) })?.engines?.fsn1?.platform.issuer).toMatchObject(issuer);
+    const value = { ...DEFAULT_SETTINGS, httpPort: 80, httpsPort: 8443, issuer };
+    writeFileSync(join(directory, "platform.json"), JSON.stringify(value));
+    expect(() => readSettings(instance)).toThrow("issuer");
+  });
+
   it.each([
     ["without a kubeconfig", () => ({ fsn1: cluster({ kubeconfig: undefined }) }), "engines.fsn1.engine.kubeconfig"],
     [

@@ -21,6 +21,33 @@ describe("the manifests of a school", () => {
     await expect(`${JSON.stringify(manifests, null, 2)}\n`).toMatchFileSnapshot("../../golden/school-suspended.json");
   });
 
+  it("are those on record where cert-manager makes the certificate: a Certificate in place of our Secret, and the way to its solver", async () => {
+    const values = tenantValues({ clusterIssuer: "letsencrypt", certificate: undefined });
+    const plain = new Set(chart.renderTenant(tenantValues({ certificate: undefined })).map(hashManifest));
+    const others = chart.renderTenant(values).filter((manifest) => !plain.has(hashManifest(manifest)));
+    expect(others.map(({ kind }) => kind)).toEqual(["NetworkPolicy", "Certificate", "Ingress"]);
+    await expect(`${JSON.stringify(others, null, 2)}\n`).toMatchFileSnapshot("../../golden/cert-manager.json");
+  });
+
+  it("keep the Certificate while the school is suspended: it is not ordered again when it comes back", () => {
+    const values = { clusterIssuer: "letsencrypt", certificate: undefined };
+    const find = (overrides: object) =>
+      chart.renderTenant(tenantValues({ ...values, ...overrides })).find(({ kind }) => kind === "Certificate");
+    expect(find({ replicas: 0, secrets: undefined })).toEqual(find({}));
+  });
+
+  it("serve a pair of ours from its own Secret until cert-manager's can, and never write into that one", () => {
+    const manifests = chart.renderTenant(tenantValues({ clusterIssuer: "letsencrypt" }));
+    const find = (kind: string, name?: string) =>
+      manifests.find(
+        (manifest) => manifest.kind === kind && (name ?? manifest.metadata.name) === manifest.metadata.name,
+      );
+    expect(find("Secret", "tls")).toBeDefined();
+    expect(find("Ingress")).toMatchObject({ spec: { tls: [{ secretName: "tls" }] } });
+    expect(find("Certificate")).toMatchObject({ spec: { secretName: "tls-issued" } });
+    expect(find("Secret", "tls-issued")).toBeUndefined();
+  });
+
   it.each(["admin", "backup", "probe"] as const)("include the job %s as on record", async (template) => {
     const job = { name: `${template}-1`, command: "create", deadlineSeconds: 60, superuser: template === "backup" };
     const manifest = chart.renderJob(template, tenantValues(), job);
@@ -102,6 +129,53 @@ describe("the manifests of a school", () => {
 
   it("stay in their namespace: an object of another one is refused", () => {
     expect(() => chart.renderTenant(tenantValues({ namespace: "" }))).toThrow();
+  });
+});
+
+describe("the type of a Certificate", () => {
+  const certificate = chart
+    .renderTenant(tenantValues({ clusterIssuer: "letsencrypt" }))
+    .find(({ kind }) => kind === "Certificate");
+  const problems = (change: object): readonly string[] =>
+    schemaProblems({ ...certificate, spec: { ...Object(certificate?.spec), ...change } });
+
+  it("is what the chart renders", () => {
+    expect(schemaProblems(certificate)).toEqual([]);
+  });
+
+  it.each([
+    ["a field that it has not", { secretname: "x" }, "Certificate.spec.secretname: no such field"],
+    [
+      "one inside",
+      { issuerRef: { group: "cert-manager.io", kind: "ClusterIssuer", name: "x", nam: 1 } },
+      "issuerRef.nam",
+    ],
+    [
+      "another kind of issuer",
+      { issuerRef: { group: "cert-manager.io", kind: "Issuer", name: "x" } },
+      "issuerRef.kind",
+    ],
+    [
+      "a weak key",
+      { privateKey: { algorithm: "RSA", encoding: "PKCS8", size: 1024, rotationPolicy: "Always" } },
+      "size",
+    ],
+    [
+      "a key for ever",
+      { privateKey: { algorithm: "RSA", encoding: "PKCS8", size: 2048, rotationPolicy: "Never" } },
+      "rotation",
+    ],
+    ["no name", { dnsNames: [] }, "dnsNames"],
+    ["a certificate that signs others", { usages: ["cert sign"] }, "usages.0"],
+  ])("refuses %s by its path", (_title, change, path) => {
+    expect(problems(change)).toEqual([expect.stringContaining(path)]);
+  });
+
+  it("refuses what is beside spec, and metadata that Kubernetes has not", () => {
+    expect(schemaProblems({ ...certificate, status: {} })).toEqual(["Certificate.status: no such field"]);
+    expect(schemaProblems({ ...certificate, metadata: { name: "tls", lables: {} } })).toEqual([
+      "Certificate.metadata.lables: no such field",
+    ]);
   });
 });
 
