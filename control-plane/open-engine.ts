@@ -1,5 +1,5 @@
 import { systemClock } from "./clock.ts";
-import type { EngineConfig, PlatformConfig } from "./config.ts";
+import { clusterIssuerOf, type EngineConfig, type PlatformConfig } from "./config.ts";
 import type { Engine, Finding } from "./engine/engine.ts";
 import type { Log } from "./log.ts";
 
@@ -28,6 +28,7 @@ export async function openEngine(
     const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
     const { storageClass, ingressClass, nodeCountryLabel: label } = platform;
     const { kubeconfig, context, grant } = config;
+    const clusterIssuer = clusterIssuerOf(platform);
     return createKubernetesEngine({
       ...(kubeconfig === undefined ? {} : { kubeconfig }),
       ...(context === undefined ? {} : { context }),
@@ -35,6 +36,7 @@ export async function openEngine(
       storageClass,
       ingressClass,
       probeImage: platform.images.app,
+      ...(clusterIssuer === undefined ? {} : { clusterIssuer }),
       ...(onRequest === undefined ? {} : { requests: { onRequest } }),
       ...(label === undefined ? {} : { country: { label, value: country } }),
       clock: systemClock,

@@ -54,6 +54,39 @@ export interface EndpointObservation {
   readonly port: number;
 }
 
+/** What a maker of certificates says of one: cert-manager's conditions. */
+export interface MakersWord {
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** A certificate that somebody in the cluster makes (cert-manager), as they tell of it and as it lies there to be served. */
+export interface CertificateObservation {
+  readonly name: string;
+  /** `ClusterIssuer/<name>`. */
+  readonly issuer: string;
+  /** Whether its maker has looked at what is asked for now; until then their word is about something earlier. */
+  readonly upToDate: boolean;
+  readonly ready: MakersWord | undefined;
+  /** Present while one is being made, and after that failed. */
+  readonly issuing: MakersWord | undefined;
+  /** Counts what was made so far. */
+  readonly revision: number;
+  /** RFC 3339; when the maker will renew it. */
+  readonly renewalTime: string | undefined;
+  /** The certificate that the Ingress serves; undefined while there is none that can be read. */
+  readonly leaf:
+    | {
+        readonly serial: string;
+        readonly names: readonly string[];
+        /** RFC 3339. */
+        readonly notBefore: string;
+        readonly notAfter: string;
+      }
+    | undefined;
+}
+
 /** Everything an engine knows of a namespace. An absent namespace yields `exists: false` and empty lists. */
 export interface Observation {
   readonly namespace: string;
@@ -65,6 +98,8 @@ export interface Observation {
   readonly workloads: readonly WorkloadObservation[];
   readonly volumes: readonly VolumeObservation[];
   readonly endpoints: readonly EndpointObservation[];
+  /** Certificates that others make; absent where nobody does. */
+  readonly certificates?: readonly CertificateObservation[];
 }
 
 export interface ApplyOptions {
@@ -155,6 +190,14 @@ export function isAnothers(
   return tenantUid !== undefined && owner !== undefined && owner !== tenantUid;
 }
 
+export interface RenewOptions {
+  /** Revision to be replaced: a newer one is what was wished for already, by a caller that died. */
+  readonly revision: number;
+  /** Milliseconds. */
+  readonly deadline: number;
+  readonly signal?: AbortSignal;
+}
+
 /** How an engine fails. `retryable` failures are tried again with backoff; others need a person. */
 export class EngineError extends Error {
   readonly reason: string;
@@ -203,6 +246,13 @@ export interface Engine {
 
   /** Restarts a workload's pods. */
   restart(namespace: string, workload: ObjectRef): Promise<void>;
+
+  /**
+   * Lets the maker of a certificate renew it now, and waits until that is done. Repeatable: what is under way is not asked for
+   * again. Engines on which nobody else makes certificates leave this out.
+   * @throws EngineError `IssuerFailing` with the maker's own words
+   */
+  renewCertificate?(namespace: string, name: string, options: RenewOptions): Promise<void>;
 
   /**
    * What of a namespace's isolation is broken, as can be seen without entering it. To be asked before anything is applied,

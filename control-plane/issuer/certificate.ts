@@ -203,6 +203,19 @@ function factsOf({ leaf, renewAt: due }: Gathered): CertificateFacts | undefined
   };
 }
 
+/** What a certificate in PEM says of itself; undefined if it cannot be read. Pure. */
+export function leafOf(pem: string): Pick<CertificateFacts, "notBefore" | "notAfter" | "serial" | "names"> | undefined {
+  const leaf = readLeaf(pem);
+  return (
+    leaf && {
+      notBefore: leaf.validFromDate,
+      notAfter: leaf.validToDate,
+      serial: leaf.serialNumber,
+      names: dnsNames(leaf),
+    }
+  );
+}
+
 function dnsNames(leaf: X509Certificate): string[] {
   const entries = leaf.subjectAltName?.split(", ") ?? [];
   return entries.flatMap((entry) => (entry.startsWith("DNS:") ? [entry.slice(4)] : []));

@@ -5,7 +5,7 @@ import { ApiFailure, conflictsOf, type FieldConflict, isTerminating } from "./fa
 import { follow } from "./follow.ts";
 import { ensureGrant } from "./grant.ts";
 import { growVolume, storageOf } from "./grow.ts";
-import { collectionPath, KINDS, kindOf, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
+import { collectionPath, kindOf, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, type LiveObject, textAt } from "./live.ts";
 import { aliasesOf } from "./names.ts";
 import { readNamespace, refuseForeign, terminating } from "./namespaces.ts";
@@ -31,9 +31,13 @@ function refuse(message: string): EngineError {
 }
 
 /** Checks all objects before any effect: kinds, fields, and that they belong to this namespace. */
-export function refuseUnknown(namespace: string, objects: readonly Manifest[]): void {
+export function refuseUnknown(
+  { kinds }: Pick<KubernetesContext, "kinds">,
+  namespace: string,
+  objects: readonly Manifest[],
+): void {
   for (const manifest of objects) {
-    kindOf(manifest.kind);
+    kindOf(manifest.kind, kinds);
     const problems = [...schemaProblems(manifest)];
     const home = manifest.kind === "Namespace" ? manifest.metadata.name : manifest.metadata.namespace;
     if (home !== namespace) problems.push(`metadata.namespace: is ${String(home)}, not ${namespace}`);
@@ -185,7 +189,7 @@ export async function applyObjects(
   objects: readonly Manifest[],
   options: ApplyOptions,
 ): Promise<void> {
-  refuseUnknown(namespace, objects);
+  refuseUnknown(context, namespace, objects);
   const space = await readNamespace(context, namespace, options.signal);
   const own = objects.find((manifest) => manifest.kind === "Namespace");
   if (space === undefined && own === undefined)
@@ -212,7 +216,7 @@ export async function applyObjects(
         return live;
       }),
     );
-  for (const rank of [...new Set(Object.values(KINDS).map((info) => info.rank))].sort()) {
+  for (const rank of [...new Set(Object.values(context.kinds).map((info) => info.rank))].sort()) {
     options.signal?.throwIfAborted();
     // Services come before the pods that shall know their addresses.
     const round = objects

@@ -2,6 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import type { Client } from "./client.ts";
 import type { Grant } from "./grant.ts";
+import type { KindInfo } from "./kinds.ts";
 import type { Looks } from "./looks.ts";
 
 /** What every part of the engine needs. */
@@ -13,6 +14,8 @@ export interface KubernetesContext {
   readonly closing: AbortSignal;
   /** Rights to be taken in each school's namespace, where they are not held in all. */
   readonly grant: Grant | undefined;
+  /** What schools here consist of. */
+  readonly kinds: Readonly<Record<string, KindInfo>>;
   /** Milliseconds a step that waits for the cluster may take before it says what blocks it. */
   readonly patience: number;
   /** See Following. */

@@ -23,6 +23,16 @@ export const KINDS: Readonly<Record<string, KindInfo>> = {
   Ingress: { apiVersion: "networking.k8s.io/v1", plural: "ingresses", rank: 4 },
 };
 
+/** A kind of cert-manager's, known only to an engine that is configured with it: elsewhere nobody serves it. */
+const CERTIFICATE: KindInfo = { apiVersion: "cert-manager.io/v1", plural: "certificates", rank: 1 };
+
+/** The kinds that an engine applies, looks at, watches and removes. */
+export function kindsWith(clusterIssuer: string | undefined): Readonly<Record<string, KindInfo>> {
+  return clusterIssuer === undefined ? KINDS : { ...KINDS, Certificate: CERTIFICATE };
+}
+
+const ALL_KINDS = kindsWith("any");
+
 /** Kinds that the engine only reads, or makes for a moment. */
 export const OTHERS = {
   Job: { apiVersion: "batch/v1", plural: "jobs" },
@@ -61,9 +71,12 @@ export function collectionPath(info: Pick<KindInfo, "apiVersion" | "plural">, na
   return namespace === undefined ? `${root}/${info.plural}` : `${root}/namespaces/${namespace}/${info.plural}`;
 }
 
-/** @throws EngineError when a school has no such kind */
-export function kindOf(kind: string): KindInfo {
-  const info = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
+/**
+ * @param kinds of the engine
+ * @throws EngineError when a school has no such kind
+ */
+export function kindOf(kind: string, kinds = ALL_KINDS): KindInfo {
+  const info = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
   if (info === undefined)
     throw new EngineError("ManifestRefused", `${kind}: not a kind this engine knows`, { retryable: false });
   return info;

@@ -4,10 +4,11 @@ import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { type Engine, EngineError } from "../engine.ts";
 import { applyObjects } from "./apply.ts";
+import { renewCertificate } from "./certificates.ts";
 import { openClient } from "./client.ts";
 import { createConflictLog, type KubernetesContext } from "./context.ts";
 import { runJob } from "./jobs.ts";
-import { collectionPath, kindOf, MANAGED_BY, MARK } from "./kinds.ts";
+import { collectionPath, kindOf, kindsWith, MANAGED_BY, MARK } from "./kinds.ts";
 import { createLooks } from "./looks.ts";
 import { observeNamespace } from "./observe.ts";
 import { outsideOf } from "./outside.ts";
@@ -69,7 +70,8 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
   const transport = openTransport({ config, clock, ...options.requests });
   const client = openClient(transport);
   const closing = new AbortController();
-  const hub = createWatchHub({ client, clock, log }, closing.signal, options.watchTimes);
+  const kinds = kindsWith(options.clusterIssuer);
+  const hub = createWatchHub({ client, clock, log, kinds }, closing.signal, options.watchTimes);
   const looks = createLooks(hub);
   const context: KubernetesContext = {
     client,
@@ -77,6 +79,7 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
     log,
     closing: closing.signal,
     grant: options.grant,
+    kinds,
     patience: options.patience ?? PATIENCE,
     relist: options.relist ?? RELIST,
     accepted: new Map(),
@@ -116,6 +119,12 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
     run: (namespace, job) => touching(namespace, () => runJob(context, namespace, job)),
     logs: (namespace, workload, logOptions = {}) => readLogs(context, namespace, workload, logOptions),
     restart: (namespace, workload) => touching(namespace, () => restart(context, namespace, workload)),
+    ...(options.clusterIssuer === undefined
+      ? {}
+      : {
+          renewCertificate: (namespace, name, renewOptions) =>
+            touching(namespace, () => renewCertificate(context, namespace, name, renewOptions)),
+        }),
     outside: () => outsideOf(client, config.getCurrentCluster()?.server ?? "", options.grant),
     watch: (signal) => hub.watch(signal),
     async close() {

@@ -24,6 +24,8 @@ export interface Look {
   readonly parts: readonly LiveObject[];
   /** Names and versions of the Secrets, which are not watched. */
   readonly secrets: string;
+  /** What is told of certificates that others make: a change of it changes an object that is watched. */
+  readonly certificates: Observation["certificates"];
 }
 
 /** Counts what is known to have happened in each namespace. */

@@ -1,8 +1,9 @@
 import type { EndpointObservation, Observation, VolumeObservation } from "../engine.ts";
+import { observeCertificates } from "./certificates.ts";
 import type { KubernetesContext } from "./context.ts";
 import { isStatus } from "./failure.ts";
 import { ensureGrant } from "./grant.ts";
-import { collectionPath, KINDS, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
+import { collectionPath, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from "./live.ts";
 import { type Look, slim, versionsOf } from "./looks.ts";
 import { aliasesOf, knowsServices } from "./names.ts";
@@ -19,6 +20,12 @@ const OWN: { readonly labelSelector: string } = {
 /** Kinds, besides the workloads, that an observation tells more of than that they are there. */
 const PARTS = new Set(["Service", "PersistentVolumeClaim"]);
 
+/** Without cert-manager's kinds there is none of them; what is to be made then fails, and says so. */
+export function noneServed(kind: string, error: unknown): { readonly items: readonly LiveObject[] } {
+  if (kind === "Certificate" && isStatus(error, 404)) return { items: [] };
+  throw error;
+}
+
 /** Objects of the given kinds that we made in a namespace. Lists of one kind come without their kind: it is added. */
 export async function listOwn(
   context: KubernetesContext,
@@ -28,9 +35,11 @@ export async function listOwn(
 ): Promise<readonly LiveObject[]> {
   const listings = await Promise.all(
     kinds.map(async (kind) => {
-      const info = KINDS[kind];
+      const info = context.kinds[kind];
       if (info === undefined || kind === "Namespace") return [];
-      const { items } = await context.client.list(collectionPath(info, namespace), OWN, signal);
+      const { items } = await context.client
+        .list(collectionPath(info, namespace), OWN, signal)
+        .catch((error: unknown) => noneServed(kind, error));
       return items.map((item) => ({ ...item, kind, apiVersion: info.apiVersion }));
     }),
   );
@@ -136,7 +145,7 @@ async function readAll(
 ): Promise<readonly [objects: readonly LiveObject[], pods: readonly LiveObject[]] | undefined> {
   const { name, deletionTimestamp } = space.metadata;
   try {
-    return await Promise.all([listOwn(context, name, Object.keys(KINDS)), listPods(context, name)]);
+    return await Promise.all([listOwn(context, name, Object.keys(context.kinds)), listPods(context, name)]);
   } catch (error) {
     if (deletionTimestamp !== undefined && context.grant !== undefined && isStatus(error, 403)) return undefined;
     throw error;
@@ -163,10 +172,11 @@ async function observationOf(
       .map((object) => observeWorkload(object, pods, warnings, now)),
     volumes: await Promise.all(ofKind("PersistentVolumeClaim").map((claim) => observeVolume(context, claim, pods))),
     endpoints: endpointsOf(ofKind("Service"), pods),
+    ...(look.certificates === undefined ? {} : { certificates: look.certificates }),
   };
 }
 
-function lookOf(context: KubernetesContext, space: LiveObject, objects: readonly LiveObject[]): Look {
+async function lookOf(context: KubernetesContext, space: LiveObject, objects: readonly LiveObject[]): Promise<Look> {
   const names = aliasesOf(objects.filter(({ kind }) => kind === "Service"));
   const whole = [{ ...space, kind: "Namespace" }, ...objects].flatMap((object) => {
     const hash = object.metadata.annotations?.[MARK.hash];
@@ -176,11 +186,17 @@ function lookOf(context: KubernetesContext, space: LiveObject, objects: readonly
       : [];
   });
   const parts = objects.filter(({ kind = "" }) => PARTS.has(kind) || WORKLOADS.has(kind)).map(slim);
-  return { whole, parts, secrets: versionsOf(objects.filter(({ kind }) => kind === "Secret")) };
+  const certificates = await observeCertificates(context, objects);
+  const secrets = versionsOf(objects.filter(({ kind }) => kind === "Secret"));
+  return { whole, parts, secrets, certificates };
 }
 
-function isSettled({ workloads }: Observation): boolean {
-  return workloads.every(({ state }) => state === "Ready" || state === "Stopped");
+/** The Secret that cert-manager fills is not watched: until there is something in it, it is looked at anew. */
+function isSettled({ workloads, certificates = [] }: Observation): boolean {
+  return (
+    workloads.every(({ state }) => state === "Ready" || state === "Stopped") &&
+    certificates.every(({ leaf, ready, issuing }) => leaf && ready?.status === "True" && issuing?.status !== "True")
+  );
 }
 
 /**
@@ -218,7 +234,7 @@ async function observeAll(context: KubernetesContext, namespace: string): Promis
   const all = await readAll(context, space);
   if (all === undefined) return { namespace, exists: true, ...nothing };
   const [objects, pods] = all;
-  const look = lookOf(context, space, objects);
+  const look = await lookOf(context, space, objects);
   const observation = await observationOf(context, namespace, look, pods);
   keep(isSettled(observation) && look.whole.length === objects.length + 1 ? look : undefined);
   return observation;

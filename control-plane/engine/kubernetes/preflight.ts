@@ -14,6 +14,8 @@ export interface PreflightOptions {
   readonly grant?: Grant;
   /** Schools run on nodes that carry this label with this value alone. */
   readonly country?: { readonly label: string; readonly value: string };
+  /** ClusterIssuer of cert-manager that makes schools' certificates; absent where we do. */
+  readonly clusterIssuer?: string;
   /** An image with `node` that schools use; what pods alone can show is tried with it. */
   readonly probeImage?: string;
   /** Milliseconds until a pod of preflight's own has to be ready. */
@@ -21,7 +23,8 @@ export interface PreflightOptions {
 }
 
 type Outcome = { readonly ok: boolean; readonly message: string; readonly remedy: string };
-type Check = (client: Client, options: PreflightOptions) => Promise<Outcome>;
+/** Undefined where there is nothing to check. */
+type Check = (client: Client, options: PreflightOptions) => Promise<Outcome | undefined>;
 
 const OLDEST_MINOR = 33;
 /** Set by an administrator on a StorageClass whose encryption its parameters do not show. */
@@ -47,12 +50,19 @@ export const NEEDED_RIGHTS: ReadonlyArray<readonly [group: string, resource: str
   ["", "persistentvolumes", ["list", "watch"]],
 ];
 
+/** What comes on top where cert-manager makes the certificates. */
+export const CERTIFICATE_RIGHTS: typeof NEEDED_RIGHTS = [
+  ["cert-manager.io", "certificates", ["get", "list", "watch", "create", "patch", "delete"]],
+  ["cert-manager.io", "certificates/status", ["patch"]],
+];
+
 /** Kinds that are not in a namespace. */
 const OUTSIDE = ["namespaces", "persistentvolumes", "clusterroles"];
 
 /** With a grant the rights inside a school come with its namespace; here it is seen that they can be taken. */
-function rightsFor(grant: Grant | undefined): typeof NEEDED_RIGHTS {
-  if (grant === undefined) return NEEDED_RIGHTS;
+function rightsFor({ grant, clusterIssuer }: PreflightOptions): typeof NEEDED_RIGHTS {
+  if (grant === undefined)
+    return clusterIssuer === undefined ? NEEDED_RIGHTS : [...NEEDED_RIGHTS, ...CERTIFICATE_RIGHTS];
   const rbac = "rbac.authorization.k8s.io";
   return [
     ...NEEDED_RIGHTS.filter(([, resource]) => OUTSIDE.includes(resource)),
@@ -75,6 +85,7 @@ function isAllowed(client: Client, group: string, resource: string, verb: string
   });
 }
 
+/** What stands at a path, if anything does: one object, or what an API group serves. */
 async function readClass(client: Client, path: string): Promise<LiveObject | undefined> {
   try {
     return (await client.transport.request({ path })) as LiveObject;
@@ -93,6 +104,41 @@ export function encryptionOf(storageClass: LiveObject): string | undefined {
   if (String(encrypted?.[1]).toLowerCase() === "true") return `by its parameter ${encrypted?.[0]}`;
   if (storageClass.metadata.annotations?.[ENCRYPTS] === "true") return "as an administrator has declared";
   return undefined;
+}
+
+const CERT_MANAGER = "/apis/cert-manager.io/v1";
+
+/** Whether cert-manager's kinds are served, and the issuer that schools' certificates name can issue. */
+async function examineIssuer(client: Client, name: string): Promise<Outcome> {
+  const group = await readClass(client, CERT_MANAGER);
+  if (!listAt(group, "resources").some((resource) => textAt(resource, "name") === "certificates"))
+    return {
+      ok: false,
+      message: "the cluster knows no Certificate: cert-manager.io/v1 is not served",
+      remedy: "install cert-manager with its CustomResourceDefinitions, or leave `issuer` out of the configuration",
+    };
+  let found: LiveObject | undefined;
+  try {
+    found = await readClass(client, `${CERT_MANAGER}/clusterissuers/${name}`);
+  } catch (error) {
+    if (!(error instanceof ApiFailure) || error.status !== 403) throw error;
+    const remedy =
+      "grant what cert-manager needs beyond the usual: the kustomize component k8s/components/cert-manager";
+    return { ok: false, message: error.message, remedy };
+  }
+  const ready = conditionsOf(found).find(({ type }) => type === "Ready");
+  const state = ready === undefined ? "cert-manager has not looked at it yet" : ready.message;
+  if (found === undefined || ready?.status !== "True")
+    return {
+      ok: false,
+      message:
+        found === undefined ? `there is no ClusterIssuer ${name}` : `the ClusterIssuer ${name} is not ready: ${state}`,
+      remedy:
+        found === undefined
+          ? "make it, or name another one in the configuration (issuer)"
+          : `see what it lacks: kubectl describe clusterissuer ${name}`,
+    };
+  return { ok: true, message: `the ClusterIssuer ${name} is ready: ${state}`, remedy: "" };
 }
 
 /** A namespace that is only tried: nothing is made of it. */
@@ -125,8 +171,8 @@ const CHECKS: Readonly<Record<string, Check>> = {
       remedy: `use Kubernetes 1.${OLDEST_MINOR} or newer`,
     };
   },
-  rights: async (client, { grant }) => {
-    const asked = rightsFor(grant).flatMap(([group, resource, verbs]) =>
+  rights: async (client, options) => {
+    const asked = rightsFor(options).flatMap(([group, resource, verbs]) =>
       verbs.map((verb) => ({ group, resource, verb })),
     );
     const answers = await Promise.all(
@@ -232,6 +278,8 @@ const CHECKS: Readonly<Record<string, Check>> = {
       remedy: "install an ingress controller, or name its class in the configuration (ingressClass)",
     };
   },
+  "cert-manager": async (client, { clusterIssuer }) =>
+    clusterIssuer === undefined ? undefined : examineIssuer(client, clusterIssuer),
   "pod-webhooks": async (client) => {
     const { items } = await client.list("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations");
     const names = items.filter((item) => listAt(item, "webhooks").length > 0).map((item) => item.metadata.name);
@@ -249,15 +297,18 @@ const ADVICE: readonly string[] = ["storage-expansion", "pod-webhooks"];
 
 /** See Engine.preflight. Changes nothing. */
 export async function preflight(client: Client, options: PreflightOptions): Promise<readonly Finding[]> {
-  return Promise.all(
-    Object.entries(CHECKS).map(async ([check, run]): Promise<Finding> => {
-      const { ok, message, remedy } = await run(client, options).catch((error: unknown) => ({
+  const findings = await Promise.all(
+    Object.entries(CHECKS).map(async ([check, run]): Promise<readonly Finding[]> => {
+      const outcome = await run(client, options).catch((error: unknown) => ({
         ok: false,
         message: messageOf(error),
         remedy: "make the API server reachable with this kubeconfig, and grant what it refuses",
       }));
+      if (outcome === undefined) return [];
+      const { ok, message, remedy } = outcome;
       const required = !ADVICE.includes(check);
-      return ok ? { check, ok, message, required } : { check, ok, message, remedy, required };
+      return [ok ? { check, ok, message, required } : { check, ok, message, remedy, required }];
     }),
   );
+  return findings.flat();
 }

@@ -3,10 +3,10 @@ import type { KubernetesContext } from "./context.ts";
 import { isStatus } from "./failure.ts";
 import { follow } from "./follow.ts";
 import { ensureGrant } from "./grant.ts";
-import { collectionPath, KINDS, type KindInfo, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
+import { collectionPath, type KindInfo, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { type LiveObject, textAt } from "./live.ts";
 import { blockersOf, readNamespace, refuseForeignRemoval } from "./namespaces.ts";
-import { listPods, mounts } from "./observe.ts";
+import { listPods, mounts, noneServed } from "./observe.ts";
 
 const PERSISTENT_VOLUMES: Pick<KindInfo, "apiVersion" | "plural"> = { apiVersion: "v1", plural: "persistentvolumes" };
 
@@ -139,7 +139,8 @@ async function removeNamespace(context: KubernetesContext, namespace: string, op
   refuseForeignRemoval(space);
   if (space.metadata.deletionTimestamp === undefined) {
     await ensureGrant(context, namespace, options.signal);
-    const first = ["Ingress", "Deployment", "StatefulSet", "PersistentVolumeClaim"];
+    // A certificate's maker clears its own things away while it still may; what it holds back would hold the namespace.
+    const first = ["Certificate", "Ingress", "Deployment", "StatefulSet", "PersistentVolumeClaim"];
     await removeJobs(context, namespace, options);
     await removeAll(context, namespace, await refsOf(context, namespace, first, options), options);
     options.onProgress?.(`removing the namespace ${namespace}`);
@@ -183,10 +184,12 @@ async function refsOf(
 ): Promise<readonly ObjectRef[]> {
   const found = await Promise.all(
     kinds.map(async (kind) => {
-      const info = KINDS[kind];
+      const info = context.kinds[kind];
       if (info === undefined) return [];
       const query = { labelSelector: `${MARK.managedBy}=${MANAGED_BY}`, metadataOnly: true };
-      const { items } = await context.client.list(collectionPath(info, namespace), query, options.signal);
+      const { items } = await context.client
+        .list(collectionPath(info, namespace), query, options.signal)
+        .catch((error: unknown) => noneServed(kind, error));
       return items.map((item) => ({ kind, name: item.metadata.name }));
     }),
   );

@@ -3,7 +3,7 @@ import type { Wakeup } from "../engine.ts";
 import { createWakeupQueue, type WakeupQueue } from "../wakeup-queue.ts";
 import type { WatchEvent } from "./client.ts";
 import type { KubernetesContext } from "./context.ts";
-import { collectionPath, KINDS, type KindInfo, MANAGED_BY, MARK } from "./kinds.ts";
+import { collectionPath, type KindInfo, MANAGED_BY, MARK } from "./kinds.ts";
 import type { LiveObject } from "./live.ts";
 import type { Happenings } from "./looks.ts";
 
@@ -26,7 +26,6 @@ export interface WatchTimes {
 
 export const WATCH_TIMES: WatchTimes = { watchSeconds: 300, relist: 600_000, gather: 200, pause: 500 };
 
-const WATCHED = Object.entries(KINDS).filter(([kind]) => kind !== "Secret");
 const LONGEST_PAUSE = 60_000;
 
 export interface WatchHub extends Happenings {
@@ -55,11 +54,12 @@ export function compareListing(known: Map<string, string>, items: readonly LiveO
 }
 
 export function createWatchHub(
-  context: Pick<KubernetesContext, "client" | "clock" | "log">,
+  context: Pick<KubernetesContext, "client" | "clock" | "log" | "kinds">,
   closing: AbortSignal,
   times: WatchTimes = WATCH_TIMES,
 ): WatchHub {
-  const { client, clock, log } = context;
+  const { client, clock, log, kinds } = context;
+  const watched = Object.entries(kinds).filter(([kind]) => kind !== "Secret");
   const queues = new Set<WakeupQueue>();
   const known = new Map<string, Map<string, string>>();
   const gathering = new Set<string>();
@@ -157,12 +157,12 @@ export function createWatchHub(
     if (running !== undefined) return;
     running = new AbortController();
     const signal = AbortSignal.any([running.signal, closing]);
-    for (const [kind, info] of WATCHED) void keepWatching(kind, info, signal);
+    for (const [kind, info] of watched) void keepWatching(kind, info, signal);
   }
 
   return {
     note,
-    count: (namespace) => (open.size === WATCHED.length ? (counts.get(namespace) ?? 0) : undefined),
+    count: (namespace) => (open.size === watched.length ? (counts.get(namespace) ?? 0) : undefined),
     remembered: () => [...known.values()].reduce((sum, memory) => sum + memory.size, 0),
     async *watch(asked) {
       const signal = AbortSignal.any([asked, closing]);

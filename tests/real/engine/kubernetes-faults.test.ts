@@ -4,7 +4,7 @@ import { systemClock } from "../../../control-plane/clock.ts";
 import { type Engine, EngineError } from "../../../control-plane/engine/engine.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
 import { silentLog } from "../../../control-plane/log.ts";
-import { smallJob, smallSchool } from "../../fixtures/engine-school.ts";
+import { certificateOf, smallJob, smallSchool } from "../../fixtures/engine-school.ts";
 import {
   applies,
   FAULTS,
@@ -14,6 +14,7 @@ import {
   startFaultProxy,
 } from "../../fixtures/fault-proxy.ts";
 import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
+import { type CertManagerBehaviour, makePair } from "../../fixtures/kube-api/cert-manager.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { startKubeApi } from "../../fixtures/kube-api/server.ts";
 import type { Store } from "../../fixtures/kube-api/store.ts";
@@ -22,12 +23,16 @@ const NAMESPACE = "school-faulty";
 const IMAGE = "localhost/classmind/app:0123456789abcdef";
 const APP = { kind: "Deployment", name: "app" };
 const DB = { kind: "StatefulSet", name: "db" };
+/** cert-manager makes it, which the API server of the test plays. */
+const CERTIFICATE = certificateOf(NAMESPACE);
+/** Made once: another one each time would take longer than all the rest. */
+const pair = makePair(["faulty.classmind.localhost"]);
 const SIDE_BY_SIDE = 12;
 const MOST_ATTEMPTS = 6;
 
 /** What a school's life does, step by step; each step is repeated until it succeeds, as the loop of the control plane does. */
 const LIFE: Readonly<Record<string, (engine: Engine) => Promise<void>>> = {
-  create: (engine) => engine.apply(NAMESPACE, smallSchool({ namespace: NAMESPACE, image: IMAGE })),
+  create: (engine) => engine.apply(NAMESPACE, [...smallSchool({ namespace: NAMESPACE, image: IMAGE }), CERTIFICATE]),
   ready: async (engine) => {
     await Promise.all([APP, DB].map((workload) => engine.awaitReady(NAMESPACE, workload, 2_000)));
   },
@@ -39,6 +44,13 @@ const LIFE: Readonly<Record<string, (engine: Engine) => Promise<void>>> = {
   update: async (engine) => {
     await engine.apply(NAMESPACE, smallSchool({ namespace: NAMESPACE, image: IMAGE, version: "two", storage: "96Mi" }));
     await engine.awaitReady(NAMESPACE, APP, 2_000);
+  },
+  // The first one is waited for as its renewal is: where it is on its way, nothing is asked for.
+  certified: async (engine) => {
+    await engine.renewCertificate?.(NAMESPACE, "tls", { revision: 0, deadline: 3_000 });
+  },
+  renewed: async (engine) => {
+    await engine.renewCertificate?.(NAMESPACE, "tls", { revision: 1, deadline: 3_000 });
   },
   shrink: (engine) => engine.remove(NAMESPACE, [{ kind: "Secret", name: "database-app" }]),
   observed: async (engine) => {
@@ -60,6 +72,7 @@ function stateOf(store: Store): readonly unknown[] {
     "PersistentVolumeClaim",
     "ServiceAccount",
     "ResourceQuota",
+    "Certificate",
   ];
   const objects = kinds.flatMap((kind) => store.list(kind));
   const described = objects.map(({ kind, metadata, spec, data }) => {
@@ -85,11 +98,14 @@ interface Outcome {
   /** The request that was harmed. */
   readonly hit: ProxiedCall | undefined;
   readonly harmed: number;
+  /** What an authority, which allows only so many, was asked for. */
+  readonly orders: number | undefined;
 }
 
 /** One school's life with one harm done to one request: the one of that number among those that can suffer it. */
 async function live(harm: Harm | undefined, index: number, pace: number): Promise<Outcome> {
-  const api = await startKubeApi({ ...smallPod, startup: pace, grace: pace });
+  const certManager: CertManagerBehaviour = { outcome: () => "issue", delay: pace / 3, pair: () => pair };
+  const api = await startKubeApi({ ...smallPod, startup: pace, grace: pace, certManager });
   let engine: Engine | undefined;
   let killed = 0;
   let number = 0;
@@ -114,6 +130,7 @@ async function live(harm: Harm | undefined, index: number, pace: number): Promis
       log: silentLog,
       storageClass: "classmind-encrypted",
       ingressClass: "nginx",
+      clusterIssuer: "letsencrypt",
       patience: 2_000,
       relist: 300,
       requests: { timeout: 400, pause: 5 },
@@ -134,7 +151,8 @@ async function live(harm: Harm | undefined, index: number, pace: number): Promis
     const alive = stateOf(api.store);
     await insist(END.delete);
     const gone = stateOf(api.store);
-    return { alive, gone, calls: proxy.calls, hit, harmed: proxy.done.length + killed };
+    const orders = api.certManager?.orders.get(NAMESPACE);
+    return { alive, gone, calls: proxy.calls, hit, harmed: proxy.done.length + killed, orders };
   } finally {
     await engine?.close();
     await proxy.close();
@@ -161,6 +179,7 @@ it("an undisturbed school leaves nothing behind", () => {
   expect(reference.alive.length).toBeGreaterThan(12);
   expect(reference.gone).toEqual([]);
   expect(reference.calls.length).toBeGreaterThan(50);
+  expect(reference.orders).toBe(2);
 });
 
 it.each<Harm>([...FAULTS, "killed-before", "killed-after"])(
@@ -179,6 +198,7 @@ it.each<Harm>([...FAULTS, "killed-before", "killed-after"])(
       const title = `${harm} at ${outcome.hit?.method} ${outcome.hit?.path}`;
       expect(outcome.alive, title).toEqual(reference.alive);
       expect(outcome.gone, title).toEqual([]);
+      expect(outcome.orders, title).toBe(reference.orders);
     });
     expect(harmed).toBeGreaterThan(0);
   },
