@@ -1,16 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
+import { clusterIssuerOf } from "../config.ts";
 import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
-import { judgeCertificate } from "../issuer/certificate.ts";
 import { decidingBackups, newestOf } from "../store/backups.ts";
 import { buryTenant, finishAttempt, renewLease, writeProgress, writeStatus } from "../store/leases.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
+import { secondsUntilLook } from "./certificate.ts";
 import { type Evidence, judge, phaseOf, unobserved } from "./conditions.ts";
 import { type Dependencies, dependenciesAt, type Fleet } from "./dependencies.ts";
 import { type Execution, execute, type StepFailure } from "./execute.ts";
 import { unfitFailure } from "./fitness.ts";
-import { desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
+import { certificateOf, desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
 import { otherEngines } from "./move.ts";
 import { plan, type Step } from "./plan.ts";
 import type { Attempt } from "./steps.ts";
@@ -29,7 +30,6 @@ export function backoffSeconds(attempts: number, random: () => number): number {
 
 function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
   const manifests = gathered.goal === "purge" ? [] : desiredManifests(deps, gathered);
-  const { action } = gathered.verdict;
   return plan({
     goal: gathered.goal,
     desired: desiredObjects(manifests),
@@ -38,7 +38,7 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
     elsewhere: otherEngines(gathered),
     restoreFailed: gathered.failedRestore !== undefined,
     backupsExpired: gathered.expiredBackups.length > 0,
-    certificate: action === "renew" || action === "replace" ? "issue" : "keep",
+    certificate: certificateOf(deps, gathered, gathered.certificate).action,
     gateway:
       gathered.gateway === undefined
         ? undefined
@@ -51,10 +51,12 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
 }
 
 /** Seconds until something is due by the clock: renewal, backup, expiry of a demo, purge, or the resync. */
-function secondsUntilNext(gathered: Gathered, status: TenantStatus, now: Date): number {
+function secondsUntilNext(deps: Dependencies, gathered: Gathered, status: TenantStatus): number {
   const { tenant } = gathered;
+  const now = deps.clock.now();
+  const issuedElsewhere = clusterIssuerOf(deps.platform) !== undefined;
   const dates = [
-    status.certificate?.renewAt,
+    issuedElsewhere ? undefined : status.certificate?.renewAt,
     tenant.spec.terms.kind === "demo" && gathered.goal === "run" ? tenant.spec.terms.expiresAt : undefined,
     tenant.deletion?.purgeAfter,
   ];
@@ -62,6 +64,7 @@ function secondsUntilNext(gathered: Gathered, status: TenantStatus, now: Date): 
   const times = [status.backup?.next, ...(gathered.clock.trusted ? dates : [])].filter((time) => time !== undefined);
   const next = Math.min(
     ...times.map((time) => (Date.parse(time) - now.getTime()) / 1000),
+    ...(issuedElsewhere ? [secondsUntilLook(status, now)] : []),
     RESYNC_SECONDS * (0.75 + Math.random() / 2),
   );
   return Math.max(1, next);
@@ -102,15 +105,7 @@ async function statusAfter(
     deps.gateway?.observe(tenant.slug),
     decidingBackups(deps.pool, tenant.uid),
   ]);
-  const verdict = judgeCertificate({
-    certificate: attempt.certificate?.chain,
-    key: attempt.certificate?.key,
-    hosts: gathered.hosts,
-    now,
-    seed: tenant.uid,
-    clock: gathered.clock.trusted ? "steady" : "jumped",
-  });
-  const held = verdict.action === "hold";
+  const certificate = certificateOf(deps, { ...gathered, observed, now }, attempt.certificate);
   const newest = newestOf(backups, "Complete", now);
   const { failure, retentionFailure } = failuresOf(gathered, execution);
   const evidence: Evidence = {
@@ -120,11 +115,7 @@ async function statusAfter(
     observed,
     storageLocks: deps.engine.name === "kubernetes",
     gateway,
-    certificate: {
-      reason: verdict.reason,
-      status: verdict.serves ? "True" : held ? "Unknown" : "False",
-      message: held ? gathered.clock.message : verdict.message,
-    },
+    certificate: certificate.judgement,
     backup: {
       enabled: tenant.spec.backup.enabled,
       newest,
@@ -140,7 +131,6 @@ async function statusAfter(
   const administrator = attempt.administrator ?? tenant.status.administrator;
   const volume = observed.volumes.find((candidate) => candidate.name === "data");
   const used = volume?.usedBytes ?? tenant.status.volume?.usedBytes;
-  const { facts } = verdict;
   return {
     observedGeneration: tenant.generation,
     phase: phaseOf(evidence, conditions, initialisedAt !== undefined, tenant.deletion !== undefined),
@@ -151,17 +141,7 @@ async function statusAfter(
     ...(volume === undefined || used === undefined
       ? {}
       : { volume: { usedBytes: used, capacityBytes: volume.capacityBytes } }),
-    ...(facts === undefined
-      ? {}
-      : {
-          certificate: {
-            notBefore: facts.notBefore.toISOString(),
-            notAfter: facts.notAfter.toISOString(),
-            renewAt: facts.renewAt.toISOString(),
-            issuer: attempt.certificate?.issuer ?? "",
-            serial: facts.serial,
-          },
-        }),
+    ...(certificate.facts === undefined ? {} : { certificate: certificate.facts }),
     backup: {
       ...(newest === undefined ? {} : { newest: newest.startedAt }),
       ...(newest?.verifiedAt === undefined ? {} : { verifiedAt: newest.verifiedAt }),
@@ -211,7 +191,7 @@ async function settle(deps: Dependencies, attempt: Attempt, execution: Execution
   }
   if (execution.waiting) return { attempts: 0, wakeInSeconds: WAITING_SECONDS };
   // Something was done: look once more soon, so that what a step brought about (a due first backup) is seen.
-  const next = execution.steps.length > 0 ? 1 : secondsUntilNext(gathered, status, deps.clock.now());
+  const next = execution.steps.length > 0 ? 1 : secondsUntilNext(deps, gathered, status);
   return { attempts: 0, wakeInSeconds: next };
 }
 

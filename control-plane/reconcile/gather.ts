@@ -3,7 +3,6 @@ import { schoolRepository } from "../backup/repository.ts";
 import { pastTheirTime, toForget } from "../backup/retention.ts";
 import { nextBackup } from "../backup/schedule.ts";
 import type { Breach, Manifest, Observation } from "../engine/engine.ts";
-import { type CertificateVerdict, judgeCertificate } from "../issuer/certificate.ts";
 import type { SchoolKeys } from "../keys/keyring.ts";
 import { hashManifest } from "../render/hash.ts";
 import { tenantValues } from "../render/tenant-values.ts";
@@ -12,18 +11,12 @@ import { type Backup, completeBackups, decidingBackups, newestOf } from "../stor
 import { listOperations, type Operation, openOperations, requestOperation } from "../store/operations.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { hostOf, namespaceOf, type Reason } from "../tenant.ts";
+import { type CertificatePair, type CertificateState, certificateState } from "./certificate.ts";
 import { askClock, type ClockState } from "./clock-guard.ts";
 import type { Dependencies, GatewayObservation } from "./dependencies.ts";
 import { type Fitness, fitnessOf } from "./fitness.ts";
 import { goalOf, stopReasonOf } from "./goal.ts";
 import type { DesiredObject, PlanInput } from "./plan.ts";
-
-/** A school's certificate as kept in the keyring. */
-export interface CertificatePair {
-  readonly chain: string;
-  readonly key: string;
-  readonly issuer: string;
-}
 
 /** Everything one attempt knows before it plans. */
 export interface Gathered {
@@ -35,7 +28,6 @@ export interface Gathered {
   readonly hosts: readonly string[];
   readonly keys: SchoolKeys | undefined;
   readonly certificate: CertificatePair | undefined;
-  readonly verdict: CertificateVerdict;
   readonly observed: Observation;
   readonly gateway: GatewayObservation | undefined;
   readonly fitness: Fitness;
@@ -85,6 +77,15 @@ export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys):
   };
 }
 
+/** How a school's certificate stands on the engine of these dependencies. */
+export function certificateOf(
+  { platform }: Pick<Dependencies, "platform">,
+  { tenant, hosts, now, clock, observed }: Pick<Gathered, "tenant" | "hosts" | "now" | "clock" | "observed">,
+  pair: CertificatePair | undefined,
+): CertificateState {
+  return certificateState({ platform, pair, observed, hosts, now, seed: tenant.uid, clock });
+}
+
 /** The values a school is rendered from in this attempt. */
 export function valuesOf(
   deps: Dependencies,
@@ -94,10 +95,11 @@ export function valuesOf(
   const running = gathered.goal === "run" && gathered.keys !== undefined;
   // A cluster's ingress controller shows the certificate of a closed school too; on one machine the gateway has its own.
   const shown = running || deps.engine.name === "kubernetes";
+  const served = shown ? certificateOf(deps, gathered, certificate).served : undefined;
   const pem =
-    shown && certificate !== undefined
-      ? { chain: base64(Buffer.from(certificate.chain)), key: base64(Buffer.from(certificate.key)) }
-      : undefined;
+    served === undefined
+      ? undefined
+      : { chain: base64(Buffer.from(served.chain)), key: base64(Buffer.from(served.key)) };
   return tenantValues({
     tenant: gathered.tenant,
     platform: deps.platform,
@@ -217,14 +219,6 @@ export async function gather(deps: Dependencies, tenant: StoredTenant, signal: A
   const operations = due !== undefined && due <= now ? await scheduleBackup(deps, tenant, open) : open;
   const keys = goal === "purge" ? undefined : await keysOf(deps, tenant, operations);
   const certificate = goal === "purge" ? undefined : await readCertificate(deps, tenant.uid);
-  const verdict = judgeCertificate({
-    certificate: certificate?.chain,
-    key: certificate?.key,
-    hosts,
-    now,
-    seed: tenant.uid,
-    clock: clock.trusted ? "steady" : "jumped",
-  });
   return {
     tenant,
     now,
@@ -234,7 +228,6 @@ export async function gather(deps: Dependencies, tenant: StoredTenant, signal: A
     hosts,
     keys,
     certificate,
-    verdict,
     observed,
     gateway,
     fitness,

@@ -8,6 +8,7 @@ import { switchEngine, writeLeftEngine } from "../store/leases.ts";
 import { type Operation, progressOperation } from "../store/operations.ts";
 import { namespaceOf, REASONS } from "../tenant.ts";
 import { makeBackup } from "./backup.ts";
+import { CERTIFICATE } from "./certificate.ts";
 import { dependenciesAt } from "./dependencies.ts";
 import { fitnessOf, unfitFailure } from "./fitness.ts";
 import { desiredManifests, desiredObjects, valuesOf } from "./gather.ts";
@@ -184,7 +185,8 @@ async function forgetLeft({ deps, gathered, holder }: Attempt): Promise<void> {
 async function stopLeft(left: Attempt): Promise<void> {
   const { deps, gathered } = left;
   const stopped: Attempt = { ...left, gathered: { ...gathered, goal: "stop" } };
-  const manifests = desiredManifests(deps, stopped.gathered);
+  // Nobody is led there: a certificate for it would be ordered in vain, or twice.
+  const manifests = desiredManifests(deps, stopped.gathered).filter(({ kind }) => kind !== CERTIFICATE.kind);
   const steps = plan({
     goal: "stop",
     desired: desiredObjects(manifests),

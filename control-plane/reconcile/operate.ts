@@ -1,13 +1,15 @@
 import { z } from "zod";
 import { restoreResult, verifyResult } from "../backup/results.ts";
+import { clusterIssuerOf } from "../config.ts";
 import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import * as backups from "../store/backups.ts";
 import { finishOperation, type Operation, progressOperation, startOperation } from "../store/operations.ts";
 import { wakeTenant } from "../store/tenants.ts";
-import { namespaceOf } from "../tenant.ts";
+import { namespaceOf, REASONS } from "../tenant.ts";
 import { isolationTargets } from "../verify/targets.ts";
 import { makeBackup } from "./backup.ts";
+import { CERTIFICATE } from "./certificate.ts";
 import { askClock } from "./clock-guard.ts";
 import { expiredBackupsOf, repositoryUrl, valuesOf } from "./gather.ts";
 import { CONTINUES, confirmMove, move } from "./move.ts";
@@ -200,7 +202,32 @@ async function verifyIsolation(attempt: Attempt): Promise<unknown> {
   return { tried: result.tried, byKind, holes: [...seen, ...result.holes] };
 }
 
-async function renewCertificate(attempt: Attempt): Promise<unknown> {
+/** Recorded before cert-manager is asked, so that after a crash nothing is ordered twice. */
+const RENEWING = /^instead of number (\d+)$/;
+const RENEWAL_MS = 4 * 60_000;
+
+/** cert-manager renews what it made; we ask, and wait. */
+async function renewIssued(attempt: Attempt, operation: Operation): Promise<unknown> {
+  const { deps, gathered, signal } = attempt;
+  const namespace = namespaceOf(gathered.tenant.slug);
+  const remedy = `Do it with cert-manager's own command: cmctl renew ${CERTIFICATE.name} --namespace ${namespace}`;
+  if (deps.engine.renewCertificate === undefined)
+    throw new EngineError(REASONS.IssuerFailing, `This engine cannot ask cert-manager. ${remedy}`);
+  const observed = gathered.observed.certificates?.find(({ name }) => name === CERTIFICATE.name);
+  const recorded = RENEWING.exec(operation.progress.message ?? "")?.[1];
+  const revision = recorded === undefined ? observed?.revision : Number(recorded);
+  if (revision === undefined)
+    throw new EngineError(REASONS.CertificateMissing, "There is no certificate yet that could be renewed.");
+  await progressOperation(deps.pool, operation.id, {
+    step: "cert-manager makes a new certificate",
+    message: `instead of number ${revision}`,
+  });
+  await deps.engine.renewCertificate(namespace, CERTIFICATE.name, { revision, deadline: RENEWAL_MS, signal });
+  return { renewed: true };
+}
+
+async function renewCertificate(attempt: Attempt, operation: Operation): Promise<unknown> {
+  if (clusterIssuerOf(attempt.deps.platform) !== undefined) return renewIssued(attempt, operation);
   await executeStep(attempt, { id: "issue-certificate", kind: "issue-certificate", after: [] });
   if (attempt.gathered.goal === "run")
     await executeStep(attempt, {

@@ -45,6 +45,7 @@ export interface PlanInput {
 
 export const DB: ObjectRef = { kind: "StatefulSet", name: "db" };
 export const APP: ObjectRef = { kind: "Deployment", name: "app" };
+const TLS: ObjectRef = { kind: "Secret", name: "tls" };
 
 function same(a: ObjectRef, b: ObjectRef): boolean {
   return a.kind === b.kind && a.name === b.name;
@@ -93,18 +94,12 @@ function routeStep(input: PlanInput, changing: boolean, after: readonly string[]
 }
 
 /** Brings a new or changed certificate to the namespace and to the gateway. */
-function certificateSteps(input: PlanInput, tlsChanges: boolean, applied: readonly string[]): Step[] {
+function certificateSteps(input: PlanInput, late: readonly ObjectRef[], applied: readonly string[]): Step[] {
   const issued = input.certificate === "issue";
   const after = issued ? ["issue-certificate"] : [];
   const steps: Step[] = [];
-  if (issued || tlsChanges) {
-    steps.push({
-      id: "apply-tls",
-      kind: "apply",
-      objects: [{ kind: "Secret", name: "tls" }],
-      after: [...applied, ...after],
-    });
-  }
+  const objects = issued && !late.some((object) => same(object, TLS)) ? [TLS, ...late] : late;
+  if (objects.length > 0) steps.push({ id: "apply-tls", kind: "apply", objects, after: [...applied, ...after] });
   const { gateway } = input;
   if (gateway !== undefined && (issued || gateway.certificateFingerprint !== gateway.wantedFingerprint)) {
     steps.push({ id: "publish-certificate", kind: "publish-certificate", after });
@@ -122,12 +117,13 @@ function planRun(input: PlanInput): readonly Step[] {
   const { apply, remove } = difference(input);
   const steps: Step[] = [];
   if (input.certificate === "issue") steps.push({ id: "issue-certificate", kind: "issue-certificate", after: [] });
-  // The TLS secret is known only once the certificate is; everything else need not wait for it.
-  const early = apply.filter((object) => !(object.kind === "Secret" && object.name === "tls"));
+  // The TLS secret is known only once the certificate is, and an Ingress never names one that is not there yet; everything else
+  // need not wait for it.
+  const tlsChanges = input.certificate === "issue" || apply.some((object) => same(object, TLS));
+  const late = tlsChanges ? apply.filter((object) => same(object, TLS) || object.kind === "Ingress") : [];
+  const early = apply.filter((object) => !late.includes(object));
   const restoring = input.restoreFailed || input.operations.some((operation) => operation.kind === "restore");
   if (early.length > 0) steps.push({ id: "apply", kind: "apply", objects: early, after: [] });
-  if (remove.length > 0)
-    steps.push({ id: "remove", kind: "remove", objects: remove, after: early.length > 0 ? ["apply"] : [] });
   const workloadsChange = early.some((object) => same(object, APP) || same(object, DB));
   const applied = early.length > 0 ? ["apply"] : [];
   if (workloadsChange || !isReady(input.observed, DB))
@@ -138,8 +134,10 @@ function planRun(input: PlanInput): readonly Step[] {
   // Beside the app's start: the command itself waits until the migrations are done.
   if (!input.initialised && !restoring)
     steps.push({ id: "create-administrator", kind: "create-administrator", after: applied });
-  const tlsChanges = early.length < apply.length;
-  steps.push(...certificateSteps(input, tlsChanges, applied));
+  steps.push(...certificateSteps(input, late, applied));
+  // What led to something else before does so no more.
+  const switched = steps.filter(({ kind }) => kind === "apply").map(({ id }) => id);
+  if (remove.length > 0) steps.push({ id: "remove", kind: "remove", objects: remove, after: switched });
   steps.push(...routeStep(input, starting, awaited));
   const before = steps.map((step) => step.id);
   let previous = before;

@@ -4,8 +4,9 @@ import type { Manifest, ObjectRef } from "../engine/engine.ts";
 import { EngineError } from "../engine/engine.ts";
 import type { JobTemplate } from "../render/render.ts";
 import { namespaceOf } from "../tenant.ts";
+import type { CertificatePair } from "./certificate.ts";
 import type { Dependencies } from "./dependencies.ts";
-import { type CertificatePair, desiredManifests, type Gathered, readCertificate, valuesOf } from "./gather.ts";
+import { desiredManifests, type Gathered, readCertificate, valuesOf } from "./gather.ts";
 import { APP, appEndpoint, type Step } from "./plan.ts";
 
 /** Executing steps: no choices here. Each can be repeated after a crash at any point. */

@@ -73,6 +73,35 @@ function operation(kind: Operation["kind"]): Operation {
 
 const kinds = (wish: PlanInput): readonly string[] => plan(wish).map((step) => step.kind);
 
+describe("the planner and an Ingress", () => {
+  const INGRESS = { kind: "Ingress", name: "app" };
+  const desired = [...DESIRED, { ...INGRESS, hash: "sha256:6" }];
+  const order = (wish: PlanInput) =>
+    plan(wish).map((step) => [
+      step.id,
+      step.kind === "apply" || step.kind === "remove" ? step.objects : [],
+      step.after,
+    ]);
+
+  it("never lets it name a Secret that is not there yet", () => {
+    const before = DESIRED.filter(({ name }) => name !== "tls");
+    const observed = observation({ objects: [...before, { ...INGRESS, hash: "sha256:old" }] });
+    expect(order(input({ desired, observed, gateway: undefined, certificate: "issue" }))).toEqual([
+      ["issue-certificate", [], []],
+      ["apply-tls", [{ kind: "Secret", name: "tls" }, INGRESS], ["issue-certificate"]],
+    ]);
+  });
+
+  it("lets it name another one before the one that it named goes", () => {
+    const others = desired.filter(({ name }) => name !== "tls");
+    const observed = observation({ objects: [...DESIRED, { ...INGRESS, hash: "sha256:old" }] });
+    expect(order(input({ desired: others, observed, gateway: undefined }))).toEqual([
+      ["apply", [INGRESS], []],
+      ["remove", [{ kind: "Secret", name: "tls" }], ["apply"]],
+    ]);
+  });
+});
+
 describe("the planner", () => {
   it("has nothing to do for a converged school, running, stopped or with a cluster's own ingress", () => {
     expect(plan(input())).toEqual([]);
