@@ -25,8 +25,12 @@ const jobs = [
   chart.renderJob("probe", tenantValues(), { ...JOB, name: "probe", command: "probe" }),
   chart.renderJob("retention", tenantValues(), { ...JOB, name: "retention", command: "forget" }),
 ];
+/** What is there besides where cert-manager makes certificates. */
+const certified = chart
+  .renderTenant(tenantValues({ clusterIssuer: "letsencrypt" }))
+  .filter(({ kind, metadata }) => kind === "Certificate" || metadata.name === "acme");
 const SETS: Readonly<Record<string, readonly KubeObject[]>> = {
-  school: [...chart.renderTenant(tenantValues()), ...jobs] as readonly KubeObject[],
+  school: [...chart.renderTenant(tenantValues()), ...certified, ...jobs] as readonly KubeObject[],
   "control-plane": [...buildKustomization("k8s/install"), ...buildKustomization("k8s/components/api-ingress")],
 };
 
