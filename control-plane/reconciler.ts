@@ -20,10 +20,10 @@ import { createReconcilerMetrics, serveMetrics } from "./reconcile/metrics.ts";
 import { loadChart } from "./render/render.ts";
 import { createSemaphore } from "./semaphore.ts";
 import { awaitDatabase } from "./store/await-database.ts";
-import { registerEngines } from "./store/engines.ts";
+import { listEngines, registerEngines } from "./store/engines.ts";
 import { migrate } from "./store/migrate.ts";
 import { writeSetting } from "./store/settings.ts";
-import { wakeAll } from "./store/tenants.ts";
+import { inTransaction, wakeAll } from "./store/tenants.ts";
 import type { ControlSocket } from "./verify/targets.ts";
 
 /**
@@ -106,17 +106,17 @@ async function openSites(): Promise<ReadonlyMap<string, Site>> {
 
 /** Tells the store which engines there are, so that the API can place schools on them. */
 async function register(pool: pg.Pool): Promise<void> {
-  await registerEngines(
-    pool,
-    [...sitesOf(config)].map(([name, own]) => ({
-      name,
-      kind: own.engine.kind,
-      country: own.country ?? config.platform.country,
-      labels: own.labels,
-      capacity: own.capacity,
-      settings: own.platform,
-    })),
-  );
+  const engines = [...sitesOf(config)].map(([name, own]) => ({
+    name,
+    kind: own.engine.kind,
+    country: own.country ?? config.platform.country,
+    labels: own.labels,
+    capacity: own.capacity,
+    settings: own.platform,
+  }));
+  await inTransaction(pool, (client) => registerEngines(client, engines));
+  for (const { name, schools, copies } of (await listEngines(pool)).filter(({ retired }) => retired))
+    log.error({ engine: name, schools, copies }, "an engine with schools is not configured: nobody looks after them");
 }
 
 async function build(): Promise<Fleet> {

@@ -10,6 +10,7 @@ const HOURS = 3_600_000;
 interface MoveOptions extends CommonOptions {
   readonly to?: string;
   readonly confirm?: boolean;
+  readonly abandon?: boolean;
   readonly reason?: string;
   readonly yes?: boolean;
 }
@@ -49,16 +50,33 @@ async function moveTo(session: Session, slug: string, to: string, options: MoveO
   print(session, options, { ...moved, slug, url: tenant.url, phase: tenant.phase }, () => describeMoved(tenant, moved));
 }
 
+interface Confirmed {
+  readonly removed: boolean;
+  readonly abandoned?: boolean;
+  readonly from: string;
+}
+
+function describeConfirmed(slug: string, { removed, abandoned, from }: Confirmed): string {
+  if (removed) return `Nothing of ${slug} is on ${from} any more.\n`;
+  if (abandoned === true) return `The copy of ${slug} on ${from} is forgotten. Destroy what is left of that engine.\n`;
+  return `Nothing was done: ${slug} has moved since.\n`;
+}
+
 async function confirmMove(session: Session, slug: string, options: MoveOptions): Promise<void> {
   const client = connect(session, options);
   const path = `/v1/tenants/${encodeURIComponent(slug)}`;
   const { leftEngine } = await client.get<Tenant>(path);
-  const consequence = `The copy of ${slug} on ${leftEngine ?? "the engine it came from"} is destroyed: data, and backups that were kept there alone.`;
+  const where = leftEngine ?? "the engine it came from";
+  const consequence = options.abandon
+    ? `The copy of ${slug} on ${where} is forgotten, not destroyed: whatever is left of that engine has to be destroyed by hand.`
+    : `The copy of ${slug} on ${where} is destroyed: data, and backups that were kept there alone.`;
   await confirmSlug(session, slug, options.yes, consequence);
   const reason = options.reason === undefined ? {} : { reason: options.reason };
-  const started = await client.post<Operation>(`${path}/move/confirm`, { confirm: slug, ...reason });
+  const abandon = options.abandon === true ? { abandon: true } : {};
+  const started = await client.post<Operation>(`${path}/move/confirm`, { confirm: slug, ...reason, ...abandon });
   const ended = await waitForOperation(client, session.terminal, started, HOURS);
-  print(session, options, ended.result, () => `Nothing of ${slug} is on ${leftEngine} any more.\n`);
+  const answer: unknown = ended.result;
+  print(session, options, answer as Confirmed, (confirmed) => describeConfirmed(slug, confirmed));
 }
 
 /** `classmind tenant move …` */
@@ -68,6 +86,7 @@ export function addMoveCommand(tenant: Command, session: Session): void {
     .description("move a school to another engine, with data, keys, certificate, host names and backups")
     .option("--to <engine>", "name of the engine; see: classmind engine list")
     .option("--confirm", "the move was right: remove the copy that was left behind")
+    .option("--abandon", "with --confirm: that engine is gone for good; forget the copy (wants --reason)")
     .option("--reason <text>", "why; kept in the audit")
     .option("-y, --yes", "do not ask")
     .addHelpText(

@@ -78,10 +78,10 @@ export function describeTenant(tenant: Tenant): string {
     ["Plan", `${tenant.plan}, ${tenant.storage}`],
     ["Lives on", `${tenant.engine} (has to stay in ${tenant.country})`],
     [
-      "Moved from",
+      "Copy left on",
       tenant.leftEngine === undefined
         ? undefined
-        : `${tenant.leftEngine}, which keeps its copy until: classmind tenant move ${tenant.slug} --confirm`,
+        : `${tenant.leftEngine}, until: classmind tenant move ${tenant.slug} --confirm`,
     ],
     [
       "Volume",

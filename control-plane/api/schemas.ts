@@ -92,6 +92,18 @@ export const moveTenant = z.strictObject({
   reason,
 });
 
+export const confirmMove = z
+  .strictObject({
+    confirm: z.string(),
+    reason,
+    /** The engine with the copy is gone for good: forget that there is one. */
+    abandon: z.boolean().default(false),
+  })
+  .refine(({ abandon, reason: why }) => !abandon || why !== undefined, {
+    path: ["reason"],
+    message: "is needed to abandon a copy",
+  });
+
 export const page = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   after: z.string().max(60).optional(),
@@ -253,6 +265,8 @@ export const engine = z.object({
   labels: z.record(z.string(), z.string()),
   capacity: z.number().optional(),
   schools: z.number(),
+  /** Stopped copies of schools that were moved away, until their moves are confirmed. */
+  copies: z.number(),
   cordoned: z.boolean(),
   /** Not configured any more; schools are left there. */
   retired: z.boolean(),

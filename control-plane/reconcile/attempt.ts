@@ -3,7 +3,8 @@ import { clusterIssuerOf } from "../config.ts";
 import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { decidingBackups, newestOf } from "../store/backups.ts";
-import { buryTenant, finishAttempt, renewLease, writeProgress, writeStatus } from "../store/leases.ts";
+import { buryTenant, finishAttempt, LEASE_SECONDS, renewLease, writeProgress, writeStatus } from "../store/leases.ts";
+import type { Operation } from "../store/operations.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
 import { secondsUntilLook } from "./certificate.ts";
@@ -46,9 +47,12 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
     operations:
       gathered.goal === "run"
         ? gathered.operations
-        : gathered.operations.filter((operation) => operation.kind === "renew-certificate"),
+        : gathered.operations.filter(({ kind }) => WHILE_STOPPED.includes(kind)),
   });
 }
+
+/** What is done of a school that does not run. */
+const WHILE_STOPPED: readonly Operation["kind"][] = ["renew-certificate", "move", "confirm-move"];
 
 /** Seconds until something is due by the clock: renewal, backup, expiry of a demo, purge, or the resync. */
 function secondsUntilNext(deps: Dependencies, gathered: Gathered, status: TenantStatus): number {
@@ -242,10 +246,17 @@ export async function attemptTenant(
   const deps = dependenciesAt(fleet, tenant.engine);
   const end = fleet.metrics?.begin(tenant.engine);
   const lost = new AbortController();
+  let heldAt = performance.now();
   const signal = AbortSignal.any([stop, lost.signal]);
   const heartbeat = setInterval(() => {
+    // Whoever cannot reach the store cannot know: before somebody else may hold the school, it is let go.
+    if (performance.now() - heldAt > LEASE_SECONDS * 1000 - HEARTBEAT_MS) lost.abort(new Error("the lease ran out"));
+    const asked = performance.now();
     renewLease(fleet.pool, tenant.uid, holder).then(
-      (held) => held || lost.abort(new Error("the lease is lost")),
+      (held) => {
+        if (held) heldAt = asked;
+        else lost.abort(new Error("the lease is lost"));
+      },
       () => undefined,
     );
   }, HEARTBEAT_MS);

@@ -9,6 +9,19 @@ const DEADLINE_MS = 4 * 3_600_000;
 export type BackupOutcome = Parameters<typeof backups.completeBackup>[2];
 
 /**
+ * Runs since the newest complete one that did not come to their end: each may have left one snapshot without its other half, which
+ * nothing else would ever forget. Pure.
+ * @param all newest first
+ */
+export function abandonedRuns(all: readonly backups.Backup[]): readonly string[] {
+  const newest = all.find((earlier) => earlier.state === "Complete");
+  return all
+    .filter((earlier) => newest === undefined || earlier.startedAt > newest.startedAt)
+    .filter((earlier) => earlier.state !== "Complete")
+    .map((earlier) => earlier.runId);
+}
+
+/**
  * Makes one backup of a running school and records it: begun, and then complete or failed.
  * @param run.abandoned runs whose snapshots lack their other half and are to be forgotten first
  */

@@ -81,8 +81,12 @@ export async function execute(attempt: Attempt, steps: readonly Step[], holder: 
     show();
     try {
       await deps.onStep?.("before", label);
-      if (step.kind === "operate") waiting = (await operate(attempt, step.operation)) === "waiting" || waiting;
-      else if (step.kind === "forget-backups") await forgetWithoutBackup(attempt);
+      if (step.kind === "operate") {
+        const outcome = await operate(attempt, step.operation);
+        waiting = outcome === "waiting" || waiting;
+        // What else was planned was planned for the engine on which the school no longer lives.
+        if (outcome === "moved") pending.clear();
+      } else if (step.kind === "forget-backups") await forgetWithoutBackup(attempt);
       else if (step.kind === "remove-elsewhere") await removeLeft(attempt, step.engine);
       else await executeStep(attempt, step);
       await deps.onStep?.("after", label);

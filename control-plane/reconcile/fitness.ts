@@ -1,4 +1,4 @@
-import type { Depth } from "../engine/engine.ts";
+import { type Depth, EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import {
   type Override,
@@ -9,6 +9,7 @@ import {
   unmetOf,
   wakeStranded,
 } from "../store/engines.ts";
+import type { Queryable } from "../store/tenants.ts";
 import { REASONS } from "../tenant.ts";
 import type { Dependencies, Fleet, Site } from "./dependencies.ts";
 import type { StepFailure } from "./execute.ts";
@@ -25,6 +26,8 @@ export interface Fitness {
   readonly overridden: ReadonlyArray<StoredFinding & { readonly override: Override }>;
 }
 
+/** One that found all well is repeated when it is older than this: clusters change. */
+const SUCCESS_HOLDS_MS = 7 * 24 * 3_600_000;
 /** A failed examination is repeated for a waiting school when it is older than this. */
 const FAILURE_HOLDS_MS = 30_000;
 /** Any number that nobody else locks. */
@@ -33,32 +36,47 @@ const EXAMINATION_LOCK = 7304;
 type Examined = Pick<Fleet, "pool" | "log">;
 
 /** Milliseconds since the epoch. Ages of examinations are told by the database that dates them. */
-async function databaseTime(pool: Fleet["pool"]): Promise<number> {
+async function databaseTime(pool: Queryable): Promise<number> {
   const { rows } = await pool.query<{ now: Date }>("select now() as now");
   return rows[0]?.now.getTime() ?? 0;
 }
 
-/** Runs preflight and records what it found. Of two reconcilers that want it at once, one does it and both read the result. */
+async function lockExamination(client: Queryable, name: string, wait: boolean): Promise<boolean> {
+  const lock = wait ? "pg_advisory_lock" : "pg_try_advisory_lock";
+  const { rows } = await client.query<{ held: unknown }>(`select ${lock}($1, hashtext($2)) as held`, [
+    EXAMINATION_LOCK,
+    name,
+  ]);
+  return rows[0]?.held !== false;
+}
+
+/**
+ * Runs preflight and records what it found. Of two that want it at once, one does it and both read the result.
+ * @param wait false: whoever comes second does not wait for the first
+ * @returns false if somebody else is at it, and that was not waited for
+ */
 export async function examineEngine(
   fleet: Examined,
   site: Pick<Site, "name" | "engine">,
   depth: Depth,
   signal: AbortSignal,
-): Promise<void> {
+  wait = true,
+): Promise<boolean> {
   const asked = await databaseTime(fleet.pool);
   const client = await fleet.pool.connect();
   try {
-    await client.query("select pg_advisory_lock($1, hashtext($2))", [EXAMINATION_LOCK, site.name]);
-    const { triedAt, lookedAt, findings: before, overrides } = await readFitness(client, site.name);
+    if (!(await lockExamination(client, site.name, wait))) return false;
+    const began = await databaseTime(client);
+    const { triedAt, lookedAt, overrides } = await readFitness(client, site.name);
     const newest = depth === "try" ? triedAt : lookedAt;
-    if (newest !== undefined && Date.parse(newest) >= asked) return;
+    if (newest !== undefined && Date.parse(newest) >= asked) return true;
     const findings = await site.engine.preflight(depth, signal);
-    if (signal.aborted) return;
-    await recordFindings(client, site.name, depth, findings);
+    if (signal.aborted) return true;
+    await recordFindings(client, site.name, depth, findings, new Date(began));
     for (const { check, message, remedy } of findings.filter(({ ok }) => !ok))
       fleet.log.warn({ engine: site.name, check, remedy }, `preflight: ${message}`);
-    const recovered = unmetOf({ findings: before, overrides }).length > 0;
-    if (recovered && unmetOf({ findings, overrides }).length === 0) await wakeStranded(client, site.name);
+    if (depth === "try" && unmetOf({ findings, overrides }).length === 0) await wakeStranded(client, site.name);
+    return true;
   } finally {
     // Ending the session lets the lock go, whatever state the connection is in.
     client.release(true);
@@ -78,7 +96,10 @@ export function createExaminer(
         const site = fleet.sites.get(name);
         if (site === undefined) continue;
         const work = examineEngine(fleet, site, "try", signal)
-          .catch((error: unknown) => fleet.log.warn({ engine: name, error: messageOf(error) }, "preflight failed"))
+          .then(
+            () => undefined,
+            (error: unknown) => fleet.log.warn({ engine: name, error: messageOf(error) }, "preflight failed"),
+          )
           .finally(() => running.delete(name));
         running.set(name, work);
       }
@@ -94,8 +115,8 @@ async function isOutdated(
   known: { readonly triedAt: string | undefined } & Parameters<typeof unmetOf>[0],
 ): Promise<boolean> {
   if (known.triedAt === undefined) return true;
-  if (unmetOf(known).length === 0) return false;
-  return (await databaseTime(pool)) - Date.parse(known.triedAt) > FAILURE_HOLDS_MS;
+  const age = (await databaseTime(pool)) - Date.parse(known.triedAt);
+  return age > (unmetOf(known).length === 0 ? SUCCESS_HOLDS_MS : FAILURE_HOLDS_MS);
 }
 
 /**
@@ -106,7 +127,12 @@ export async function fitnessOf(deps: Dependencies, needed: boolean, signal: Abo
   const site = { name: deps.engineName, engine: deps.engine };
   let known = await readFitness(deps.pool, site.name);
   if (needed && (await isOutdated(deps.pool, known))) {
-    await examineEngine(deps, site, "try", signal);
+    // Not waited for: a worker that waits is missing to schools on other engines. Who comes too early is woken when it is over.
+    if (!(await examineEngine(deps, site, "try", signal, false)))
+      throw new EngineError(
+        REASONS.PreflightFailed,
+        `${site.name} is being examined; what waits for it goes on when it is found fit.`,
+      );
     known = await readFitness(deps.pool, site.name);
   }
   const overridden = known.findings.flatMap((finding) => {

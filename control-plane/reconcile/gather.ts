@@ -156,7 +156,7 @@ async function scheduleBackup(
   tenant: StoredTenant,
   operations: readonly Operation[],
 ): Promise<readonly Operation[]> {
-  if (operations.some((operation) => operation.kind === "backup" || operation.kind === "restore")) return operations;
+  if (operations.some((operation) => ["backup", "restore", "move"].includes(operation.kind))) return operations;
   const operation = await requestOperation(deps.pool, {
     tenantUid: tenant.uid,
     kind: "backup",

@@ -1,6 +1,7 @@
 import { copyObstacle } from "../backup/repository.ts";
 import { copyResult } from "../backup/results.ts";
 import { EngineError } from "../engine/engine.ts";
+import { completeBackups } from "../store/backups.ts";
 import { namespaceOf, REASONS } from "../tenant.ts";
 import { repositoryUrl } from "./gather.ts";
 import { type Attempt, runJob } from "./steps.ts";
@@ -30,6 +31,15 @@ export function shareRepository(source: Attempt, target: Attempt): boolean {
  */
 function withWayTo(side: Attempt, other: Attempt): Attempt {
   const { peers: theirs, hosts } = other.deps.platform.backup;
+  // An empty list of peers would let the job out to everywhere.
+  if (hosts.length === 0)
+    throw new EngineError(
+      REASONS.StepFailed,
+      `${other.deps.engineName} does not say where its backups are (backup.hosts)`,
+      {
+        retryable: false,
+      },
+    );
   const addresses = hosts.map(({ address }) => ({ ipBlock: { cidr: `${address}/32` } }));
   const sameKind = side.deps.engine.name === other.deps.engine.name;
   const peers = sameKind ? theirs : theirs.map(({ port }) => ({ peers: addresses, port }));
@@ -61,6 +71,7 @@ export async function copyHistory(
       command: "copy",
       input: {
         direction: outward ? "to" : "from",
+        runs: (await completeBackups(source.deps.pool, tenant.uid)).map(({ runId }) => runId),
         other: {
           url: repositoryUrl(other.deps, tenant.uid),
           password: keys.repository.toString("utf8"),

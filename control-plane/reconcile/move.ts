@@ -3,11 +3,12 @@ import { z } from "zod";
 import { restoreResult } from "../backup/results.ts";
 import { EngineError, type Manifest, type ObjectRef } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
-import { findBackup, renameSnapshots } from "../store/backups.ts";
-import { switchEngine, writeLeftEngine } from "../store/leases.ts";
+import { failAbandoned, findBackup, renameSnapshots } from "../store/backups.ts";
+import { renewLease, switchEngine, writeLeftEngine } from "../store/leases.ts";
 import { type Operation, progressOperation } from "../store/operations.ts";
+import { findTenantByUid, inTransaction } from "../store/tenants.ts";
 import { namespaceOf, REASONS } from "../tenant.ts";
-import { makeBackup } from "./backup.ts";
+import { abandonedRuns, makeBackup } from "./backup.ts";
 import { CERTIFICATE } from "./certificate.ts";
 import { dependenciesAt } from "./dependencies.ts";
 import { fitnessOf, unfitFailure } from "./fitness.ts";
@@ -71,7 +72,24 @@ async function furnish(target: Attempt): Promise<void> {
   await executeStep(target, { id: "await-db", kind: "await-ready", workload: DB, after: [] });
 }
 
+/** The school is to stop, or to go: nobody wants it moved any more. */
+class CalledOff extends EngineError {
+  constructor(slug: string) {
+    super(REASONS.StepFailed, `${slug} was suspended or deleted meanwhile; it stays where it is.`, {
+      retryable: false,
+    });
+  }
+}
+
+/** A move may take hours: what became of the wish is looked at before each stage. */
+async function heedWishes({ deps, gathered }: Attempt): Promise<void> {
+  const { uid, slug } = gathered.tenant;
+  const now = await findTenantByUid(deps.pool, uid);
+  if (now === undefined || now.spec.suspended || now.deletion !== undefined) throw new CalledOff(slug);
+}
+
 async function report(attempt: Attempt, operation: Operation, step: string, message?: string): Promise<void> {
+  await heedWishes(attempt);
   await progressOperation(attempt.deps.pool, operation.id, { step, ...(message === undefined ? {} : { message }) });
   attempt.deps.log.info({ slug: attempt.gathered.tenant.slug, step, message }, "move");
 }
@@ -94,7 +112,9 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
   await stopApp(source);
   // Another one each time: what was backed up before a cut is older than what people have entered since.
   const runId = randomUUID();
-  await makeBackup(source, { runId, trigger: "manual", abandoned: [] });
+  const abandoned = abandonedRuns(source.gathered.backups);
+  await makeBackup(source, { runId, trigger: "manual", abandoned });
+  await failAbandoned(deps.pool, abandoned);
   const copied = await copyHistory(source, target, applyRendered);
   await report(source, operation, "restore on the other engine");
   const backup = await findBackup(deps.pool, runId);
@@ -114,34 +134,60 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
 }
 
 /** From here on the school lives on the other engine. */
-async function switchOver(source: Attempt, operation: Operation, to: string, { copied }: Moved): Promise<void> {
+async function switchEngineOf(source: Attempt, operation: Operation, to: string, { copied }: Moved): Promise<void> {
   const { deps, gathered, holder } = source;
-  const client = await deps.pool.connect();
-  try {
-    await client.query("begin");
-    const switched = await switchEngine(client, gathered.tenant, holder, to);
-    if (switched) await renameSnapshots(client, copied);
-    await client.query(switched ? "commit" : "rollback");
-    if (!switched) throw new EngineError(REASONS.StepFailed, `the lease was lost before the switch of ${operation.id}`);
-  } catch (error) {
-    await client.query("rollback").catch(() => undefined);
-    throw error;
-  } finally {
-    client.release();
-  }
+  await inTransaction(deps.pool, async (client) => {
+    if (!(await switchEngine(client, gathered.tenant, holder, to)))
+      throw new EngineError(REASONS.StepFailed, `the lease was lost before the switch of ${operation.id}`);
+    await renameSnapshots(client, copied);
+  });
 }
 
-/** The school opens where it was, and what was made on the other engine goes. What cannot go now is noted, to be removed later. */
-async function undo(source: Attempt, target: Attempt): Promise<void> {
+/** The engine on which the school lives by the store's word, if the lease is still ours. */
+async function livesOn({ deps, gathered, holder }: Attempt): Promise<string> {
+  const { uid } = gathered.tenant;
+  if (!(await renewLease(deps.pool, uid, holder))) throw new EngineError(REASONS.StepFailed, "the lease was lost");
+  const tenant = await findTenantByUid(deps.pool, uid);
+  return tenant?.engine ?? "";
+}
+
+/**
+ * The school opens where it was, and what was made on the other engine goes. What cannot go now is noted, to be removed later.
+ * Each of the two only while the store says that the school lives here and is ours: another reconciler may have moved it since.
+ * @throws EngineError when that cannot be said; then whoever holds the school begins again
+ */
+async function undo(source: Attempt, target: Attempt, reopen: boolean): Promise<void> {
   const { deps, gathered, holder } = source;
   const { tenant } = gathered;
+  const here = async (): Promise<void> => {
+    if ((await livesOn(source)) !== deps.engineName)
+      throw new EngineError(REASONS.StepFailed, `${tenant.slug} does not live on ${deps.engineName} any more`);
+  };
   const tell = (what: string) => (failure: unknown) =>
     deps.log.error({ slug: tenant.slug, error: messageOf(failure) }, what);
-  await startApp(source).catch(tell("the school does not start again where it was"));
+  await here();
+  if (reopen) await startApp(source).catch(tell("the school does not start again where it was"));
+  await here();
   await removeNamespace(target).catch(async (failure: unknown) => {
     tell("what a move made on the other engine is still there")(failure);
     await writeLeftEngine(deps.pool, tenant, holder, target.deps.engineName);
   });
+}
+
+/**
+ * Switches, or finds out what became of it: the answer to a commit may be lost.
+ * @throws EngineError when the school still lives here; what was made over there has been undone
+ */
+async function switchOver(source: Attempt, target: Attempt, operation: Operation, moved: Moved): Promise<void> {
+  const to = target.deps.engineName;
+  try {
+    await switchEngineOf(source, operation, to, moved);
+  } catch (error) {
+    if (source.signal.aborted) throw error;
+    if ((await livesOn(source)) === to) return;
+    await undo(source, target, true);
+    throw error;
+  }
 }
 
 /** What an earlier move left behind there goes first, so that nothing old can come back. */
@@ -152,26 +198,39 @@ async function clearTarget(source: Attempt, target: Attempt): Promise<void> {
   await forgetLeft(source);
 }
 
-async function begin(source: Attempt, operation: Operation, to: string): Promise<unknown> {
-  const { deps, gathered, signal } = source;
+/** The engine it is to go to, once that may be gone to. */
+async function prepare(source: Attempt, operation: Operation, to: string): Promise<Attempt> {
   const target = await attemptAt(source, to);
-  const fitness = await fitnessOf(target.deps, true, signal);
+  const fitness = await fitnessOf(target.deps, true, source.signal);
   if (fitness.unmet.length > 0) {
     const { reason, message } = unfitFailure(fitness);
     throw new EngineError(reason, message);
   }
   await report(source, operation, "clear the other engine");
   await clearTarget(source, target);
+  return target;
+}
+
+async function begin(source: Attempt, operation: Operation, to: string): Promise<unknown> {
+  const { deps, gathered, signal, holder } = source;
+  let target: Attempt;
+  try {
+    target = await prepare(source, operation, to);
+  } catch (error) {
+    // An attempt that was cut off may have left something there, which nobody else would know of.
+    if (!signal.aborted && operation.state === "Running") await writeLeftEngine(deps.pool, gathered.tenant, holder, to);
+    throw error;
+  }
   let moved: Moved;
   try {
     moved = await bringOver(source, target, operation);
+    await report(source, operation, "switched", moved.message);
   } catch (error) {
     if (signal.aborted) throw error;
-    await undo(source, target);
+    await undo(source, target, !(error instanceof CalledOff));
     throw error;
   }
-  await report(source, operation, "switched", moved.message);
-  await switchOver(source, operation, to, moved);
+  await switchOver(source, target, operation, moved);
   deps.log.info({ slug: gathered.tenant.slug, from: deps.engineName, to }, "the school lives on another engine now");
   return CONTINUES;
 }
@@ -223,19 +282,31 @@ async function end(attempt: Attempt, operation: Operation): Promise<unknown> {
   }
 }
 
+/** Of a school that is to stop: what a move that was cut off made over there goes, and the move has failed. */
+async function callOff(attempt: Attempt, to: string): Promise<never> {
+  await removeLeft(attempt, to);
+  throw new CalledOff(attempt.gathered.tenant.slug);
+}
+
 /** Moves a school to the engine that the operation names, or goes on where an earlier attempt was cut off. */
 export async function move(attempt: Attempt, operation: Operation): Promise<unknown> {
   const to = String(operation.params.to);
-  return attempt.deps.engineName === to ? end(attempt, operation) : begin(attempt, operation, to);
+  if (attempt.deps.engineName === to) return end(attempt, operation);
+  return attempt.gathered.goal === "run" ? begin(attempt, operation, to) : callOff(attempt, to);
 }
 
-/** Removes the stopped copy of a moved school: from here on there is no way back but another move. */
-export async function confirmMove(attempt: Attempt): Promise<unknown> {
+/**
+ * Removes the stopped copy of a moved school: from here on there is no way back but another move. Only the copy that the operator
+ * was shown: the school may have moved since.
+ */
+export async function confirmMove(attempt: Attempt, operation: Operation): Promise<unknown> {
   const { deps, gathered } = attempt;
-  const from = gathered.tenant.leftEngine;
-  if (from === undefined) return { removed: false };
-  await removeLeft(attempt, from);
+  const { from, abandon } = operation.params;
+  const { leftEngine } = (await findTenantByUid(deps.pool, gathered.tenant.uid)) ?? {};
+  if (leftEngine === undefined || leftEngine !== from) return { removed: false, from };
+  if (abandon !== true) await removeLeft(attempt, leftEngine);
   await forgetLeft(attempt);
+  if (abandon === true) return { removed: false, abandoned: true, from };
   deps.log.info({ slug: gathered.tenant.slug, engine: from }, "the old copy of a moved school is removed");
   return { removed: true, from };
 }
@@ -249,8 +320,14 @@ export function otherEngines({ tenant, operations }: Attempt["gathered"]): reado
   return [...new Set([...left, ...targets])].filter((name) => name !== tenant.engine);
 }
 
-/** Removes everything of a school from an engine on which it does not live. Repeatable. */
+/**
+ * Removes everything of a school from an engine on which it does not live. Repeatable.
+ * @throws EngineError if it does live there by the store's word, whatever this attempt has seen
+ */
 export async function removeLeft(attempt: Attempt, from: string): Promise<void> {
+  const { slug } = attempt.gathered.tenant;
+  if ((await livesOn(attempt)) === from)
+    throw new EngineError(REASONS.StepFailed, `${slug} lives on ${from}; nothing of it is removed there`);
   const left = await attemptAt(attempt, from);
   if (left.deps.gateway !== attempt.deps.gateway) await left.deps.gateway?.remove(attempt.gathered.tenant.slug);
   await removeNamespace(left);

@@ -4,11 +4,12 @@ import { clusterIssuerOf } from "../config.ts";
 import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import * as backups from "../store/backups.ts";
+import { renewLease } from "../store/leases.ts";
 import { finishOperation, type Operation, progressOperation, startOperation } from "../store/operations.ts";
 import { wakeTenant } from "../store/tenants.ts";
 import { namespaceOf, REASONS } from "../tenant.ts";
 import { isolationTargets } from "../verify/targets.ts";
-import { makeBackup } from "./backup.ts";
+import { abandonedRuns, makeBackup } from "./backup.ts";
 import { CERTIFICATE } from "./certificate.ts";
 import { askClock } from "./clock-guard.ts";
 import { expiredBackupsOf, repositoryUrl, valuesOf } from "./gather.ts";
@@ -31,21 +32,12 @@ async function forgetOld(attempt: Attempt): Promise<void> {
   await forget(attempt, await expiredBackupsOf(deps, gathered.tenant.uid, deps.clock.now()), "backup");
 }
 
-/**
- * Runs since the newest complete one that did not come to their end, this one's own earlier beginning included: each may have
- * left one snapshot without its other half, which nothing else would ever forget.
- */
-function abandonedRuns(all: readonly backups.Backup[], operation: Operation): readonly string[] {
-  const newest = all.find((earlier) => earlier.state === "Complete");
-  const since = all.filter((earlier) => newest === undefined || earlier.startedAt > newest.startedAt);
-  const ended = since.filter((earlier) => earlier.runId !== operation.id && earlier.state !== "Complete");
-  return [...ended.map((earlier) => earlier.runId), ...(operation.state === "Running" ? [operation.id] : [])];
-}
-
 async function backup(attempt: Attempt, operation: Operation): Promise<unknown> {
   const runId = operation.id;
   const trigger = operation.params.trigger === "manual" ? "manual" : "schedule";
-  const abandoned = abandonedRuns(attempt.gathered.backups, operation);
+  // This one's own earlier beginning included, but not one that only now begins.
+  const earlier = abandonedRuns(attempt.gathered.backups).filter((run) => run !== runId);
+  const abandoned = operation.state === "Running" ? [...earlier, runId] : earlier;
   const { databaseSnapshot, filesSnapshot, bytesAdded } = await makeBackup(attempt, { runId, trigger, abandoned });
   return { runId, databaseSnapshot, filesSnapshot, bytesAdded, ...(await forgetAfter(attempt)) };
 }
@@ -260,11 +252,13 @@ const WORK: Readonly<Record<Operation["kind"], (attempt: Attempt, operation: Ope
 /** Kinds that move much data; only so many run at once on this platform. */
 const HEAVY = new Set<Operation["kind"]>(["backup", "verify-backup", "restore", "move"]);
 
+/** `waiting`: the platform has no room for heavy work now. `moved`: the school lives on another engine; nothing more is done here. */
+type Outcome = "done" | "failed" | "waiting" | "moved";
+
 /**
  * Does one operation. Its failure is the operation's, not the attempt's: it is recorded, and the school goes on.
- * @returns `waiting` when the platform has no room for heavy work now
  */
-export async function operate(attempt: Attempt, operation: Operation): Promise<"done" | "failed" | "waiting"> {
+export async function operate(attempt: Attempt, operation: Operation): Promise<Outcome> {
   const { deps, gathered, signal } = attempt;
   const { slug } = gathered.tenant;
   // When there is room again, the school that has waited longest is looked at at once; the timer is for lost wake-ups.
@@ -278,12 +272,14 @@ export async function operate(attempt: Attempt, operation: Operation): Promise<"
     // What an earlier holder recorded says where to go on.
     if (operation.state !== "Running") await progressOperation(deps.pool, operation.id, { step: operation.kind });
     const result = await WORK[operation.kind](attempt, operation);
-    if (result === CONTINUES) return "done";
+    if (result === CONTINUES) return "moved";
     await finishOperation(deps.pool, operation.id, { result });
     return "done";
   } catch (error) {
     // An abort means the lease is lost or the process ends: the next holder resumes what is still recorded as running.
     if (signal.aborted) throw error;
+    // So does a lease that is lost without our knowing: its end is not ours to record.
+    if (!(await renewLease(deps.pool, gathered.tenant.uid, attempt.holder))) throw error;
     deps.log.warn(
       { slug: gathered.tenant.slug, operation: operation.kind, error: messageOf(error) },
       "operation failed",

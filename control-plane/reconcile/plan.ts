@@ -139,16 +139,20 @@ function planRun(input: PlanInput): readonly Step[] {
   const switched = steps.filter(({ kind }) => kind === "apply").map(({ id }) => id);
   if (remove.length > 0) steps.push({ id: "remove", kind: "remove", objects: remove, after: switched });
   steps.push(...routeStep(input, starting, awaited));
-  const before = steps.map((step) => step.id);
-  let previous = before;
-  for (const operation of input.operations) {
-    const id = `operate-${operation.id}`;
-    steps.push({ id, kind: "operate", operation, after: previous });
-    previous = [id];
-  }
+  steps.push(...operationSteps(input, steps));
   // Last: when it cannot be done, everything else is.
   steps.push(...retentionStep(input, steps));
   return steps;
+}
+
+/** One after the other, when everything else is done. */
+function operationSteps(input: PlanInput, others: readonly Step[]): readonly Step[] {
+  let previous = others.map((step) => step.id);
+  return input.operations.map((operation): Step => {
+    const step: Step = { id: `operate-${operation.id}`, kind: "operate", operation, after: previous };
+    previous = [step.id];
+    return step;
+  });
 }
 
 function planStop(input: PlanInput): readonly Step[] {
@@ -173,6 +177,7 @@ function planStop(input: PlanInput): readonly Step[] {
   if (apply.length > 0) steps.push({ id: "apply", kind: "apply", objects: apply, after: closed });
   if (remove.length > 0)
     steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : closed });
+  steps.push(...operationSteps(input, steps));
   steps.push(...retentionStep(input, steps));
   return steps;
 }

@@ -102,6 +102,14 @@ export async function failBackup(db: Queryable, runId: string, error: string): P
   );
 }
 
+/** Runs that were cut off and will never end: what they left has been forgotten. */
+export async function failAbandoned(db: Queryable, runIds: readonly string[]): Promise<void> {
+  await db.query(
+    "update backups set state = 'Failed', error = 'cut off', finished_at = now() where run_id = any($1) and state = 'Running'",
+    [runIds],
+  );
+}
+
 export async function recordVerification(db: Queryable, runId: string, error: string | undefined): Promise<void> {
   await db.query("update backups set verified_at = now(), verify_error = $2 where run_id = $1", [runId, error ?? null]);
 }

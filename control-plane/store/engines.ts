@@ -42,6 +42,8 @@ export interface RegisteredEngine extends Registration {
   readonly overrides: readonly Override[];
   /** Schools placed here. */
   readonly schools: number;
+  /** Stopped copies of schools that were moved away. */
+  readonly copies: number;
 }
 
 interface EngineRow {
@@ -58,6 +60,7 @@ interface EngineRow {
   readonly tried_at: Date | null;
   readonly overrides: ReadonlyArray<{ check_name: string; operator: string; reason: string; created_at: string }>;
   readonly schools: string;
+  readonly copies: string;
 }
 
 const OVERRIDES = `(select coalesce(jsonb_agg(to_jsonb(o) order by o.check_name), '[]')
@@ -65,7 +68,8 @@ const OVERRIDES = `(select coalesce(jsonb_agg(to_jsonb(o) order by o.check_name)
 
 const SELECT = `select e.name, e.kind, e.country, e.labels, e.capacity, e.settings, e.cordoned, e.retired_at, e.findings,
     e.looked_at, e.tried_at, ${OVERRIDES},
-    (select count(*) from tenants t where t.engine = e.name) as schools
+    (select count(*) from tenants t where t.engine = e.name) as schools,
+    (select count(*) from tenants t where t.left_engine = e.name) as copies
   from engines e`;
 
 function toFitness(row: FitnessRow): Pick<RegisteredEngine, "findings" | "overrides" | "lookedAt" | "triedAt"> {
@@ -94,18 +98,19 @@ function toEngine(row: EngineRow): RegisteredEngine {
     retired: row.retired_at !== null,
     ...toFitness(row),
     schools: Number(row.schools),
+    copies: Number(row.copies),
   };
 }
 
 /** All engines that are configured or still hold schools, by name. Few: not paged. */
 export async function listEngines(db: Queryable): Promise<readonly RegisteredEngine[]> {
   const { rows } = await db.query<EngineRow>(`${SELECT} order by e.name`);
-  return rows.map(toEngine).filter((engine) => !engine.retired || engine.schools > 0);
+  return rows.map(toEngine).filter((engine) => !engine.retired || engine.schools > 0 || engine.copies > 0);
 }
 
 /** The engines a new school could be placed on, their rows held until the transaction ends: creations count each other. */
 export async function holdEngines(db: Queryable): Promise<readonly RegisteredEngine[]> {
-  await db.query("select from engines order by name for update");
+  await db.query("select from engines order by name for no key update");
   return (await listEngines(db)).filter((engine) => !engine.retired);
 }
 
@@ -162,7 +167,9 @@ export async function registerEngines(db: Queryable, engines: readonly Registrat
     await db.query(
       `insert into engines (name, kind, country, labels, capacity, settings) values ($1, $2, $3, $4, $5, $6)
        on conflict (name) do update set kind = excluded.kind, country = excluded.country, labels = excluded.labels,
-         capacity = excluded.capacity, settings = excluded.settings, retired_at = null`,
+         capacity = excluded.capacity, settings = excluded.settings, retired_at = null,
+         -- What was tried out was something else.
+         tried_at = case when engines.kind = excluded.kind and engines.settings = excluded.settings then engines.tried_at end`,
       [
         engine.name,
         engine.kind,
@@ -181,12 +188,16 @@ export async function registerEngines(db: Queryable, engines: readonly Registrat
 /** How thoroughly an engine was examined: by looking alone, or with things made and removed again. */
 export type Depth = "look" | "try";
 
-/** Records what an examination found. A look leaves alone what only a try can find. */
+/**
+ * Records what an examination found. A look leaves alone what only a try can find.
+ * @param began by the database's clock: what was mended later was not seen
+ */
 export async function recordFindings(
   db: Queryable,
   name: string,
   depth: Depth,
   findings: readonly StoredFinding[],
+  began: Date = new Date(),
 ): Promise<void> {
   const kept =
     depth === "try"
@@ -195,8 +206,8 @@ export async function recordFindings(
           (earlier) => !findings.some((present) => present.check === earlier.check),
         );
   await db.query(
-    `update engines set findings = $2, looked_at = now(), tried_at = case when $3 then now() else tried_at end where name = $1`,
-    [name, JSON.stringify([...findings, ...kept]), depth === "try"],
+    `update engines set findings = $2, looked_at = $4, tried_at = case when $3 then $4 else tried_at end where name = $1`,
+    [name, JSON.stringify([...findings, ...kept]), depth === "try", began],
   );
 }
 

@@ -6,6 +6,25 @@ import type { Phase, Tenant, TenantSpec, TenantStatus } from "../tenant.ts";
 /** Anything one can query: a pool or a client inside a transaction. */
 export type Queryable = Pick<Pool | PoolClient, "query">;
 
+/** Runs work in one transaction: all of it takes effect, or nothing. */
+export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken = false;
+  try {
+    await client.query("begin");
+    const result = await work(client);
+    await client.query("commit");
+    return result;
+  } catch (error) {
+    await client.query("rollback").catch(() => {
+      broken = true;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
 interface TenantRow {
   readonly uid: string;
   readonly slug: string;

@@ -3,8 +3,8 @@ import { type PlatformConfig, parseSiteSettings, platformAt } from "../../config
 import { ClassmindError } from "../../errors.ts";
 import { place } from "../../placement.ts";
 import { holdEngines, type RegisteredEngine } from "../../store/engines.ts";
-import { openOperations } from "../../store/operations.ts";
-import { getTenant, type StoredTenant } from "../../store/tenants.ts";
+import { type OperationKind, openOperations } from "../../store/operations.ts";
+import { getTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
 import { type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { platformOf } from "../views.ts";
@@ -28,10 +28,21 @@ function checkSchool(tenant: StoredTenant, to: string): void {
     );
   if (tenant.leftEngine !== undefined && tenant.leftEngine !== to)
     refuse(
-      `${slug} was moved from ${tenant.leftEngine}, which still keeps its copy.`,
+      `${tenant.leftEngine} still keeps a copy of ${slug}.`,
       "slug",
-      `Confirm that move first: classmind tenant move ${slug} --confirm`,
+      `Let it go first: classmind tenant move ${slug} --confirm`,
     );
+}
+
+/** Work that would take away what the other needs. */
+async function refuseBeside(db: Queryable, tenant: StoredTenant, kinds: readonly OperationKind[]): Promise<void> {
+  const open = await openOperations(db, tenant.uid);
+  const [first] = open.filter(({ kind }) => kinds.includes(kind));
+  if (first === undefined) return;
+  throw new ClassmindError("Conflict", `${tenant.slug} has work of this kind under way already (${first.kind}).`, {
+    field: "slug",
+    remedy: `Look at it: classmind tenant get ${tenant.slug}`,
+  });
 }
 
 /** What has to be true of the engine it is to go to: as for a new school, and the backups must get there. */
@@ -70,12 +81,7 @@ export const moveRoutes: readonly Route[] = [
         const tenant = await getTenant(action.db, params.slug);
         checkSchool(tenant, body.to);
         checkEngine(tenant, body.to, engines, context.platform);
-        const open = await openOperations(action.db, tenant.uid);
-        if (open.some(({ kind }) => kind === "move" || kind === "restore"))
-          throw new ClassmindError("Conflict", `${tenant.slug} is being moved or restored already.`, {
-            field: "slug",
-            remedy: `Look at it: classmind tenant get ${tenant.slug}`,
-          });
+        await refuseBeside(action.db, tenant, ["move", "restore", "confirm-move"]);
         return recordWork(action, caller, tenant, {
           kind: "move",
           params: { to: body.to },
@@ -91,12 +97,14 @@ export const moveRoutes: readonly Route[] = [
     path: "/tenants/:slug/move/confirm",
     summary: "Remove the copy that a moved school left behind. From then on only another move leads back",
     params: schemas.slugParams,
-    body: schemas.withConfirmation,
+    body: schemas.confirmMove,
     status: 202,
     response: schemas.operation,
     async handle({ params, body, act, caller }) {
       checkConfirmation(params.slug, body.confirm);
       return act(async (action) => {
+        // Held, so that no move is asked for beside it.
+        await holdEngines(action.db);
         const tenant = await getTenant(action.db, params.slug);
         if (tenant.leftEngine === undefined)
           refuse(
@@ -104,12 +112,14 @@ export const moveRoutes: readonly Route[] = [
             "slug",
             `Look at it: classmind tenant get ${tenant.slug}`,
           );
+        await refuseBeside(action.db, tenant, ["move", "confirm-move"]);
         return recordWork(action, caller, tenant, {
           kind: "confirm-move",
-          params: {},
+          // The copy that the operator was shown, and no other.
+          params: { from: tenant.leftEngine, ...(body.abandon ? { abandon: true } : {}) },
           action: "tenant.move-confirm",
           reason: body.reason,
-          detail: { from: tenant.leftEngine, to: tenant.engine },
+          detail: { from: tenant.leftEngine, to: tenant.engine, ...(body.abandon ? { abandon: true } : {}) },
         });
       });
     },

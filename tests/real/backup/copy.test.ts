@@ -35,11 +35,15 @@ async function backUp(url: string): Promise<ReturnType<typeof createResult.parse
   );
 }
 
-const copy = (own: string, other: Record<string, unknown>, direction: string) =>
-  bench.run("copy", { direction, other: { password: PASSWORD, environment: "", authority: "", ...other } }, at(own));
+const copy = (own: string, other: Record<string, unknown>, direction: string, of: readonly string[] = runs) =>
+  bench.run(
+    "copy",
+    { direction, runs: of, other: { password: PASSWORD, environment: "", authority: "", ...other } },
+    at(own),
+  );
 
-async function copied(own: string, other: string, direction: string) {
-  return copyResult.parse(succeeded(await copy(own, { url: other }, direction))).snapshots;
+async function copied(own: string, other: string, direction: string, of?: readonly string[]) {
+  return copyResult.parse(succeeded(await copy(own, { url: other }, direction, of))).snapshots;
 }
 
 const packs = async (url: string): Promise<number> => {
@@ -78,6 +82,24 @@ describe("copying a school's backups", () => {
     await backUp(HERE);
     const snapshots = await copied(HERE, THERE, "to");
     expect(snapshots).toHaveLength(2 * runs.length);
+  });
+
+  it("R61 lets go over there of what the school has forgotten meanwhile, and of halves of runs that were cut off", async () => {
+    const kept = runs.slice(1);
+    const snapshots = await copied(HERE, THERE, "to", kept);
+    expect([...new Set(snapshots.map(({ run }) => run))].sort()).toEqual([...kept].sort());
+    const listed = await bench.run("forget", { snapshots: [] }, at(THERE));
+    succeeded(listed);
+    const files = await readdir(join(onDisk(THERE), "snapshots"));
+    expect(files).toHaveLength(2 * kept.length);
+    runs.splice(0, 1);
+  });
+
+  it("copies nothing of a school that has no backups, whatever is there", async () => {
+    expect(await copied("/var/lib/classmind/repository/none", "/var/lib/classmind/repository/new", "to", [])).toEqual(
+      [],
+    );
+    expect(existsSync(onDisk("/new"))).toBe(false);
   });
 
   it("back into a place of one's own gives what restores to the same rows and files", async () => {

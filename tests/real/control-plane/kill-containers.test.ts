@@ -10,9 +10,10 @@ import { type GatewayOptions, startGateway, stopGateway } from "../../../control
 import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
 import { listBackups } from "../../../control-plane/store/backups.ts";
+import { registerEngines } from "../../../control-plane/store/engines.ts";
 import { listOperations, type OperationKind, requestOperation } from "../../../control-plane/store/operations.ts";
 import { findTenant, insertTenant, setDeletion, updateSpec } from "../../../control-plane/store/tenants.ts";
-import { tenantSpec, testAuthority } from "../../fixtures/platform.ts";
+import { registration, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
 import { sql } from "../../fixtures/school-in-use.ts";
 import { freePort, GATEWAY_ADDRESS } from "../gateway/stage.ts";
@@ -35,6 +36,7 @@ let gateway: GatewayOptions;
 
 beforeAll(async () => {
   platform = await platformDatabase();
+  await registerEngines(platform.pool, [registration("containers")]);
   authority = await testAuthority();
   directory = await mkdtemp(path.join(tmpdir(), "cmkill-"));
   gateway = {

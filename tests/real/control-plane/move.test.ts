@@ -146,7 +146,8 @@ describe("a school that is moved", () => {
   it("leaves nothing where it was once the move is confirmed", async () => {
     await open();
     await ended(await ask("move", { to: "second" }));
-    expect((await ended(await ask("confirm-move"))).result).toEqual({ removed: true, from: "simulated" });
+    const confirmed = await ended(await ask("confirm-move", { from: "simulated" }));
+    expect(confirmed.result).toEqual({ removed: true, from: "simulated" });
     expect(held("simulated")).toBeUndefined();
     const tenant = await ready();
     expect(tenant.leftEngine).toBeUndefined();
@@ -221,6 +222,107 @@ describe("the backups of a school that is moved", () => {
   });
 });
 
+describe("a move beside other work", () => {
+  const work = async (kind: Operation["kind"], params: Record<string, unknown> = {}): Promise<Operation> => {
+    const { uid } = await getTenant(databases.pool, "goethe");
+    return requestOperation(databases.pool, { tenantUid: uid, kind, params, requestedBy: "anna" });
+  };
+
+  it("takes nothing of what was asked for after it to the engine that the school has left", async () => {
+    await open({ simulated: "local", second: "rest:https://backup.example.org:8000/" });
+    await loop.stop();
+    const move = await work("move", { to: "second" });
+    const backup = await work("backup", { trigger: "manual" });
+    loop = startLoop(platform.fleet, { workers: 2, database: databases.database });
+    await ended(move);
+    await ended(backup);
+    const made = ran.filter(({ name }) => name === "backup-create").map(({ engine }) => engine);
+    expect(made).toEqual(["simulated", "second"]);
+  });
+
+  it("that a confirmation of an earlier one meets never costs the school: only the copy that was shown is removed", async () => {
+    await open();
+    await ended(await ask("move", { to: "second" }));
+    await ready();
+    await loop.stop();
+    const move = await work("move", { to: "simulated" });
+    const confirm = await work("confirm-move", { from: "simulated" });
+    const { volumesMade } = platform.worlds.simulated.read();
+    loop = startLoop(platform.fleet, { workers: 2, database: databases.database });
+    await ended(move);
+    expect((await ended(confirm)).result).toEqual({ removed: false, from: "simulated" });
+    expect(await ready()).toMatchObject({ engine: "simulated", leftEngine: "second" });
+    expect(held("simulated")).toMatchObject(RUNNING);
+    // The one that the move made, and no second, empty one.
+    expect(platform.worlds.simulated.read().volumesMade).toBe(volumesMade + 1);
+  });
+
+  it("forgets the halves of backups that were cut off before it", async () => {
+    await open();
+    answers.set("backup-create", async () => answer({ error: { code: "BackupFailed", message: "died half-way" } }));
+    const half = await ended(await work("backup", { trigger: "manual" }));
+    answers.delete("backup-create");
+    ran = [];
+    await ended(await ask("move", { to: "second" }));
+    const last = ran.find(({ name }) => name === "backup-create");
+    expect(last?.input.abandoned).toEqual([half.id]);
+  });
+});
+
+describe("a school that is to stop while it is moved", () => {
+  const suspend = (): Promise<unknown> =>
+    databases.pool.query(
+      `update tenants set spec = spec || '{"suspended": true}', generation = generation + 1, wake_at = now() where slug = 'goethe'`,
+    );
+
+  it("stays where it is, stopped, with nothing over there", async () => {
+    await open();
+    answers.set("backup-create", async () => {
+      await suspend();
+      answers.delete("backup-create");
+      return answer({ databaseSnapshot: COPY_OF, filesSnapshot: COPY_OF, bytesAdded: 1, fingerprint: {} });
+    });
+    const { state, error } = await ended(await ask("move", { to: "second" }));
+    expect({ state, error }).toEqual({ state: "Failed", error: expect.stringContaining("suspended or deleted") });
+    await until("goethe is suspended", async () =>
+      (await findTenant(databases.pool, "goethe"))?.status.phase === "Suspended" ? true : undefined,
+    );
+    expect([held("simulated"), held("second")]).toMatchObject([STOPPED, undefined]);
+  });
+
+  it("has its old copy stopped and locked too, when it was suspended after the switch", async () => {
+    await open();
+    const move = await ask("move", { to: "second" });
+    await until("it lives there", async () =>
+      (await getTenant(databases.pool, "goethe")).engine === "second" ? true : undefined,
+    );
+    await suspend();
+    await ended(move);
+    await until("goethe is suspended", async () =>
+      (await findTenant(databases.pool, "goethe"))?.status.phase === "Suspended" ? true : undefined,
+    );
+    expect([held("simulated"), held("second")]).toMatchObject([STOPPED, STOPPED]);
+    await ended(await ask("confirm-move", { from: "simulated" }));
+    expect(held("simulated")).toBeUndefined();
+  });
+});
+
+describe("a switch whose transaction fails", () => {
+  it("leaves the school open where it was, and nothing over there", async () => {
+    await open();
+    await databases.pool.query(
+      "create function refuse_switch() returns trigger language plpgsql as $$ begin if new.engine is distinct from old.engine then raise exception 'no room'; end if; return new; end $$",
+    );
+    await databases.pool.query(
+      "create trigger refuse before update on tenants for each row execute function refuse_switch()",
+    );
+    const { state, error } = await ended(await ask("move", { to: "second" }));
+    expect({ state, error }).toEqual({ state: "Failed", error: "no room" });
+    expect(await ready()).toMatchObject({ engine: "simulated" });
+    expect([held("simulated"), held("second")]).toMatchObject([RUNNING, undefined]);
+  });
+});
+
 describe("a move that fails", () => {
   it.each(["backup-create", "backup-restore"])(
     "at %s opens the school where it was, and leaves nothing over there",
@@ -256,7 +358,7 @@ describe("a move that fails", () => {
     await ended(await ask("move", { to: "second" }));
     expect(await ready()).toMatchObject({ engine: "simulated", leftEngine: "second" });
     broken = false;
-    await ended(await ask("confirm-move"));
+    await ended(await ask("confirm-move", { from: "second" }));
     expect(held("second")).toBeUndefined();
     expect(held("simulated")).toMatchObject(RUNNING);
   });
