@@ -219,6 +219,12 @@ export interface Engine {
    */
   preflight(depth: Depth, signal?: AbortSignal): Promise<readonly Finding[]>;
 
+  /**
+   * What stays the same as long as this is the same cluster: where another one answers by mistake, all schools seem to be gone.
+   * Engines that cannot be mistaken for another leave this out.
+   */
+  identity?(): Promise<string>;
+
   /** Reads a namespace as it is. Never changes anything. */
   observe(namespace: string): Promise<Observation>;
 

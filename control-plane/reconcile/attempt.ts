@@ -11,7 +11,7 @@ import { secondsUntilLook } from "./certificate.ts";
 import { type Evidence, judge, phaseOf, unobserved } from "./conditions.ts";
 import { type Dependencies, dependenciesAt, type Fleet } from "./dependencies.ts";
 import { type Execution, execute, type StepFailure } from "./execute.ts";
-import { unfitFailure } from "./fitness.ts";
+import { isElsewhere, unfitFailure } from "./fitness.ts";
 import { certificateOf, desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
 import { otherEngines } from "./move.ts";
 import { plan, type Step } from "./plan.ts";
@@ -216,7 +216,10 @@ async function attemptHeld(
     initialisedAt: undefined,
     keysDestroyed: undefined,
   };
-  const unfit = gathered.goal !== "purge" && !gathered.observed.exists && gathered.fitness.unmet.length > 0;
+  const { unmet } = gathered.fitness;
+  // What is not found on another cluster is not gone either.
+  const refused = gathered.goal === "purge" ? isElsewhere(unmet) : unmet.length > 0;
+  const unfit = refused && !gathered.observed.exists;
   const execution: Execution = unfit
     ? { steps: [], failure: unfitFailure(gathered.fitness), waiting: false }
     : await execute(attempt, planOf(deps, gathered), holder);

@@ -1,6 +1,8 @@
 import { type Depth, EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import {
+  CLUSTER_IDENTITY,
+  isSameCluster,
   type Override,
   readFitness,
   recordFindings,
@@ -120,13 +122,44 @@ async function isOutdated(
 }
 
 /**
+ * Where nothing of a school is found, the cluster may be another than the one it lives on: making it anew there, empty, or calling it
+ * purged would be wrong. What is found is recorded like the engine's own findings, so that an administrator who has set a cluster
+ * up again can take it upon themselves.
+ */
+async function noteIdentity(deps: Dependencies): Promise<void> {
+  const identity = await deps.engine.identity?.();
+  if (identity === undefined) return;
+  const same = await isSameCluster(deps.pool, deps.engineName, identity);
+  const before = (await readFitness(deps.pool, deps.engineName)).findings.find(
+    ({ check }) => check === CLUSTER_IDENTITY,
+  );
+  if (before === undefined ? same : before.ok === same) return;
+  const told = same
+    ? { ok: true, message: "this is the cluster that it always was" }
+    : {
+        ok: false,
+        message: "this is another cluster than the one on which the schools were made",
+        remedy: `correct the kubeconfig; if the cluster was set up again: classmind engine override ${deps.engineName} ${CLUSTER_IDENTITY} --reason "…", and restore the schools`,
+      };
+  await recordFindings(deps.pool, deps.engineName, "look", [{ check: CLUSTER_IDENTITY, required: true, ...told }]);
+}
+
+/**
  * What is known of the fitness of a school's engine.
+ * @param missing whether nothing of the school is found there
  * @param needed whether something new is about to be made there: then it has to have been tried out, and a failure is looked at again
  */
-export async function fitnessOf(deps: Dependencies, needed: boolean, signal: AbortSignal): Promise<Fitness> {
+export async function fitnessOf(
+  deps: Dependencies,
+  needed: boolean,
+  signal: AbortSignal,
+  missing = needed,
+): Promise<Fitness> {
   const site = { name: deps.engineName, engine: deps.engine };
+  if (missing) await noteIdentity(deps);
   let known = await readFitness(deps.pool, site.name);
-  if (needed && (await isOutdated(deps.pool, known))) {
+  // Nothing is tried out on a cluster that is somebody else's, perhaps.
+  if (needed && !isElsewhere(unmetOf(known)) && (await isOutdated(deps.pool, known))) {
     // Not waited for: a worker that waits is missing to schools on other engines. Who comes too early is woken when it is over.
     if (!(await examineEngine(deps, site, "try", signal, false)))
       throw new EngineError(
@@ -140,6 +173,11 @@ export async function fitnessOf(deps: Dependencies, needed: boolean, signal: Abo
     return finding.ok || override === undefined ? [] : [{ ...finding, override }];
   });
   return { engine: site.name, unmet: unmetOf(known), overridden };
+}
+
+/** Whether a required check says that this is another cluster than the one on which the schools were made. Pure. */
+export function isElsewhere(unmet: readonly StoredFinding[]): boolean {
+  return unmet.some(({ check }) => check === CLUSTER_IDENTITY);
 }
 
 /** Why nothing is made on this engine, as a failure of the attempt. Pure. */

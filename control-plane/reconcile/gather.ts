@@ -197,7 +197,7 @@ export async function gather(deps: Dependencies, tenant: StoredTenant, signal: A
     openOperations(deps.pool, tenant.uid),
     tenant.status.initialisedAt === undefined ? failedRestoreOf(deps, tenant.uid) : undefined,
   ]);
-  const fitness = await fitnessOf(deps, goal !== "purge" && !observed.exists, signal);
+  const fitness = await fitnessOf(deps, goal !== "purge" && !observed.exists, signal, !observed.exists);
   const newestBackup = newestOf(backups, "Complete", now);
   const lastFailure = newestOf(backups, "Failed", now);
   const due =

@@ -185,6 +185,9 @@ export async function registerEngines(db: Queryable, engines: readonly Registrat
   await db.query("update tenants set engine = $1 where engine is null", [names[0]]);
 }
 
+/** The check that is not the engine's own: it takes what the store remembers. No examination makes it pass. */
+export const CLUSTER_IDENTITY = "cluster-identity";
+
 /** How thoroughly an engine was examined: by looking alone, or with things made and removed again. */
 export type Depth = "look" | "try";
 
@@ -199,16 +202,27 @@ export async function recordFindings(
   findings: readonly StoredFinding[],
   began: Date = new Date(),
 ): Promise<void> {
-  const kept =
-    depth === "try"
-      ? []
-      : (await readFitness(db, name)).findings.filter(
-          (earlier) => !findings.some((present) => present.check === earlier.check),
-        );
+  const earlier = (await readFitness(db, name)).findings;
+  const kept = earlier.filter(
+    ({ check }) =>
+      (depth === "look" || check === CLUSTER_IDENTITY) && !findings.some((present) => present.check === check),
+  );
   await db.query(
     `update engines set findings = $2, looked_at = $4, tried_at = case when $3 then $4 else tried_at end where name = $1`,
     [name, JSON.stringify([...findings, ...kept]), depth === "try", began],
   );
+}
+
+/**
+ * Whether an engine's name leads to the cluster that it led to when it was first asked; then this one is remembered.
+ * @param identity see Engine.identity
+ */
+export async function isSameCluster(db: Queryable, name: string, identity: string): Promise<boolean> {
+  const { rows } = await db.query<{ same: boolean }>(
+    "update engines set identity = coalesce(identity, $2) where name = $1 returning identity = $2 as same",
+    [name, identity],
+  );
+  return rows[0]?.same === true;
 }
 
 /** Asks the reconciler to try an engine out now. */

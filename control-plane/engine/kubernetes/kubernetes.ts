@@ -105,6 +105,11 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       if (depth === "look") return looked;
       return [...looked, ...(await tryOut(context, options, signal))];
     },
+    async identity() {
+      const space = await client.get("kube-system", { kind: "Namespace", name: "kube-system" });
+      if (space === undefined) throw new EngineError("EngineUnavailable", "the cluster has no namespace kube-system");
+      return space.metadata.uid ?? "";
+    },
     observe: (namespace) => observeNamespace(context, namespace),
     async list() {
       const query = { labelSelector: `${MARK.managedBy}=${MANAGED_BY},${MARK.tenant}`, metadataOnly: true };

@@ -30,6 +30,8 @@ export interface SimulatedOptions {
   /** Milliseconds a workload takes to become ready. */
   readonly startupMs?: number;
   readonly faults?: Faults;
+  /** See Engine.identity. */
+  readonly identity?: () => string;
   /** What preflight finds. */
   readonly findings?: () => readonly Finding[];
   /** Answers jobs; the data it may change is the namespace's volumes. */
@@ -209,6 +211,7 @@ export function createSimulatedEngine(options: SimulatedOptions): Engine {
       options.findings?.() ?? [
         { check: "simulated", ok: true, message: "Nothing is needed: this engine is in memory." },
       ],
+    identity: async () => options.identity?.() ?? "memory",
     observe: (namespace) => call(`observe ${namespace}`, () => observe(namespace)),
     list: () => call("list", () => Object.keys(world.read().namespaces)),
     async apply(namespace, objects) {

@@ -10,7 +10,7 @@ import {
   requestCheck,
   wakeStranded,
 } from "../../../control-plane/store/engines.ts";
-import { findTenant, insertTenant } from "../../../control-plane/store/tenants.ts";
+import { findTenant, insertTenant, setDeletion } from "../../../control-plane/store/tenants.ts";
 import { registration, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
 import { type TwoEngines, twoEngines } from "../../fixtures/two-engines.ts";
@@ -100,6 +100,64 @@ describe("several engines", () => {
     await databases.pool.query("update tenants set engine = null");
     await registerEngines(databases.pool, [registration("simulated"), registration("second")]);
     expect((await findTenant(databases.pool, "goethe"))?.engine).toBe("simulated");
+  });
+});
+
+describe("an engine's name that leads to another cluster", () => {
+  beforeEach(async () => {
+    await insertTenant(databases.pool, "mozart", tenantSpec({ country: "AT" }), "second", undefined);
+    start();
+    await inPhase("mozart", "Ready");
+    platform.identity = "a cluster in Graz";
+    platform.worlds.second.change((state) => {
+      state.namespaces = {};
+    });
+  });
+  const wake = () => databases.pool.query("update tenants set wake_at = now()");
+  const told = () =>
+    until("it is told", async () => {
+      const ready = await conditionOf("mozart", "Ready");
+      return ready?.reason === "PreflightFailed" ? ready : undefined;
+    });
+
+  it("gets no empty school in place of the one that is not found there", async () => {
+    await wake();
+    expect((await told()).message).toMatch(/cluster-identity: this is another cluster/);
+    expect(platform.worlds.second.read().namespaces).toEqual({});
+    await requestCheck(databases.pool, "second");
+    await until("it was tried out", async () => {
+      const { findings, triedAt } = await getEngine(databases.pool, "second");
+      return triedAt !== undefined && findings.some(({ ok }) => !ok) ? true : undefined;
+    });
+    await wake();
+    await told();
+    expect(platform.worlds.second.read().namespaces).toEqual({});
+  });
+
+  it("does not count as the end of a school that is purged: its keys stay", async () => {
+    const { uid } = (await findTenant(databases.pool, "mozart")) ?? { uid: "" };
+    const now = new Date();
+    await setDeletion(databases.pool, "mozart", { requestedAt: now, purgeAfter: now });
+    await until("it is told", async () =>
+      (await findTenant(databases.pool, "mozart"))?.status.conditions.find(
+        ({ reason }) => reason === "PreflightFailed",
+      ),
+    );
+    expect(await platform.fleet.keyring.readSchoolKeys(uid)).toBeDefined();
+    platform.identity = "a cluster in Vienna";
+    await wake();
+    await until("it is purged", async () =>
+      (await findTenant(databases.pool, "mozart")) === undefined ? true : undefined,
+    );
+  });
+
+  it("makes schools again, when an administrator says that it was set up anew", async () => {
+    await wake();
+    await told();
+    await putOverride(databases.pool, "second", { check: "cluster-identity", operator: "anna", reason: "Brand" });
+    await wake();
+    await inPhase("mozart", "Ready");
+    expect(Object.keys(platform.worlds.second.read().namespaces)).toEqual(["school-mozart"]);
   });
 });
 
