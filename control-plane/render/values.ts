@@ -79,7 +79,8 @@ export interface JobValues {
 /** uid, gid and fsGroup of every pod that mounts the volume: one identity, so that nobody's ownership changes. */
 export const POD_UID = 10001;
 
-const POD = {
+/** What all our pods have in common: Pod Security `restricted`, one identity, beside the volume. */
+export const POD = {
   securityContext: {
     runAsNonRoot: true,
     runAsUser: POD_UID,

@@ -1,3 +1,4 @@
+import { POD } from "../../render/values.ts";
 import type { Manifest } from "../engine.ts";
 import { MANAGED_BY, MARK } from "./kinds.ts";
 
@@ -7,32 +8,18 @@ import { MANAGED_BY, MARK } from "./kinds.ts";
 export const TRIAL = "school-0preflight";
 export const LISTENER_PORT = 8080;
 
-const UID = 10001;
 const labels = { [MARK.managedBy]: MANAGED_BY, "app.kubernetes.io/name": "classmind" };
 const role = (name: string) => ({ "classmind.de/preflight": name });
 
-const POD = {
+const SPEC = {
   automountServiceAccountToken: false,
   enableServiceLinks: false,
   terminationGracePeriodSeconds: 1,
-  securityContext: {
-    runAsNonRoot: true,
-    runAsUser: UID,
-    runAsGroup: UID,
-    fsGroup: UID,
-    fsGroupChangePolicy: "OnRootMismatch",
-    seccompProfile: { type: "RuntimeDefault" },
-  },
+  securityContext: POD.securityContext,
 };
 const CONTAINER = {
   imagePullPolicy: "IfNotPresent",
-  securityContext: {
-    allowPrivilegeEscalation: false,
-    readOnlyRootFilesystem: true,
-    runAsNonRoot: true,
-    capabilities: { drop: ["ALL"] },
-    seccompProfile: { type: "RuntimeDefault" },
-  },
+  securityContext: POD.containerSecurityContext,
   resources: {
     requests: { cpu: "10m", memory: "32Mi", "ephemeral-storage": "16Mi" },
     limits: { cpu: "500m", memory: "128Mi", "ephemeral-storage": "64Mi" },
@@ -158,7 +145,7 @@ export function trialObjects(image: string, storageClass: string, volumeKey: Buf
         template: {
           metadata: { labels: role("listener") },
           spec: {
-            ...POD,
+            ...SPEC,
             containers: [
               {
                 ...CONTAINER,
@@ -195,7 +182,7 @@ export function trialJob(image: string, name: string, deadlineSeconds: number): 
       template: {
         metadata: { labels: role("client") },
         spec: {
-          ...POD,
+          ...SPEC,
           restartPolicy: "Never",
           containers: [
             {

@@ -16,7 +16,7 @@ import { findTenant, insertTenant, setDeletion, updateSpec } from "../../../cont
 import { registration, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
 import { sql } from "../../fixtures/school-in-use.ts";
-import { freePort, GATEWAY_ADDRESS } from "../gateway/stage.ts";
+import { freeGatewayPort, GATEWAY_ADDRESS } from "../gateway/stage.ts";
 import { testInstance } from "../test-host.ts";
 import type { ChildInput } from "./containers-child.ts";
 
@@ -47,8 +47,8 @@ beforeAll(async () => {
     configDir: path.join(directory, "config"),
     runDir: path.join(directory, "run"),
     addresses: [GATEWAY_ADDRESS],
-    httpPort: await freePort(),
-    httpsPort: await freePort(),
+    httpPort: await freeGatewayPort(),
+    httpsPort: await freeGatewayPort(),
   };
   await startGateway(gateway);
 });

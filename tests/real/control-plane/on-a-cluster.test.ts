@@ -2,13 +2,13 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeOwnFiles } from "../../../control-plane/images/build.ts";
 import { IMAGE_RECIPES } from "../../../control-plane/images/recipes.ts";
+import { freePort } from "../../fixtures/free-port.ts";
 import type { Behaviour } from "../../fixtures/kube-api/cluster.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
@@ -44,16 +44,6 @@ let directory: string;
 let port: number;
 const children: ChildProcess[] = [];
 const inTree = (file: string): string => path.join(directory, file);
-
-async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(address)));
-    });
-  });
-}
 
 /** The configuration of k8s/, with this machine's paths in place of a pod's. */
 async function configure(): Promise<void> {

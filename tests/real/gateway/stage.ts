@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
@@ -12,6 +11,7 @@ import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
 import { type GatewayPaths, gatewayPaths } from "../../../control-plane/gateway/paths.ts";
 import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
 import type { Issuer } from "../../../control-plane/issuer/issuer.ts";
+import { freePort } from "../../fixtures/free-port.ts";
 import { testInstance } from "../test-host.ts";
 
 /** A real gateway on a loopback address of its own with two schools, which are plain HTTP servers that say what they were asked. */
@@ -72,8 +72,8 @@ export async function openStage(changes: Partial<GatewayOptions> = {}): Promise<
     labels: { "classmind.instance": testInstance().name },
     ...directories,
     addresses: [GATEWAY_ADDRESS],
-    httpPort: await freePort(),
-    httpsPort: await freePort(),
+    httpPort: await freeGatewayPort(),
+    httpsPort: await freeGatewayPort(),
     ...changes,
   };
   const gateway = haproxyGateway(directories);
@@ -168,11 +168,5 @@ function pairsOf(raw: readonly string[]): ReadonlyArray<readonly [string, string
   return raw.flatMap((name, index) => (index % 2 === 0 ? [[name.toLowerCase(), raw[index + 1] ?? ""] as const] : []));
 }
 
-export async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, GATEWAY_ADDRESS, resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
+/** A port of the gateway's address at which nobody listens right now. */
+export const freeGatewayPort = (): Promise<number> => freePort(GATEWAY_ADDRESS);
