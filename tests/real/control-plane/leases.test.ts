@@ -1,0 +1,192 @@
+import { randomUUID } from "node:crypto";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Engine } from "../../../control-plane/engine/engine.ts";
+import { memoryWorld, type WorldStore } from "../../../control-plane/engine/simulated/world.ts";
+import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
+import type { Dependencies } from "../../../control-plane/reconcile/dependencies.ts";
+import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
+import {
+  buryTenant,
+  claimTenant,
+  finishAttempt,
+  LEASE_SECONDS,
+  renewLease,
+  switchEngine,
+  writeLeftEngine,
+  writeProgress,
+  writeStatus,
+} from "../../../control-plane/store/leases.ts";
+import {
+  findTenant,
+  getTenant,
+  insertTenant,
+  type Queryable,
+  type StoredTenant,
+  setDeletion,
+} from "../../../control-plane/store/tenants.ts";
+import { simulatedPlatform, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
+import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
+import { until } from "../../fixtures/until.ts";
+
+/** Who may act on a school: one at a time, and nobody whose lease is gone. Real PostgreSQL, the engine in memory. */
+
+let authority: AuthorityMaterial;
+let databases: PlatformDatabase;
+let world: WorldStore;
+let closing: Array<() => Promise<void>>;
+
+beforeAll(async () => {
+  authority = await testAuthority();
+});
+beforeEach(async () => {
+  databases = await platformDatabase();
+  world = memoryWorld();
+  closing = [];
+});
+afterEach(async () => {
+  for (const close of closing.reverse()) await close();
+  await databases.drop();
+});
+
+async function reconciler(edit: (deps: Dependencies) => Dependencies = (deps) => deps): Promise<Loop> {
+  const { database, keyring } = databases;
+  const kek = Buffer.alloc(32, 7);
+  const deps = await simulatedPlatform({ database, keyring, authority, world, kek, startupMs: 0 });
+  closing.push(() => deps.close());
+  const loop = startLoop(edit(deps), { workers: 4, database });
+  closing.push(() => loop.stop());
+  return loop;
+}
+
+/** The same engine, with what its writes wait for. */
+function withWrites(
+  deps: Dependencies,
+  around: <T>(namespace: string, write: () => Promise<T>) => Promise<T>,
+): Dependencies {
+  const { engine } = deps;
+  const watched: Engine = {
+    ...engine,
+    apply: (namespace, objects, options) => around(namespace, () => engine.apply(namespace, objects, options)),
+    remove: (namespace, objects, options) => around(namespace, () => engine.remove(namespace, objects, options)),
+    run: (namespace, job) => around(namespace, () => engine.run(namespace, job)),
+  };
+  const sites = new Map([...deps.sites].map(([name, site]) => [name, { ...site, engine: watched }]));
+  return { ...deps, engine: watched, sites };
+}
+
+describe("two reconcilers side by side", () => {
+  it("share the schools, and never write at one at the same time", async () => {
+    const acting = new Map<string, Set<string>>();
+    const met: string[] = [];
+    const worked = new Set<string>();
+    const named = (name: string) => (deps: Dependencies) =>
+      withWrites(deps, async (namespace, write) => {
+        const here = acting.get(namespace) ?? new Set<string>();
+        acting.set(namespace, here);
+        here.add(name);
+        worked.add(name);
+        if (here.size > 1) met.push(namespace);
+        try {
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          return await write();
+        } finally {
+          here.delete(name);
+        }
+      });
+    const slugs = Array.from({ length: 12 }, (_, index) => `schule-${index}`);
+    for (const slug of slugs) await insertTenant(databases.pool, slug, tenantSpec(), "simulated", undefined);
+    await Promise.all([reconciler(named("one")), reconciler(named("two"))]);
+    const all = (phase: string) =>
+      until(`all are ${phase}`, async () => {
+        const { rows } = await databases.pool.query("select from tenants where phase <> $1", [phase]);
+        // Woken all the time, as a busy fleet is.
+        await databases.pool.query("update tenants set wake_at = now() where random() < 0.3");
+        return rows.length === 0 ? true : undefined;
+      });
+    await all("Ready");
+    await databases.pool.query(
+      `update tenants set spec = spec || '{"suspended": true}', generation = generation + 1, wake_at = now()`,
+    );
+    await all("Suspended");
+    const now = new Date();
+    for (const slug of slugs) await setDeletion(databases.pool, slug, { requestedAt: now, purgeAfter: now });
+    await until("all are gone", async () =>
+      (await databases.pool.query("select from tenants")).rowCount === 0 ? true : undefined,
+    );
+    expect([...worked].sort()).toEqual(["one", "two"]);
+    expect(met).toEqual([]);
+    expect(world.read().namespaces).toEqual({});
+  });
+});
+
+describe("a reconciler whose lease has run out", () => {
+  const WRITES: ReadonlyArray<
+    readonly [string, (db: Queryable, tenant: StoredTenant, holder: string) => Promise<boolean>]
+  > = [
+    ["prolong it", (db, { uid }, holder) => renewLease(db, uid, holder)],
+    ["show progress", (db, { uid }, holder) => writeProgress(db, uid, holder, [])],
+    ["write a status", (db, tenant, holder) => writeStatus(db, tenant, holder, { ...tenant.status, phase: "Ready" })],
+    ["end its attempt", (db, tenant, holder) => finishAttempt(db, tenant, holder, { attempts: 0, wakeInSeconds: 60 })],
+    ["switch the engine", (db, tenant, holder) => switchEngine(db, tenant, holder, "simulated")],
+    ["note a copy left elsewhere", (db, tenant, holder) => writeLeftEngine(db, tenant, holder, "simulated")],
+    ["bury the school", (db, tenant, holder) => buryTenant(db, tenant, holder, 0)],
+  ];
+
+  it.each(WRITES)("cannot %s any more once another one holds the school", async (_what, write) => {
+    await insertTenant(databases.pool, "goethe", tenantSpec(), "simulated", undefined);
+    const [first, second] = [randomUUID(), randomUUID()];
+    const tenant = await claimTenant(databases.pool, first);
+    if (tenant === undefined) throw new Error("nothing was due");
+    expect(await claimTenant(databases.pool, second)).toBeUndefined();
+    await databases.pool.query("update tenants set lease_expires = now() - interval '1 s'");
+    expect((await claimTenant(databases.pool, second))?.slug).toBe("goethe");
+    const rows = async () => (await databases.pool.query("select to_jsonb(t) as row from tenants t")).rows;
+    const before = await rows();
+    expect(await write(databases.pool, tenant, first)).toBe(false);
+    expect(await rows()).toEqual(before);
+  });
+
+  it("because the store does not answer it lets go before another one may take over", async () => {
+    await insertTenant(databases.pool, "goethe", tenantSpec(), "simulated", undefined);
+    let heldMs: number | undefined;
+    let cut = false;
+    await reconciler((deps) => {
+      const query = deps.pool.query.bind(deps.pool);
+      // Only what prolongs a lease fails: whoever is cut off learns nothing of what others do.
+      const pool = new Proxy(deps.pool, {
+        get: (target, key) =>
+          key === "query"
+            ? (text: unknown, values: unknown[]) =>
+                cut && String(text).includes("set lease_expires = now() + make_interval")
+                  ? Promise.reject(new Error("cut off"))
+                  : query(String(text), values)
+            : Reflect.get(target, key),
+      });
+      const { engine } = deps;
+      const apply: Engine["apply"] = async (namespace, objects, options) => {
+        if (heldMs !== undefined) return engine.apply(namespace, objects, options);
+        cut = true;
+        const began = performance.now();
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, 2 * LEASE_SECONDS * 1000);
+          options?.signal?.addEventListener("abort", () => {
+            clearTimeout(timer);
+            resolve();
+          });
+        });
+        heldMs = performance.now() - began;
+        cut = false;
+        throw new Error("called off");
+      };
+      const watched: Engine = { ...engine, apply };
+      const sites = new Map([...deps.sites].map(([name, site]) => [name, { ...site, engine: watched }]));
+      return { ...deps, pool, engine: watched, sites };
+    });
+    await until("it has let go", async () => heldMs);
+    expect(heldMs).toBeLessThan(LEASE_SECONDS * 1000);
+    await until("the school is ready all the same", async () =>
+      (await findTenant(databases.pool, "goethe"))?.status.phase === "Ready" ? true : undefined,
+    );
+    expect((await getTenant(databases.pool, "goethe")).status.conditions.length).toBeGreaterThan(0);
+  }, 90_000);
+});
