@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import pg from "pg";
 import type { Clock } from "../clock.ts";
 
@@ -15,20 +16,28 @@ export function listen(
   clock: Clock,
 ): () => Promise<void> {
   const stop = new AbortController();
-  let current: pg.Client | undefined;
+  let current: Socket | undefined;
 
   async function session(): Promise<void> {
-    const client = new pg.Client({ ...connection, keepAlive: true });
-    current = client;
+    // A socket of our own: `end` of a client that still connects waits for an answer that may never come.
+    const socket = new Socket();
+    current = socket;
+    const client = new pg.Client({ ...connection, keepAlive: true, stream: () => socket });
     const ended = new Promise<void>((resolve) => {
       client.once("end", () => resolve());
       client.once("error", () => resolve());
     });
     client.on("notification", (message) => handlers.onWake(message.payload ?? ""));
-    await client.connect();
-    await client.query(`listen ${channel}`);
-    handlers.onGap();
-    await ended;
+    try {
+      await Promise.race([
+        client.connect().then(() => client.query(`listen ${channel}`)),
+        ended.then(() => Promise.reject(new Error("the connection ended before anything was listened to"))),
+      ]);
+      handlers.onGap();
+      await ended;
+    } finally {
+      socket.destroy();
+    }
   }
 
   const running = (async () => {
@@ -37,7 +46,6 @@ export function listen(
       const started = clock.now().getTime();
       // A failure to connect and a connection that ends are the same to us: wait and try again.
       await session().catch(() => undefined);
-      await current?.end().catch(() => undefined);
       delay = clock.now().getTime() - started > 10_000 ? 100 : Math.min(delay * 2, 5_000);
       await clock.sleep(delay * (0.5 + Math.random() / 2), stop.signal);
     }
@@ -45,7 +53,7 @@ export function listen(
 
   return async () => {
     stop.abort();
-    await current?.end().catch(() => undefined);
+    current?.destroy();
     await running;
   };
 }
