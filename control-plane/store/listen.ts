@@ -24,8 +24,9 @@ export function listen(
     current = socket;
     const client = new pg.Client({ ...connection, keepAlive: true, stream: () => socket });
     const ended = new Promise<void>((resolve) => {
-      client.once("end", () => resolve());
-      client.once("error", () => resolve());
+      client.on("end", () => resolve());
+      // Not `once`: a server that shuts down says so, and then closes, which is a second error.
+      client.on("error", () => resolve());
     });
     client.on("notification", (message) => handlers.onWake(message.payload ?? ""));
     try {
