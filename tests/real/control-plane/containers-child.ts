@@ -56,12 +56,15 @@ const deps = await platformOn(engine, {
   },
   onStep: (when, label) => {
     const kind = kindOf(label);
+    const condemned = input.kill?.kind === kind;
     if (when === "after") {
+      // A step that was quicker than it had been is struck as it ends, before anything follows from it.
+      if (condemned) process.kill(process.pid, "SIGKILL");
       process.stdout.write(`${kind}\t${Math.round(performance.now() - (begun.get(label) ?? 0))}\n`);
       return;
     }
     begun.set(label, performance.now());
-    if (input.kill?.kind === kind) setTimeout(() => process.kill(process.pid, "SIGKILL"), input.kill.after);
+    if (condemned) setTimeout(() => process.kill(process.pid, "SIGKILL"), input.kill?.after);
   },
 });
 const loop = startLoop(deps, { workers: 2, database: input.database });

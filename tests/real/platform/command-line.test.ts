@@ -7,7 +7,7 @@ import { createSchool } from "../../fixtures/school-in-use.ts";
 let platform: RealPlatform;
 beforeAll(async () => {
   platform = await openPlatform();
-  await createSchool(platform, "fontane");
+  await createSchool(platform, "keller");
 }, 600_000);
 
 const said = async (...words: readonly string[]): Promise<string> => {
@@ -15,15 +15,15 @@ const said = async (...words: readonly string[]): Promise<string> => {
   expect(code, `${stdout}${stderr}`).toBe(0);
   return stdout;
 };
-const phase = async () => (await platform.json<{ phase: string }>("tenant", "get", "fontane")).phase;
+const phase = async () => (await platform.json<{ phase: string }>("tenant", "get", "keller")).phase;
 
 describe("a school", () => {
   it("is listed, opened and shown as what it consists of, without a secret", async () => {
     const { items } = await platform.json<{ items: { slug: string }[] }>("tenant", "list");
-    expect(items.map(({ slug }) => slug)).toContain("fontane");
-    expect(await said("tenant", "list")).toMatch(/fontane .* Ready/);
-    expect((await said("tenant", "open", "fontane")).trim()).toBe(platform.url("fontane"));
-    const { items: objects } = JSON.parse(await said("tenant", "manifests", "fontane")) as {
+    expect(items.map(({ slug }) => slug)).toContain("keller");
+    expect(await said("tenant", "list")).toMatch(/keller .* Ready/);
+    expect((await said("tenant", "open", "keller")).trim()).toBe(platform.url("keller"));
+    const { items: objects } = JSON.parse(await said("tenant", "manifests", "keller")) as {
       items: { kind: string; data?: Record<string, string> }[];
     };
     expect(objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["Namespace", "StatefulSet", "Deployment"]));
@@ -33,28 +33,28 @@ describe("a school", () => {
   });
 
   it("is changed, deleted, taken back; a purge needs its name", async () => {
-    await said("tenant", "update", "fontane", "--name", "Fontane-Schule", "--storage", "6Gi");
-    expect(await platform.json("tenant", "get", "fontane")).toMatchObject({
-      displayName: "Fontane-Schule",
+    await said("tenant", "update", "keller", "--name", "Keller-Schule", "--storage", "6Gi");
+    expect(await platform.json("tenant", "get", "keller")).toMatchObject({
+      displayName: "Keller-Schule",
       storage: "6Gi",
       phase: "Ready",
     });
-    await said("tenant", "delete", "fontane", "--yes", "--reason", "Vertrag beendet");
+    await said("tenant", "delete", "keller", "--yes", "--reason", "Vertrag beendet");
     expect(await phase()).toBe("Deleted");
-    await said("tenant", "undelete", "fontane");
+    await said("tenant", "undelete", "keller");
     expect(await phase()).toBe("Ready");
     // Nobody is there to type it.
-    expect(await platform.classmind("tenant", "purge", "fontane")).toMatchObject({ code: 2 });
+    expect(await platform.classmind("tenant", "purge", "keller")).toMatchObject({ code: 2 });
     expect(await phase()).toBe("Ready");
   });
 
   it("has a certificate that is listed, shown and renewed by hand", async () => {
     const serial = async () =>
-      (await platform.json<{ certificate: { serial: string } }>("tenant", "get", "fontane")).certificate.serial;
+      (await platform.json<{ certificate: { serial: string } }>("tenant", "get", "keller")).certificate.serial;
     const before = await serial();
-    expect(await said("cert", "list")).toContain("fontane");
-    expect(await said("cert", "show", "fontane")).toMatch(/20\d\d-/);
-    await said("cert", "renew", "fontane", "--reason", "Probe");
+    expect(await said("cert", "list")).toContain("keller");
+    expect(await said("cert", "show", "keller")).toMatch(/20\d\d-/);
+    await said("cert", "renew", "keller", "--reason", "Probe");
     expect(await serial()).not.toBe(before);
   });
 });
