@@ -36,8 +36,8 @@ function checkRoot(): HostFinding {
   );
 }
 
-async function checkPackages(): Promise<HostFinding> {
-  const missing = (await missingPackages(HOST_PACKAGES)).map((each) => each.name);
+/** @param missing names of Debian packages that are not installed */
+export function checkPackages(missing: readonly string[]): HostFinding {
   return finding(
     "packages",
     missing.length === 0,
@@ -65,10 +65,13 @@ function checkEncryption(): HostFinding {
   );
 }
 
-function checkDisk(instance: Instance): HostFinding {
-  const directory = existsSync(instance.stateDir) ? instance.stateDir : "/var";
+function freeAt(directory: string): number {
   const { bavail, bsize } = statfsSync(directory);
-  const free = bavail * bsize;
+  return bavail * bsize;
+}
+
+/** @param free bytes */
+export function checkDisk(directory: string, free: number): HostFinding {
   return finding(
     "disk",
     free >= LEAST_DISK,
@@ -77,8 +80,9 @@ function checkDisk(instance: Instance): HostFinding {
   );
 }
 
-function checkMemory(): HostFinding {
-  const available = Number(/^MemAvailable:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? 0) * 1024;
+/** @param meminfo what /proc/meminfo says */
+export function checkMemory(meminfo: string): HostFinding {
+  const available = Number(/^MemAvailable:\s+(\d+)/m.exec(meminfo)?.[1] ?? 0) * 1024;
   return finding(
     "memory",
     available >= LEAST_MEMORY,
@@ -154,13 +158,14 @@ export function checkBackupWay(instance: Instance): readonly HostFinding[] {
 
 /** Everything that is looked at, in the order in which to mend it. */
 export async function examineHost(instance: Instance): Promise<readonly HostFinding[]> {
+  const directory = existsSync(instance.stateDir) ? instance.stateDir : "/var";
   return [
     checkRoot(),
-    await checkPackages(),
+    checkPackages((await missingPackages(HOST_PACKAGES)).map(({ name }) => name)),
     checkLoops(),
     checkEncryption(),
-    checkDisk(instance),
-    checkMemory(),
+    checkDisk(directory, freeAt(directory)),
+    checkMemory(readFileSync("/proc/meminfo", "utf8")),
     checkKek(instance),
     ...checkAddresses(instance, hostRoutes()),
     ...checkBackupWay(instance),
