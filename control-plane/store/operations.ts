@@ -99,6 +99,17 @@ export async function openOperations(db: Queryable, tenantUid: string): Promise<
   return rows.map(toOperation);
 }
 
+/** Names of the schools that are being made from a school's backups. */
+export async function openRestoresFrom(db: Queryable, sourceUid: string): Promise<readonly string[]> {
+  const { rows } = await db.query<{ slug: string }>(
+    `select t.slug from operations o join tenants t on t.uid = o.tenant_uid
+      where o.kind = 'restore' and o.state in ('Pending', 'Running') and o.params ->> 'sourceUid' = $1::text and t.uid::text <> $1
+      order by t.slug`,
+    [sourceUid],
+  );
+  return rows.map(({ slug }) => slug);
+}
+
 /** The newest operations of a school. */
 export async function listOperations(db: Queryable, tenantUid: string, limit: number): Promise<readonly Operation[]> {
   const { rows } = await db.query<OperationRow>(

@@ -2,12 +2,13 @@ import { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
 import { checkSlug } from "../../slug.ts";
 import { type Backup, findBackup, listBackups, newestBackupAt } from "../../store/backups.ts";
+import { holdEngines } from "../../store/engines.ts";
 import { getOperation, listOperations } from "../../store/operations.ts";
 import { findTenantByUid, getTenant, insertTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
 import { type ApiContext, type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewBackup, viewOperation } from "../views.ts";
-import { checkConfirmation, placeSchool, refuseUnless } from "./checks.ts";
+import { checkConfirmation, placeSchool, refuseBeside, refuseUnless } from "./checks.ts";
 import { specOf } from "./tenants.ts";
 import { recordWork } from "./work.ts";
 
@@ -154,7 +155,10 @@ export const backupRoutes: readonly Route[] = [
       const into = body.into;
       if (into !== undefined) checkSlug(into.slug);
       return act(async (action) => {
+        // Held, so that the source does not move away beside it.
+        if (into !== undefined) await holdEngines(action.db);
         const source = await getTenant(action.db, params.slug);
+        if (into !== undefined) await refuseBeside(action.db, source, ["move"]);
         const { runId } = await chooseBackup(action.db, source, body, context.clock.now());
         if (into === undefined) refuseUnless(source, true);
         const target = into === undefined ? source : await insertBeside(action.db, source, into, context);

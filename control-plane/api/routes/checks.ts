@@ -1,6 +1,7 @@
 import { ClassmindError } from "../../errors.ts";
 import { type Candidate, place } from "../../placement.ts";
 import { holdEngines, type RegisteredEngine, unmetOf } from "../../store/engines.ts";
+import { type OperationKind, openOperations } from "../../store/operations.ts";
 import type { Queryable, StoredTenant } from "../../store/tenants.ts";
 import type { TenantSpec } from "../../tenant.ts";
 
@@ -21,6 +22,21 @@ export function refuseUnless(tenant: StoredTenant, running: boolean): void {
   throw new ClassmindError("PreconditionFailed", `The school ${tenant.slug} is not running.`, {
     field: "slug",
     remedy: `Start it first: classmind tenant ${tenant.deletion === undefined ? "resume" : "undelete"} ${tenant.slug}`,
+  });
+}
+
+/** @throws ClassmindError `Conflict` while there is work on the school that would take away what the other needs */
+export async function refuseBeside(
+  db: Queryable,
+  tenant: StoredTenant,
+  kinds: readonly OperationKind[],
+): Promise<void> {
+  const open = await openOperations(db, tenant.uid);
+  const [first] = open.filter(({ kind }) => kinds.includes(kind));
+  if (first === undefined) return;
+  throw new ClassmindError("Conflict", `${tenant.slug} has work of this kind under way already (${first.kind}).`, {
+    field: "slug",
+    remedy: `Look at it: classmind tenant get ${tenant.slug}`,
   });
 }
 

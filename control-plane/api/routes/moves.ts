@@ -3,12 +3,12 @@ import { type PlatformConfig, parseSiteSettings, platformAt } from "../../config
 import { ClassmindError } from "../../errors.ts";
 import { place } from "../../placement.ts";
 import { holdEngines, type RegisteredEngine } from "../../store/engines.ts";
-import { type OperationKind, openOperations } from "../../store/operations.ts";
-import { getTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
+import { openRestoresFrom } from "../../store/operations.ts";
+import { getTenant, type StoredTenant } from "../../store/tenants.ts";
 import { type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { platformOf } from "../views.ts";
-import { candidateOf, checkConfirmation, refuseUnless } from "./checks.ts";
+import { candidateOf, checkConfirmation, refuseBeside, refuseUnless } from "./checks.ts";
 import { recordWork } from "./work.ts";
 
 function refuse(message: string, field: string, remedy: string): never {
@@ -32,17 +32,6 @@ function checkSchool(tenant: StoredTenant, to: string): void {
       "slug",
       `Let it go first: classmind tenant move ${slug} --confirm`,
     );
-}
-
-/** Work that would take away what the other needs. */
-async function refuseBeside(db: Queryable, tenant: StoredTenant, kinds: readonly OperationKind[]): Promise<void> {
-  const open = await openOperations(db, tenant.uid);
-  const [first] = open.filter(({ kind }) => kinds.includes(kind));
-  if (first === undefined) return;
-  throw new ClassmindError("Conflict", `${tenant.slug} has work of this kind under way already (${first.kind}).`, {
-    field: "slug",
-    remedy: `Look at it: classmind tenant get ${tenant.slug}`,
-  });
 }
 
 /** What has to be true of the engine it is to go to: as for a new school, and the backups must get there. */
@@ -82,6 +71,12 @@ export const moveRoutes: readonly Route[] = [
         checkSchool(tenant, body.to);
         checkEngine(tenant, body.to, engines, context.platform);
         await refuseBeside(action.db, tenant, ["move", "restore", "confirm-move"]);
+        const [made] = await openRestoresFrom(action.db, tenant.uid);
+        if (made !== undefined)
+          throw new ClassmindError("Conflict", `${made} is being made from the backups of ${tenant.slug}.`, {
+            field: "slug",
+            remedy: `Wait until it is there: classmind tenant get ${made}`,
+          });
         return recordWork(action, caller, tenant, {
           kind: "move",
           params: { to: body.to },

@@ -375,6 +375,32 @@ describe("the API", () => {
     await registerEngines(database.pool, [registration("simulated")]);
   });
 
+  it("keeps a school where it is while another is made from its backups, and makes none while it moves", async () => {
+    const elsewhere = { backup: { repository: "rest:https://backup.example.org:8000/" } };
+    await registerEngines(database.pool, [registration("simulated"), registration("fsn1", { settings: elsewhere })]);
+    await call("POST", "/v1/tenants", { ...school("vorlage"), engine: "simulated" });
+    const { body } = await call("GET", "/v1/tenants/vorlage");
+    await database.pool.query(
+      `update tenants set status = status || '{"initialisedAt": "2026-01-01T00:00:00Z"}' where slug = 'vorlage'`,
+    );
+    await database.pool.query(
+      "insert into backups (run_id, tenant_uid, trigger, state, started_at) values ($1, $2, 'manual', 'Complete', now())",
+      ["0190a5c8-0000-4000-8000-00000000001c", body.uid],
+    );
+    const move = () => call("POST", "/v1/tenants/vorlage/move", { to: "fsn1", confirm: "vorlage" });
+    const restoreInto = (slug: string) =>
+      call("POST", "/v1/tenants/vorlage/restore", { into: school(slug), confirm: "vorlage", reason: "Test" });
+    expect((await restoreInto("abbild")).status).toBe(202);
+    expect(errorOf(await move())).toMatchObject({ code: "Conflict", message: expect.stringContaining("abbild") });
+    await database.pool.query("update operations set state = 'Succeeded' where params ->> 'sourceUid' = $1", [
+      body.uid,
+    ]);
+    expect((await move()).status).toBe(202);
+    expect(errorOf(await restoreInto("nachbild"))).toMatchObject({ code: "Conflict" });
+    expect((await call("GET", "/v1/tenants/nachbild")).status).toBe(404);
+    await registerEngines(database.pool, [registration("simulated")]);
+  });
+
   it("is described by the OpenAPI document that is checked in", async () => {
     const file = path.join(import.meta.dirname, "../../../docs/openapi.json");
     await expect(`${JSON.stringify(openApiDocument(ROUTES), null, 2)}\n`).toMatchFileSnapshot(file);
