@@ -74,7 +74,8 @@ function stateOf(store: Store): readonly unknown[] {
     "ResourceQuota",
     "Certificate",
   ];
-  const objects = kinds.flatMap((kind) => store.list(kind));
+  // The cluster's own namespace is nobody's school.
+  const objects = kinds.flatMap((kind) => store.list(kind)).filter(({ metadata }) => metadata.name !== "kube-system");
   const described = objects.map(({ kind, metadata, spec, data }) => {
     const managers = metadata.managedFields?.map((entry) => Reflect.get(Object(entry), "manager"));
     const { name, labels, annotations } = metadata;
