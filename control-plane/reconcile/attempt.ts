@@ -163,18 +163,6 @@ function worthWriting(before: TenantStatus, after: TenantStatus): boolean {
   return moved > (usedAfter?.capacityBytes ?? 0) / 100;
 }
 
-async function finishPurge(deps: Dependencies, attempt: Attempt, holder: string): Promise<boolean> {
-  const client = await deps.pool.connect();
-  try {
-    await client.query("begin");
-    const gone = await buryTenant(client, attempt.gathered.tenant, holder, attempt.keysDestroyed ?? 0);
-    await client.query(gone ? "commit" : "rollback");
-    return gone;
-  } finally {
-    client.release();
-  }
-}
-
 interface Outcome {
   readonly wakeInSeconds: number;
   readonly attempts: number;
@@ -224,8 +212,8 @@ async function attemptHeld(
     ? { steps: [], failure: unfitFailure(gathered.fitness), waiting: false }
     : await execute(attempt, planOf(deps, gathered), holder);
   if (signal.aborted) return { attempts: tenant.attempts, wakeInSeconds: 0 };
-  if (gathered.goal === "purge" && execution.failure === undefined && (await finishPurge(deps, attempt, holder)))
-    return "gone";
+  const purged = gathered.goal === "purge" && execution.failure === undefined;
+  if (purged && (await buryTenant(deps.pool, tenant, holder, attempt.keysDestroyed ?? 0))) return "gone";
   return settle(deps, attempt, execution, holder);
 }
 

@@ -126,18 +126,22 @@ export async function secondsUntilDue(db: Queryable): Promise<number | undefined
   return rows[0]?.seconds ?? undefined;
 }
 
-/** Forgets a purged school, leaving only that it existed and that its keys are destroyed. One transaction is the caller's. */
+/**
+ * Forgets a purged school, leaving only that it existed and that its keys are destroyed; both or neither.
+ * @returns false when the lease is lost
+ */
 export async function buryTenant(
   db: Queryable,
   tenant: StoredTenant,
   holder: string,
   keysDestroyed: number,
 ): Promise<boolean> {
-  await db.query(
-    `insert into tombstones (uid, slug, created_at, purged_at, keys_destroyed) values ($1, $2, $3, now(), $4) on conflict (uid) do nothing`,
-    [tenant.uid, tenant.slug, tenant.createdAt, keysDestroyed],
+  const { rowCount } = await db.query(
+    `with gone as (delete from tenants where uid = $1 and lease_holder = $2 returning uid, slug, created_at)
+     insert into tombstones (uid, slug, created_at, purged_at, keys_destroyed)
+     select uid, slug, created_at, now(), $3::integer from gone`,
+    [tenant.uid, holder, keysDestroyed],
   );
-  const { rowCount } = await db.query("delete from tenants where uid = $1 and lease_holder = $2", [tenant.uid, holder]);
   return rowCount === 1;
 }
 
