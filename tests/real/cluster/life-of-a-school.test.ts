@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ClusterPlatform, clusterUnderTest, installOnCluster } from "../../fixtures/cluster-platform.ts";
 import { restServer } from "../../fixtures/cluster-rest-server.ts";
-import { createSchool, type SchoolInUse, schoolInUse } from "../../fixtures/school-in-use.ts";
+import { createSchool, type SchoolInUse, schoolInUse, seenBy } from "../../fixtures/school-in-use.ts";
 
 /**
  * A school's whole life on a real cluster: the control plane as `kubectl apply -k` installs it, the command line, HTTPS through the
@@ -51,17 +51,7 @@ if (typeof cluster === "string") {
     const phase = async () => (await platform.json<{ phase: string }>("tenant", "get", SLUG)).phase;
     const ready = async () => (await phase()) === "Ready";
 
-    /** What people see of their data, each signing in anew. */
-    async function seen(): Promise<{ nachricht: boolean; datei: boolean }> {
-      const admin = platform.besucher(SLUG);
-      expect((await admin.meldeAn(school.admin.benutzername, school.admin.passwort)).status).toBe(303);
-      const nachricht = await admin.get(`/nachrichten/${school.nachricht.id}`);
-      const datei = await admin.get(`/dateien/${school.datei.id}/inhalt`);
-      return {
-        nachricht: nachricht.text.includes(school.nachricht.inhalt),
-        datei: datei.body.equals(school.datei.inhalt),
-      };
-    }
+    const seen = () => seenBy(() => platform.besucher(SLUG), school);
 
     beforeAll(async () => {
       const rest = await restServer(cluster.images["rest-server"], BACKUPS);

@@ -13,6 +13,7 @@ import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
 import { registerEngines } from "../../../control-plane/store/engines.ts";
 import { getOperation, type OperationKind, requestOperation } from "../../../control-plane/store/operations.ts";
 import { findTenant, getTenant, insertTenant, setDeletion, updateSpec } from "../../../control-plane/store/tenants.ts";
+import { answeredJobs } from "../../fixtures/kube-api/answered-jobs.ts";
 import { FAILURE_WORDS } from "../../fixtures/kube-api/cert-manager.ts";
 import type { Behaviour } from "../../fixtures/kube-api/cluster.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
@@ -25,16 +26,7 @@ import { until } from "../../fixtures/until.ts";
  * Schools whose certificates cert-manager makes: the reconcile loop on a real PostgreSQL and the kubernetes engine on an API server in
  * this process, which plays cert-manager. Beside it a machine whose certificates are the control plane's own.
  */
-const SNAPSHOT = "ab".repeat(32);
 const NAMESPACE = "school-goethe";
-const ANSWERS: Readonly<Record<string, unknown>> = {
-  "admin-create-administrator": { username: "anna.schmidt" },
-  "preflight-out": { seen: "blocked" },
-  "preflight-in": { seen: "blocked" },
-  "preflight-through": { seen: "reached" },
-  "backup-create": { databaseSnapshot: SNAPSHOT, filesSnapshot: SNAPSHOT, bytesAdded: 1, fingerprint: {} },
-  "backup-restore": { swapped: true, fingerprint: {}, rows: 0 },
-};
 
 let authority: AuthorityMaterial;
 let databases: PlatformDatabase;
@@ -46,14 +38,7 @@ let fleet: Fleet;
 let loop: Loop;
 let outcome: "issue" | "fail" | "wait";
 
-const behaviour: Behaviour = {
-  startup: 10,
-  grace: 10,
-  job: (_input, pod) => ({
-    stdout: JSON.stringify(ANSWERS[pod.metadata.labels?.["batch.kubernetes.io/job-name"] ?? ""] ?? {}),
-  }),
-  certManager: { outcome: () => outcome },
-};
+const behaviour: Behaviour = { ...answeredJobs, certManager: { outcome: () => outcome } };
 
 const BACKUP = { ...platformConfig().backup, repository: "rest:https://backup.example.org:8000/" };
 const CERT_MANAGER = { kind: "cert-manager", name: "letsencrypt", issuerKind: "ClusterIssuer" } as const;

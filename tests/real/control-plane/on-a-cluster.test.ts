@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeOwnFiles } from "../../../control-plane/images/build.ts";
 import { IMAGE_RECIPES } from "../../../control-plane/images/recipes.ts";
 import { freePort } from "../../fixtures/free-port.ts";
-import type { Behaviour } from "../../fixtures/kube-api/cluster.ts";
+import { answeredJobs } from "../../fixtures/kube-api/answered-jobs.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
 import { buildKustomization } from "../../fixtures/kustomize.ts";
@@ -21,21 +21,6 @@ import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform
  */
 const run = promisify(execFile);
 const RECIPE = IMAGE_RECIPES.find((recipe) => recipe.name === "control-plane");
-const SNAPSHOT = "ab".repeat(32);
-const ANSWERS: Readonly<Record<string, unknown>> = {
-  "admin-create-administrator": { username: "anna.schmidt" },
-  "preflight-out": { seen: "blocked" },
-  "preflight-in": { seen: "blocked" },
-  "preflight-through": { seen: "reached" },
-  "backup-create": { databaseSnapshot: SNAPSHOT, filesSnapshot: SNAPSHOT, bytesAdded: 1, fingerprint: {} },
-};
-const behaviour: Behaviour = {
-  startup: 10,
-  grace: 10,
-  job: (_input, pod) => ({
-    stdout: JSON.stringify(ANSWERS[pod.metadata.labels?.["batch.kubernetes.io/job-name"] ?? ""] ?? {}),
-  }),
-};
 
 let database: PlatformDatabase;
 let api: KubeApi;
@@ -96,7 +81,7 @@ beforeAll(async () => {
   const account = { name: "reconciler", namespace: "classmind" };
   [database, api, port] = await Promise.all([
     platformDatabase(),
-    startKubeApi(behaviour, { objects: buildKustomization("k8s/install"), account }),
+    startKubeApi(answeredJobs, { objects: buildKustomization("k8s/install"), account }),
     freePort(),
   ]);
   // The reconciler brings the schema up to date itself.

@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { systemClock } from "../../../control-plane/clock.ts";
 import type { Engine } from "../../../control-plane/engine/engine.ts";
-import { ApiFailure } from "../../../control-plane/engine/kubernetes/failure.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
-import { type Call, openTransport, type Transport } from "../../../control-plane/engine/kubernetes/transport.ts";
+import type { Call, Transport } from "../../../control-plane/engine/kubernetes/transport.ts";
 import { silentLog } from "../../../control-plane/log.ts";
 import { hashManifest } from "../../../control-plane/render/hash.ts";
 import { loadChart } from "../../../control-plane/render/render.ts";
 import { type RealApi, startRealApi } from "../../fixtures/kube-api/assets.ts";
+import { attempt, transportOf } from "../../fixtures/kube-api/attempt.ts";
 import { makePair } from "../../fixtures/kube-api/cert-manager.ts";
 import { buildKustomization } from "../../fixtures/kustomize.ts";
 import { tenantValues } from "../../fixtures/tenant-values.ts";
@@ -27,22 +27,6 @@ const TYPE = { group: "cert-manager.io", version: "v1" };
 const GROUP = "/apis/cert-manager.io/v1";
 const PATH = `${GROUP}/namespaces/${namespace}/certificates/tls`;
 const GRANT = { role: "classmind-school", account: "reconciler", namespace: "classmind" };
-
-function transportOf(kubeconfig: string): Transport {
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfig);
-  return openTransport({ config, clock: systemClock, tries: 1 });
-}
-
-async function attempt(transport: Transport, call: Call): Promise<string> {
-  try {
-    await transport.request(call);
-    return "done";
-  } catch (error) {
-    if (error instanceof ApiFailure) return `${error.status} ${error.message}`;
-    throw error;
-  }
-}
 
 interface Live {
   readonly metadata: { readonly resourceVersion: string; readonly generation: number };

@@ -2,14 +2,14 @@ import { KubeConfig, KubernetesObjectApi } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../control-plane/clock.ts";
 import type { Engine } from "../../../control-plane/engine/engine.ts";
-import { ApiFailure } from "../../../control-plane/engine/kubernetes/failure.ts";
 import { wrapJob } from "../../../control-plane/engine/kubernetes/job-wrapper.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
-import { type Call, openTransport, type Transport } from "../../../control-plane/engine/kubernetes/transport.ts";
+import type { Call, Transport } from "../../../control-plane/engine/kubernetes/transport.ts";
 import { silentLog } from "../../../control-plane/log.ts";
 import { loadChart } from "../../../control-plane/render/render.ts";
 import { hasPods, listAt, podOf, textAt } from "../../fixtures/hardening/objects.ts";
 import { type RealApi, startRealApi } from "../../fixtures/kube-api/assets.ts";
+import { attempt, transportOf } from "../../fixtures/kube-api/attempt.ts";
 import { buildKustomization, type KubeObject } from "../../fixtures/kustomize.ts";
 import { tenantValues } from "../../fixtures/tenant-values.ts";
 
@@ -24,23 +24,6 @@ const OURS = { "app.kubernetes.io/managed-by": "classmind" };
 const RESTRICTED = { "pod-security.kubernetes.io/enforce": "restricted" };
 const POLICY = /ValidatingAdmissionPolicy 'classmind-reconciler'/;
 const NO_RIGHT = /cannot|is attempting to grant/;
-
-function transportOf(kubeconfig: string): Transport {
-  const config = new KubeConfig();
-  config.loadFromFile(kubeconfig);
-  return openTransport({ config, clock: systemClock, tries: 1 });
-}
-
-/** What came of a request: "done", or the status and the words of the refusal. */
-async function attempt(transport: Transport, call: Call): Promise<string> {
-  try {
-    await transport.request(call);
-    return "done";
-  } catch (error) {
-    if (error instanceof ApiFailure) return `${error.status} ${error.message}`;
-    throw error;
-  }
-}
 
 const namespaceOf = (name: string, labels: object) => ({
   apiVersion: "v1",

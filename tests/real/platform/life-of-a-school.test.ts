@@ -16,6 +16,7 @@ import {
   rowsAndHashes,
   type SchoolInUse,
   schoolInUse,
+  seenBy,
   sql,
   volumeOf,
 } from "../../fixtures/school-in-use.ts";
@@ -69,16 +70,8 @@ interface Operation {
   readonly result: { readonly rows: number };
 }
 
-/** What people see of their data. */
-async function seen(slug: string, school: SchoolInUse): Promise<{ nachricht: boolean; datei: boolean }> {
-  const admin = platform.besucher(slug);
-  expect((await admin.meldeAn(school.admin.benutzername, school.admin.passwort)).status).toBe(303);
-  const nachricht = await admin.get(`/nachrichten/${school.nachricht.id}`);
-  const lehrerin = platform.besucher(slug);
-  expect((await lehrerin.meldeAn(school.lehrerin.benutzername, school.lehrerin.passwort)).status).toBe(303);
-  const datei = await lehrerin.get(`/dateien/${school.datei.id}/inhalt`);
-  return { nachricht: nachricht.text.includes(school.nachricht.inhalt), datei: datei.body.equals(school.datei.inhalt) };
-}
+/** What people see of their data, in the school that it was entered in or another one. */
+const seen = (slug: string, school: SchoolInUse) => seenBy(() => platform.besucher(slug), school);
 
 describe("a school's creation", () => {
   it("yields its address, its phase, a login that works once, and each step with its time", async () => {

@@ -7,7 +7,7 @@ import { layoutOf } from "../../../control-plane/host/layout.ts";
 import { clusterUnderTest } from "../../fixtures/cluster-platform.ts";
 import { REPOSITORY_NAMESPACE, restServer } from "../../fixtures/cluster-rest-server.ts";
 import { openPlatform, type RealPlatform } from "../../fixtures/real-platform.ts";
-import { type SchoolInUse, schoolInUse } from "../../fixtures/school-in-use.ts";
+import { type SchoolInUse, schoolInUse, seenBy } from "../../fixtures/school-in-use.ts";
 import { Besucher } from "../../fixtures/school-visitor.ts";
 
 /**
@@ -50,15 +50,6 @@ if (typeof cluster === "string") {
       return new Besucher({ at, port, host: `${SLUG}.${domain}:${port}`, certificateAuthority });
     }
 
-    async function seenBy(visitor: Besucher): Promise<{ nachricht: boolean; datei: boolean }> {
-      expect((await visitor.meldeAn(school.admin.benutzername, school.admin.passwort)).status).toBe(303);
-      const nachricht = await visitor.get(`/nachrichten/${school.nachricht.id}`);
-      const datei = await visitor.get(`/dateien/${school.datei.id}/inhalt`);
-      return {
-        nachricht: nachricht.text.includes(school.nachricht.inhalt),
-        datei: datei.body.equals(school.datei.inhalt),
-      };
-    }
     beforeAll(async () => {
       platform = await openPlatform();
       const layout = layoutOf(platform.instance);
@@ -112,7 +103,7 @@ if (typeof cluster === "string") {
       expect(moved).toMatchObject({ from: "containers", to: "cluster" });
       expect(moved.message).toMatch(/^\d+ rows in \d+ tables, equal on both sides; closed for [\d.]+ s$/);
       expect(moved.left).toBeUndefined();
-      expect(await seenBy(await visitorOfCluster())).toEqual({ nachricht: true, datei: true });
+      expect(await seenBy(visitorOfCluster, school)).toEqual({ nachricht: true, datei: true });
       expect((await platform.besucher(SLUG).get("/anmelden")).status).toBe(503);
     });
 
@@ -132,8 +123,9 @@ if (typeof cluster === "string") {
       const content = Buffer.from("erst auf dem Cluster geschrieben");
       await visitor.upload("Nachtrag.txt", content);
       await move("--to", "containers");
+      expect(await seenBy(() => platform.besucher(SLUG), school)).toEqual({ nachricht: true, datei: true });
       const home = platform.besucher(SLUG);
-      expect(await seenBy(home)).toEqual({ nachricht: true, datei: true });
+      await home.meldeAn(school.admin.benutzername, school.admin.passwort);
       const ids = [...(await home.get("/dateien")).text.matchAll(/href="\/dateien\/([0-9a-f-]{36})"/g)];
       const added = ids.map(([, id]) => id).find((id) => id !== school.datei.id);
       expect((await home.get(`/dateien/${added}/inhalt`)).body.equals(content)).toBe(true);
