@@ -44,7 +44,6 @@ function databaseSpec(instance: Instance, images: ImageReferences): Docker.Conta
     User: `${CONTAINER_UID}:${CONTAINER_UID}`,
     Cmd: ["/usr/local/lib/classmind/postgres-start", "-c", "max_connections=200"],
     Env: ["PGDATA=/var/lib/classmind/db/pgdata", "CLASSMIND_ROLE=platform", "CLASSMIND_SHARED_BUFFERS=64MB"],
-    StopSignal: "SIGINT",
     Labels: { "classmind.instance": instance.name, "classmind.part": "platform" },
     HostConfig: {
       ...HARDENED,
@@ -92,18 +91,21 @@ function apiSpec(instance: Instance, images: ImageReferences): Docker.ContainerC
 /** Removes a container of this name, if there is one, and makes it anew; returns when it has started. */
 async function restart(docker: Docker, spec: Docker.ContainerCreateOptions): Promise<Docker.Container> {
   if (spec.name === undefined) throw new Error("a platform container needs a name");
-  await removeContainer(docker, spec.name);
+  await removeContainer(docker, spec.name, 30);
   const container = await docker.createContainer(spec);
   await container.start();
   return container;
 }
 
-/** Stops (with time to end well) and removes a container; an absent one is fine. */
-export async function removeContainer(docker: Docker, name: string): Promise<void> {
+/**
+ * Stops and removes a container; an absent one is fine.
+ * @param graceSeconds what it gets to end well
+ */
+export async function removeContainer(docker: Docker, name: string, graceSeconds: number): Promise<void> {
   const container = docker.getContainer(name);
   try {
     const state = await container.inspect();
-    if (state.State.Running) await container.stop({ t: 30 });
+    if (state.State.Running) await container.stop({ t: graceSeconds });
     await container.remove({ force: true });
   } catch (error) {
     if (statusOf(error) !== 404) throw error;

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type Dockerode from "dockerode";
+import { createSemaphore } from "../semaphore.ts";
 import { statusOf } from "./docker-errors.ts";
 import { firewallTable, type Instance } from "./instance.ts";
 import { withEngine } from "./podman.ts";
@@ -18,19 +19,27 @@ function absentIsFine(error: unknown): void {
   if (status !== 304 && status !== 404) throw error;
 }
 
+/** Containers ended at once: Podman is not made for many. */
+const AT_ONCE = 4;
+
 /**
- * Removes the containers and networks that carry the instance's label.
+ * Removes the containers and networks that carry the instance's label: first those that use a database, then the databases.
  * @param graceSeconds time each container gets to end well; 0 ends it at once
  * @returns how many containers there were
  */
 export async function removeLabelled(docker: Dockerode, instance: Instance, graceSeconds: number): Promise<number> {
   const label = { filters: JSON.stringify({ label: [`classmind.instance=${instance.name}`] }) };
   const containers = await docker.listContainers({ all: true, ...label });
-  for (const { Id } of containers) {
-    const container = docker.getContainer(Id);
-    if (graceSeconds > 0) await container.stop({ t: graceSeconds }).catch(absentIsFine);
-    await container.remove({ force: true, v: true }).catch(absentIsFine);
-  }
+  const room = createSemaphore(AT_ONCE);
+  const remove = ({ Id }: Dockerode.ContainerInfo): Promise<void> =>
+    room.run(async () => {
+      const container = docker.getContainer(Id);
+      if (graceSeconds > 0) await container.stop({ t: graceSeconds }).catch(absentIsFine);
+      await container.remove({ force: true, v: true }).catch(absentIsFine);
+    });
+  const isDatabase = ({ Labels }: Dockerode.ContainerInfo) => Labels["classmind.workload"]?.startsWith("StatefulSet/");
+  await Promise.all(containers.filter((each) => !isDatabase(each)).map(remove));
+  await Promise.all(containers.filter(isDatabase).map(remove));
   for (const network of await docker.listNetworks(label)) {
     await docker.getNetwork(network.Id).remove().catch(absentIsFine);
   }

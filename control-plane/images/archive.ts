@@ -31,6 +31,7 @@ export function describeImage(recipe: ImageRecipe, layers: readonly Layer[]): Im
       Env: [`PATH=${recipe.path}`, "LANG=C.UTF-8"],
       WorkingDir: "/",
       Labels: { "classmind.image": recipe.name },
+      ...(recipe.stopSignal === undefined ? {} : { StopSignal: recipe.stopSignal }),
     },
     rootfs: { type: "layers", diff_ids: layers.map((layer) => `sha256:${layer.digest}`) },
     history: layers.map(() => ({ created, created_by: "classmind" })),

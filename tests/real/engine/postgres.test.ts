@@ -106,6 +106,18 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true });
 });
 
+describe("a database that is asked to stop", () => {
+  it("ends well although somebody is connected and does nothing, as a school's app is all the time", async () => {
+    const container = await start();
+    const client = await untilUp("it's superuser one");
+    client.on("error", () => undefined);
+    // Time enough to end well: after it the engine kills.
+    await container.stop({ t: 8 });
+    expect((await container.inspect()).State.ExitCode).toBe(0);
+    expect(await words()).toMatch(/database system is shut down/);
+  });
+});
+
 describe("the database's first start", () => {
   it("makes roles with no more rights than their work needs", async () => {
     await start();
