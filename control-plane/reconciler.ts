@@ -194,8 +194,10 @@ async function serve(): Promise<void> {
     ending.abort();
     clearInterval(pulse);
     if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
+    log.info({}, "ending");
     void loop
       .stop()
+      .then(() => log.info({}, "the attempts have ended; the engines end"))
       .then(() => Promise.all([...fleet.sites.values()].map(({ engine }) => engine.close())))
       .then(() => process.exit(0));
   }

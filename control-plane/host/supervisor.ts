@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import Dockerode from "dockerode";
 import { messageOf } from "../errors.ts";
 import { startGateway, stopGateway } from "../gateway/container.ts";
@@ -27,6 +28,8 @@ const MOST_BACKOFF_MS = 30_000;
 const WELL_MS = 60_000;
 /** When the machine starts, everything starts at once. A reconciler that cannot start ends, and is not waited for. */
 const SLOW_START_MS = 180_000;
+/** What each part gets to end well; together less than `classmind down` and the unit wait. */
+const END_MS = { reconciler: 20_000, api: 15_000, gateway: 15_000, database: 40_000, engine: 10_000 } as const;
 
 interface Part {
   readonly name: string;
@@ -149,16 +152,42 @@ export async function supervise(instance: Instance, settings: Settings, images: 
   }
   writeFileSync(layout.supervisorReadyFile, "", { mode: 0o600 });
 
+  /** Ends a part. What does not end in its time is left behind: the next start removes what is left of it. */
+  async function end(name: keyof typeof END_MS, work: () => Promise<unknown>): Promise<void> {
+    const started = performance.now();
+    const late = new AbortController();
+    const limit = sleep(END_MS[name], "late" as const, { signal: late.signal }).catch(() => undefined);
+    const outcome = await Promise.race([work().catch((error: unknown) => messageOf(error)), limit]);
+    late.abort();
+    const milliseconds = Math.round(performance.now() - started);
+    if (outcome === "late") log.error({ part: name, milliseconds }, "does not end and is left behind");
+    else if (typeof outcome === "string") log.error({ part: name, milliseconds, error: outcome }, "does not end well");
+    else log.info({ part: name, milliseconds }, "ended");
+  }
+
+  async function endReconciler(): Promise<void> {
+    const child = reconciler;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    // It can be killed at any moment without harm; waiting for ever would keep the schools from nothing.
+    const forced = setTimeout(() => {
+      log.error({ part: "reconciler" }, "does not end and is killed");
+      child.kill("SIGKILL");
+    }, END_MS.reconciler - 2_000);
+    child.kill("SIGTERM");
+    await ended;
+    clearTimeout(forced);
+  }
+
   return {
     async stop() {
       stopping = true;
       rmSync(layout.supervisorReadyFile, { force: true });
-      const ended = reconciler === undefined ? undefined : new Promise((resolve) => reconciler?.once("exit", resolve));
-      if (reconciler?.exitCode === null && reconciler.kill("SIGTERM")) await ended;
-      await removeContainer(docker(), `${instance.name}-platform-api`);
-      await stopGateway({ docker: docker(), name: gatewayName });
-      await removeContainer(docker(), `${instance.name}-platform-database`);
-      await service?.stop();
+      await end("reconciler", endReconciler);
+      await end("api", () => removeContainer(docker(), `${instance.name}-platform-api`, 10));
+      await end("gateway", () => stopGateway({ docker: docker(), name: gatewayName }));
+      await end("database", () => removeContainer(docker(), `${instance.name}-platform-database`, 30));
+      await end("engine", async () => service?.stop());
       rmSync(layout.supervisorPidFile, { force: true });
     },
   };

@@ -153,6 +153,8 @@ function isOutdated(instance: Instance, settings: Settings): boolean {
 }
 
 const START_MS = 120_000;
+/** More than the supervisor gives all its parts together. */
+const STOP_MS = 115_000;
 
 /** Waits for a supervisor that is still starting (an `up` that was interrupted began it). False when it ends or hangs. */
 async function becomesReady(instance: Instance): Promise<boolean> {
@@ -205,7 +207,7 @@ export async function stopSupervisor(instance: Instance): Promise<boolean> {
   if (systemd !== undefined) await stopUnit(systemd, instance);
   if (pid === undefined) return false;
   if (supervisorPid(instance) !== undefined) process.kill(pid, "SIGTERM");
-  const end = Date.now() + 60_000;
+  const end = Date.now() + STOP_MS;
   while (existsSync(`/proc/${pid}`)) {
     if (Date.now() > end)
       throw new ClassmindError("Unavailable", `The supervisor (process ${pid}) does not end.`, {

@@ -11,6 +11,8 @@ import { createExaminer } from "./fitness.ts";
 
 /** If every wake-up were lost, a due school still waits no longer than this. */
 const MAX_SLEEP_MS = 30_000;
+/** Ending takes a moment; what takes longer than this says what it waits for. */
+const SLOW_END_MS = 5_000;
 
 export interface Loop {
   /** Stops taking schools, lets attempts end, and waits for them. */
@@ -49,7 +51,8 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
     });
   }
 
-  const active = new Set<Promise<void>>();
+  /** Attempts under way, and whose they are. */
+  const active = new Map<Promise<void>, string>();
   const examiner = createExaminer(deps, stopping.signal);
 
   async function takeDue(): Promise<void> {
@@ -60,7 +63,7 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
         active.delete(work);
         wakeUp();
       });
-      active.add(work);
+      active.set(work, tenant.slug);
     }
   }
 
@@ -103,7 +106,13 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
     async stop() {
       stopping.abort();
       wakeUp();
-      await Promise.all([main, events, clock, stopListening(), examiner.settled(), ...active]);
+      const slow = setTimeout(
+        () =>
+          deps.log.warn({ schools: [...active.values()] }, "still ending; attempts that have not ended are of these"),
+        SLOW_END_MS,
+      );
+      await Promise.all([main, events, clock, stopListening(), examiner.settled(), ...active.keys()]);
+      clearTimeout(slow);
     },
   };
 }

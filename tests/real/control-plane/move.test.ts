@@ -4,6 +4,7 @@ import type { Faults } from "../../../control-plane/engine/simulated/simulated.t
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
 import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
 import { listBackups } from "../../../control-plane/store/backups.ts";
+import { secondsUntilDue } from "../../../control-plane/store/leases.ts";
 import {
   getOperation,
   listOperations,
@@ -71,12 +72,17 @@ const ended = ({ id }: Operation) =>
     return operation.state === "Succeeded" || operation.state === "Failed" ? operation : undefined;
   });
 
+const goethe = () => findTenant(databases.pool, "goethe");
 const ready = () =>
-  until("goethe is ready", async () => {
-    const tenant = await findTenant(databases.pool, "goethe");
-    const settled = tenant?.status.phase === "Ready" && tenant.status.observedGeneration === tenant.generation;
-    return settled ? tenant : undefined;
-  });
+  until(
+    "goethe is ready",
+    async () => {
+      const tenant = await goethe();
+      const settled = tenant?.status.phase === "Ready" && tenant.status.observedGeneration === tenant.generation;
+      return settled ? tenant : undefined;
+    },
+    async () => ({ tenant: await goethe(), due: await secondsUntilDue(databases.pool), worlds: platform.worlds }),
+  );
 
 /** What an engine holds of the school. */
 function held(engine: "simulated" | "second"): Record<string, unknown> | undefined {

@@ -11,7 +11,14 @@ import { readSettings } from "../../../control-plane/host/settings.ts";
 import { supervisorPid } from "../../../control-plane/host/up.ts";
 import { openPlatform, type RealPlatform } from "../../fixtures/real-platform.ts";
 import { reboot } from "../../fixtures/reboot.ts";
-import { createSchool, rowsAndHashes, type SchoolInUse, schoolInUse, volumeOf } from "../../fixtures/school-in-use.ts";
+import {
+  createSchool,
+  rowsAndHashes,
+  type SchoolInUse,
+  schoolInUse,
+  seenBy,
+  volumeOf,
+} from "../../fixtures/school-in-use.ts";
 
 /** A power cut under a running platform, and what one command brings back. */
 
@@ -22,22 +29,17 @@ beforeAll(async () => {
   platform = await openPlatform();
 }, 600_000);
 
-/** Brings the platform up; what keeps it from that is in the error. */
-async function up(): Promise<void> {
-  const { code, stderr } = await platform.classmind("up");
+/** Brings the platform up or down; what keeps it from that is in the error. */
+async function bring(direction: "up" | "down"): Promise<void> {
+  const { code, stderr } = await platform.classmind(direction);
   const log = await readFile(layoutOf(platform.instance).supervisorLog, "utf8").catch(() => "");
-  if (code !== 0) throw new Error(`up ended with ${code}: ${stderr}\n${log.split("\n").slice(-12).join("\n")}`);
+  if (code !== 0)
+    throw new Error(`${direction} ended with ${code}: ${stderr}\n${log.split("\n").slice(-20).join("\n")}`);
 }
+const up = () => bring("up");
+const down = () => bring("down");
 
-async function seen(): Promise<{ readonly message: boolean; readonly file: boolean }> {
-  const visitor = platform.besucher(school.slug);
-  expect((await visitor.meldeAn(school.lehrerin.benutzername, school.lehrerin.passwort)).status).toBe(303);
-  const file = await visitor.get(`/dateien/${school.datei.id}/inhalt`);
-  const admin = platform.besucher(school.slug);
-  expect((await admin.meldeAn(school.admin.benutzername, school.admin.passwort)).status).toBe(303);
-  const message = await admin.get(`/nachrichten/${school.nachricht.id}`);
-  return { message: message.text.includes(school.nachricht.inhalt), file: file.body.equals(school.datei.inhalt) };
-}
+const seen = () => seenBy(() => platform.besucher(school.slug), school);
 
 /** Until the school's page answers with a status: what the store says may still be from before the power cut. */
 async function untilPage(slug: string, status: number): Promise<void> {
@@ -75,7 +77,7 @@ describe("after a reboot", () => {
     await untilPage("doeblin", 200);
     expect((await platform.besucher("doeblin").get("/anmelden")).text).toContain("Anmelden");
     expect(await rowsAndHashes(platform, "doeblin")).toBe(rows);
-    expect(await seen()).toEqual({ message: true, file: true });
+    expect(await seen()).toEqual({ nachricht: true, datei: true });
     const after = await platform.json<{ certificate: { serial: string } }>("tenant", "get", "doeblin");
     expect(after.certificate.serial).toBe(before.certificate.serial);
     await untilPage("werfel", 503);
@@ -105,7 +107,7 @@ describe("a copy of the two directories", () => {
     const copy = path.join("/var/tmp/classmind-test", `${instance.name}-copy.tar`);
     const rows = await rowsAndHashes(platform, "doeblin");
     try {
-      expect(await platform.classmind("down")).toMatchObject({ code: 0 });
+      await down();
       // As docs/backup-and-recovery.md says: all but the images, which are built again.
       const left = [`${instance.stateDir.slice(1)}/containers`, `${instance.stateDir.slice(1)}/tmp`];
       const words = ["--create", "--sparse", "--xattrs", "--acls", "--numeric-owner", `--file=${copy}`];
@@ -117,7 +119,7 @@ describe("a copy of the two directories", () => {
       await up();
       await untilPage("doeblin", 200);
       expect(await rowsAndHashes(platform, "doeblin")).toBe(rows);
-      expect(await seen()).toEqual({ message: true, file: true });
+      expect(await seen()).toEqual({ nachricht: true, datei: true });
       expect(await platform.classmind("backup", "verify", "doeblin")).toMatchObject({ code: 0 });
     } finally {
       await rm(copy, { force: true });
@@ -127,7 +129,7 @@ describe("a copy of the two directories", () => {
 
 describe("an `up` that is interrupted while the platform starts", () => {
   it("leaves one supervisor, which the next `up` waits for: never two", async () => {
-    expect(await platform.classmind("down")).toMatchObject({ code: 0 });
+    await down();
     const { supervisorPidFile } = layoutOf(platform.instance);
     const first = spawn(path.join(import.meta.dirname, "../../../classmind"), ["up"], {
       env: { ...process.env, CLASSMIND_INSTANCE: platform.instance.name, CLASSMIND_CONTEXTS: "/dev/null" },
@@ -148,7 +150,7 @@ describe("an `up` that is interrupted while the platform starts", () => {
 
 describe("with another program on its port", () => {
   it("the platform does not start, and names the part and the reason; it does when the port is free again", async () => {
-    expect(await platform.classmind("down")).toMatchObject({ code: 0 });
+    await down();
     const port = readSettings(platform.instance)?.httpsPort;
     const intruder = createServer().listen(port, "0.0.0.0");
     await once(intruder, "listening");
@@ -167,7 +169,7 @@ describe("with another program on its port", () => {
 describe("without the key-encryption key", () => {
   it("nothing starts and nothing is replaced; with the key back, everything is there", async () => {
     const kek = path.join(platform.instance.configDir, "kek");
-    expect(await platform.classmind("down")).toMatchObject({ code: 0 });
+    await down();
     await rename(kek, `${kek}.safe`);
     try {
       const refused = await platform.classmind("up");
@@ -179,6 +181,6 @@ describe("without the key-encryption key", () => {
     }
     await up();
     await untilPage("doeblin", 200);
-    expect(await seen()).toEqual({ message: true, file: true });
+    expect(await seen()).toEqual({ nachricht: true, datei: true });
   }, 400_000);
 });
