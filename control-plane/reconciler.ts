@@ -174,8 +174,12 @@ async function examineAll(fleet: Fleet, signal: AbortSignal): Promise<void> {
   );
 }
 
+/** The first process of a container does not end by a signal that it does not handle; until there is work, at once. */
+const endAtOnce = (): void => process.exit(143);
+
 /** Runs until it is told to stop. */
 async function serve(): Promise<void> {
+  process.on("SIGTERM", endAtOnce);
   const fleet = await build();
   const ending = new AbortController();
   // Not waited for: a cluster that does not answer yet keeps nobody from starting.
@@ -202,6 +206,7 @@ async function serve(): Promise<void> {
       .then(() => process.exit(0));
   }
   process.on("SIGTERM", stop);
+  process.off("SIGTERM", endAtOnce);
   // The supervisor died without ending us: another one will start another reconciler.
   process.on("disconnect", stop);
   process.on("SIGINT", stop);

@@ -6,6 +6,10 @@ const usage = `Usage: main.mjs migrate | serve | admin <command>
   admin     runs one command: JSON in, JSON out; \`admin help\` lists them
 `;
 
+/** The first process of a container does not end by a signal that it does not handle; until something serves, at once. */
+const endAtOnce = (): void => process.exit(143);
+process.on("SIGTERM", endAtOnce);
+
 async function main(): Promise<void> {
   const [verb, ...rest] = process.argv.slice(2);
   switch (verb) {
@@ -51,6 +55,7 @@ async function runServe(): Promise<void> {
   };
   // Whoever sends requests here learns of the end a moment later than we do: until then they are still answered.
   process.on("SIGTERM", () => stop(1_500));
+  process.off("SIGTERM", endAtOnce);
   process.on("SIGINT", () => stop(0));
 }
 

@@ -50,7 +50,7 @@ const HOPELESS = 3;
 const LONGEST_BACKOFF = 60_000;
 /** A pod that ran this long was good: its end starts a new count. */
 const GOOD_RUN = 30_000;
-/** Seconds for a pod to end that nobody ever reached. */
+/** Seconds for an app to end that nobody ever reached: it may not hear the signal yet, and has nothing to bring to an end. */
 const NEVER_SERVED_GRACE = 1;
 /** Reasons that time alone does not mend. */
 const TERMINAL: ReadonlySet<string> = new Set([
@@ -152,8 +152,14 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     fail(new EngineError(reason, pod.dead ?? `the container ${how}: ${lastLine(words.join("\n"))}`));
   }
 
+  /** Seconds for what runs to end well. A database that still starts is given its time: it may be recovering. */
+  function graceSeconds(): number {
+    if (ref.kind === "Deployment" && current?.served === false) return NEVER_SERVED_GRACE;
+    return current?.grace ?? want?.model.pod.graceSeconds ?? 30;
+  }
+
   async function stopAll(): Promise<void> {
-    const grace = current?.grace ?? want?.model.pod.graceSeconds ?? 30;
+    const grace = graceSeconds();
     for (const pod of [current, upcoming]) pod?.watching.abort();
     await removePods(context, namespace, ref, grace);
     await Promise.allSettled(draining);

@@ -21,6 +21,8 @@ export interface RunningPod {
   readonly since: number;
   started: boolean;
   ready: boolean;
+  /** Whether somebody may have reached it: it has been ready, or an earlier process started it. */
+  served: boolean;
   /** Why it has to be replaced. */
   dead: string | undefined;
 }
@@ -30,7 +32,7 @@ const LIMIT_AFTER = 5_000;
 
 function runningPod(
   context: EngineContext,
-  known: Pick<RunningPod, "id" | "address" | "digest" | "hash" | "grace">,
+  known: Pick<RunningPod, "id" | "address" | "digest" | "hash" | "grace" | "served">,
 ): RunningPod {
   return {
     ...known,
@@ -64,7 +66,14 @@ export async function startPod(context: EngineContext, request: PodRequest, onPl
   }
   await context.api.start(main.value);
   onPlaced();
-  return runningPod(context, { id: main.value, address, digest: pod.digest, hash, grace: pod.graceSeconds });
+  return runningPod(context, {
+    id: main.value,
+    address,
+    digest: pod.digest,
+    hash,
+    grace: pod.graceSeconds,
+    served: false,
+  });
 }
 
 /** A running pod of a workload, if there is one: one made from the wanted model rather than another. */
@@ -79,7 +88,7 @@ export async function findPod(
   const best = running.find((container) => container.labels[LABEL.pod] === wanted.digest) ?? running[0];
   if (best === undefined) return undefined;
   const { [LABEL.address]: address = "", [LABEL.hash]: hash = "", [LABEL.pod]: digest = "" } = best.labels;
-  const pod = runningPod(context, { id: best.id, address, hash, digest, grace: wanted.graceSeconds });
+  const pod = runningPod(context, { id: best.id, address, hash, digest, grace: wanted.graceSeconds, served: true });
   return { pod, restarts: Number(best.labels[LABEL.restarts] ?? 0) };
 }
 
@@ -108,6 +117,7 @@ export function watchPod(
     ready: (ready: boolean) => {
       if (pod.ready === ready) return;
       pod.ready = ready;
+      pod.served ||= ready;
       told.ready(ready);
     },
     dead: (why: string) => {

@@ -147,6 +147,20 @@ describe("the engine keeps a school running", () => {
     await up({ version: "two" });
   });
 
+  it("an app that is stopped before anybody could reach it ends at once, though it does not hear the signal yet", async () => {
+    await engine.apply(SPACE, school({ replicas: 0 }));
+    const deaf = { appProgram: "setInterval(() => {}, 1000)", appGraceSeconds: 60 };
+    await engine.apply(SPACE, school(deaf));
+    const label = {
+      filters: JSON.stringify({ label: [`${LABEL.namespace}=${SPACE}`, `${LABEL.workload}=Deployment/app`] }),
+    };
+    await eventually("it runs", async () => (await docker.listContainers(label)).length === 1);
+    const stopping = engine.apply(SPACE, school({ ...deaf, replicas: 0 }));
+    await eventually("it is gone", async () => (await docker.listContainers({ all: true, ...label })).length === 0);
+    await stopping;
+    await up({ version: "two" });
+  });
+
   it("a stop and a start keep the data", async () => {
     await engine.apply(SPACE, school({ replicas: 0 }));
     await up();

@@ -198,6 +198,15 @@ describe("migrate", () => {
     await expect(migrate(nowhere)).rejects.toThrow("could not be reached in time");
   });
 
+  test("asked to stop while it waits for a database, it ends of itself: no signal ends a container's first process", async () => {
+    const child = start(["migrate"], { ...school.environment, CLASSMIND_DATABASE_PORT: "1" });
+    const ended = once(child, "close");
+    // Its program has been read by then: Node itself takes a tenth of it.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([143, null]);
+  });
+
   test("what waits for them goes on when the last migration is done, not before, and gives up after its patience", async () => {
     const name = `${empty.name}_wartet`;
     await empty.query(`CREATE DATABASE ${name} OWNER school_owner`);
