@@ -77,6 +77,7 @@ export const CONDITION_TYPES = [
   "RouteReady",
   "BackupRecent",
   "BackupVerified",
+  "LeftCopyStopped",
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -129,6 +130,7 @@ export const REASONS = {
   PreflightFailed: "PreflightFailed",
   PreflightOverridden: "PreflightOverridden",
   EngineForbidden: "EngineForbidden",
+  LeftCopyRunning: "LeftCopyRunning",
   Restoring: "Restoring",
   DemoExpired: "DemoExpired",
 } as const;

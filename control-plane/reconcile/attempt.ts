@@ -10,10 +10,10 @@ import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
 import { secondsUntilLook } from "./certificate.ts";
 import { type Evidence, judge, phaseOf, unobserved } from "./conditions.ts";
 import { type Dependencies, dependenciesAt, type Fleet } from "./dependencies.ts";
+import { leftRunning, leftToStop, otherEngines } from "./elsewhere.ts";
 import { type Execution, execute, type StepFailure } from "./execute.ts";
 import { isElsewhere, unfitFailure } from "./fitness.ts";
 import { certificateOf, desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
-import { otherEngines } from "./move.ts";
 import { plan, type Step } from "./plan.ts";
 import type { Attempt } from "./steps.ts";
 
@@ -23,13 +23,14 @@ const HEARTBEAT_MS = 4000;
 const MAX_BACKOFF_SECONDS = 600;
 const WAITING_SECONDS = 15;
 const RETENTION: Step["kind"] = "forget-backups";
+const LEFT_COPY: Step["kind"] = "stop-elsewhere";
 
 /** Seconds to wait after the n-th failure in a row: exponential with jitter, at most ten minutes. */
 export function backoffSeconds(attempts: number, random: () => number): number {
   return Math.min(MAX_BACKOFF_SECONDS, 2 ** Math.min(attempts, 10)) * (0.5 + random() / 2);
 }
 
-function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
+async function planOf(deps: Dependencies, gathered: Gathered): Promise<readonly Step[]> {
   const manifests = gathered.goal === "purge" ? [] : desiredManifests(deps, gathered);
   return plan({
     goal: gathered.goal,
@@ -37,6 +38,7 @@ function planOf(deps: Dependencies, gathered: Gathered): readonly Step[] {
     observed: gathered.observed,
     initialised: gathered.tenant.status.initialisedAt !== undefined,
     elsewhere: otherEngines(gathered),
+    runsElsewhere: await leftToStop(deps, gathered),
     restoreFailed: gathered.failedRestore !== undefined,
     backupsExpired: gathered.expiredBackups.length > 0,
     certificate: certificateOf(deps, gathered, gathered.certificate).action,
@@ -86,14 +88,19 @@ function restoreFailure(gathered: Gathered): StepFailure | undefined {
   };
 }
 
-/** An open school stays open although old backups are still there: that is said of its backups. */
-function failuresOf(
-  gathered: Gathered,
-  execution: Execution,
-): { readonly failure: StepFailure | undefined; readonly retentionFailure: string | undefined } {
+interface Failures {
+  readonly failure: StepFailure | undefined;
+  readonly retentionFailure: string | undefined;
+  readonly leftFailure: string | undefined;
+}
+
+/** An open school stays open although old backups, or a copy on another engine, are still there: that is said of those. */
+function failuresOf(gathered: Gathered, execution: Execution): Failures {
   const failure = execution.failure ?? restoreFailure(gathered);
-  if (gathered.goal !== "run" || failure?.step !== RETENTION) return { failure, retentionFailure: undefined };
-  return { failure: undefined, retentionFailure: failure.message };
+  const none = { failure: undefined, retentionFailure: undefined, leftFailure: undefined };
+  if (failure?.step === LEFT_COPY) return { ...none, leftFailure: failure.message };
+  if (gathered.goal === "run" && failure?.step === RETENTION) return { ...none, retentionFailure: failure.message };
+  return { ...none, failure };
 }
 
 async function statusAfter(
@@ -104,14 +111,15 @@ async function statusAfter(
 ): Promise<TenantStatus> {
   const { tenant } = gathered;
   const now = deps.clock.now();
-  const [observed, gateway, backups] = await Promise.all([
+  const [observed, gateway, backups, running] = await Promise.all([
     deps.engine.observe(namespaceOf(tenant.slug)),
     deps.gateway?.observe(tenant.slug),
     decidingBackups(deps.pool, tenant.uid),
+    leftRunning(deps, tenant),
   ]);
   const certificate = certificateOf(deps, { ...gathered, observed, now }, attempt.certificate);
   const newest = newestOf(backups, "Complete", now);
-  const { failure, retentionFailure } = failuresOf(gathered, execution);
+  const { failure, retentionFailure, leftFailure } = failuresOf(gathered, execution);
   const evidence: Evidence = {
     goal: gathered.goal,
     stopReason: gathered.stopReason,
@@ -126,6 +134,10 @@ async function statusAfter(
       lastFailure: newestOf(backups, "Failed", now),
       retentionFailure,
     },
+    left:
+      tenant.leftEngine === undefined
+        ? undefined
+        : { engine: tenant.leftEngine, atRest: running === undefined, failure: leftFailure },
     clock: gathered.clock,
     failure,
     now,
@@ -210,7 +222,7 @@ async function attemptHeld(
   const unfit = refused && !gathered.observed.exists;
   const execution: Execution = unfit
     ? { steps: [], failure: unfitFailure(gathered.fitness), waiting: false }
-    : await execute(attempt, planOf(deps, gathered), holder);
+    : await execute(attempt, await planOf(deps, gathered), holder);
   if (signal.aborted) return { attempts: tenant.attempts, wakeInSeconds: 0 };
   const purged = gathered.goal === "purge" && execution.failure === undefined;
   if (purged && (await buryTenant(deps.pool, tenant, holder, attempt.keysDestroyed ?? 0))) return "gone";

@@ -23,6 +23,10 @@ export interface Evidence {
     /** Why backups that are past their time are still there. */
     readonly retentionFailure: string | undefined;
   };
+  /** The copy that a move left on another engine. */
+  readonly left?:
+    | { readonly engine: string; readonly atRest: boolean; readonly failure: string | undefined }
+    | undefined;
   readonly clock: { readonly trusted: boolean; readonly message: string };
   readonly failure: { readonly step: string; readonly reason: Reason; readonly message: string } | undefined;
   readonly now: Date;
@@ -163,6 +167,16 @@ function judgeBackupCheck(evidence: Evidence): Judgement {
   return good(`The newest backup was read back at ${newest.verifiedAt}.`);
 }
 
+/** Only of a school that has left a copy somewhere. */
+function judgeLeft({ left }: Evidence): ReadonlyArray<readonly [ConditionType, Judgement]> {
+  if (left === undefined) return [];
+  const { engine, atRest, failure } = left;
+  if (atRest)
+    return [["LeftCopyStopped", good(`The copy on ${engine} is stopped and locked until the move is confirmed.`)]];
+  const message = `The copy on ${engine} is not stopped yet, and it is tried again${failure === undefined ? "." : `: ${failure}`}`;
+  return [["LeftCopyStopped", { status: "False", reason: REASONS.LeftCopyRunning, message }]];
+}
+
 /** Conditions whose failure means that pupils cannot work. */
 const VITAL: readonly ConditionType[] = ["VolumeReady", "DatabaseReady", "AppReady", "CertificateReady", "RouteReady"];
 
@@ -197,6 +211,7 @@ export function judge(evidence: Evidence, previous: readonly Condition[]): reado
     ["RouteReady", judgeRoute(evidence)],
     ["BackupRecent", judgeBackupAge(evidence)],
     ["BackupVerified", judgeBackupCheck(evidence)],
+    ...judgeLeft(evidence),
   ]);
   const all = new Map<ConditionType, Judgement>([["Ready", judgeReady(evidence, judgements)], ...judgements]);
   return [...all].map(([type, judgement]) => {

@@ -3,7 +3,7 @@ import { messageOf } from "../errors.ts";
 import { writeProgress } from "../store/leases.ts";
 import type { ProgressStep } from "../store/tenants.ts";
 import { REASONS, type Reason, type StepReport } from "../tenant.ts";
-import { removeLeft } from "./move.ts";
+import { removeLeft, stopElsewhere } from "./elsewhere.ts";
 import { operate } from "./operate.ts";
 import type { Step } from "./plan.ts";
 import { forgetWithoutBackup } from "./retention.ts";
@@ -87,6 +87,7 @@ export async function execute(attempt: Attempt, steps: readonly Step[], holder: 
         // What else was planned was planned for the engine on which the school no longer lives.
         if (outcome === "moved") pending.clear();
       } else if (step.kind === "forget-backups") await forgetWithoutBackup(attempt);
+      else if (step.kind === "stop-elsewhere") await stopElsewhere(attempt, step.engine);
       else if (step.kind === "remove-elsewhere") await removeLeft(attempt, step.engine);
       else await executeStep(attempt, step);
       await deps.onStep?.("after", label);

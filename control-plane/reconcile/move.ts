@@ -4,17 +4,16 @@ import { restoreResult } from "../backup/results.ts";
 import { EngineError, type Manifest, type ObjectRef } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { failAbandoned, findBackup, renameSnapshots } from "../store/backups.ts";
-import { renewLease, switchEngine, writeLeftEngine } from "../store/leases.ts";
+import { switchEngine, writeLeftEngine } from "../store/leases.ts";
 import { type Operation, progressOperation } from "../store/operations.ts";
 import { findTenantByUid, inTransaction } from "../store/tenants.ts";
 import { namespaceOf, REASONS } from "../tenant.ts";
 import { abandonedRuns, makeBackup } from "./backup.ts";
-import { CERTIFICATE } from "./certificate.ts";
-import { dependenciesAt } from "./dependencies.ts";
+import { attemptAt, livesOn, removeLeft, stopElsewhere } from "./elsewhere.ts";
 import { fitnessOf, unfitFailure } from "./fitness.ts";
-import { desiredManifests, desiredObjects, valuesOf } from "./gather.ts";
+import { desiredManifests, valuesOf } from "./gather.ts";
 import { type CopiedBackup, copyHistory } from "./move-history.ts";
-import { APP, DB, plan } from "./plan.ts";
+import { APP, DB } from "./plan.ts";
 import { type Attempt, closeRoute, executeStep, removeNamespace, restoreJob, runJob, startApp } from "./steps.ts";
 
 /**
@@ -28,18 +27,6 @@ import { type Attempt, closeRoute, executeStep, removeNamespace, restoreJob, run
 export const CONTINUES = Symbol("continues on the other engine");
 
 const any = z.unknown();
-
-/** The same attempt on another engine. */
-async function attemptAt(attempt: Attempt, engineName: string): Promise<Attempt> {
-  const { gathered } = attempt;
-  const deps = dependenciesAt(attempt.deps, engineName);
-  if (deps === undefined)
-    throw new EngineError(REASONS.EngineUnknown, `The engine ${engineName} is not in the reconciler's configuration.`, {
-      retryable: false,
-    });
-  const observed = await deps.engine.observe(namespaceOf(gathered.tenant.slug));
-  return { ...attempt, deps, gathered: { ...gathered, observed } };
-}
 
 async function applyOnly(attempt: Attempt, manifests: readonly Manifest[], ref: ObjectRef): Promise<void> {
   const { deps, gathered, signal } = attempt;
@@ -143,14 +130,6 @@ async function switchEngineOf(source: Attempt, operation: Operation, to: string,
   });
 }
 
-/** The engine on which the school lives by the store's word, if the lease is still ours. */
-async function livesOn({ deps, gathered, holder }: Attempt): Promise<string> {
-  const { uid } = gathered.tenant;
-  if (!(await renewLease(deps.pool, uid, holder))) throw new EngineError(REASONS.StepFailed, "the lease was lost");
-  const tenant = await findTenantByUid(deps.pool, uid);
-  return tenant?.engine ?? "";
-}
-
 /**
  * The school opens where it was, and what was made on the other engine goes. What cannot go now is noted, to be removed later.
  * Each of the two only while the store says that the school lives here and is ours: another reconciler may have moved it since.
@@ -240,29 +219,6 @@ async function forgetLeft({ deps, gathered, holder }: Attempt): Promise<void> {
   throw new EngineError(REASONS.StepFailed, "the lease was lost");
 }
 
-/** Stops what is left and takes its secrets away, so that its volume is locked; nobody is led there any more. */
-async function stopLeft(left: Attempt): Promise<void> {
-  const { deps, gathered } = left;
-  const stopped: Attempt = { ...left, gathered: { ...gathered, goal: "stop" } };
-  // Nobody is led there: a certificate for it would be ordered in vain, or twice.
-  const manifests = desiredManifests(deps, stopped.gathered).filter(({ kind }) => kind !== CERTIFICATE.kind);
-  const steps = plan({
-    goal: "stop",
-    desired: desiredObjects(manifests),
-    observed: gathered.observed,
-    initialised: true,
-    elsewhere: [],
-    restoreFailed: false,
-    backupsExpired: false,
-    certificate: "keep",
-    gateway: undefined,
-    operations: [],
-  });
-  for (const step of steps) {
-    if (step.kind === "apply" || step.kind === "remove") await executeStep(stopped, step);
-  }
-}
-
 /** On the new engine, which has opened the school already. */
 async function end(attempt: Attempt, operation: Operation): Promise<unknown> {
   const { deps, gathered, signal } = attempt;
@@ -270,15 +226,13 @@ async function end(attempt: Attempt, operation: Operation): Promise<unknown> {
   const result = { from, to: deps.engineName, message: operation.progress.message };
   if (from === undefined) return result;
   try {
-    const left = await attemptAt(attempt, from);
-    // One gateway may lead to both; then it leads to the new place already.
-    if (left.deps.gateway !== deps.gateway) await closeRoute(left);
-    await stopLeft(left);
+    await stopElsewhere(attempt, from);
     return result;
   } catch (error) {
     if (signal.aborted) throw error;
+    // The next attempts go on with it.
     deps.log.warn({ slug: gathered.tenant.slug, engine: from, error: messageOf(error) }, "the old copy is not stopped");
-    return { ...result, left: `The copy on ${from} could not be stopped: ${messageOf(error)}` };
+    return { ...result, left: `The copy on ${from} could not be stopped yet: ${messageOf(error)}` };
   }
 }
 
@@ -309,26 +263,4 @@ export async function confirmMove(attempt: Attempt, operation: Operation): Promi
   if (abandon === true) return { removed: false, abandoned: true, from };
   deps.log.info({ slug: gathered.tenant.slug, engine: from }, "the old copy of a moved school is removed");
   return { removed: true, from };
-}
-
-/**
- * Other engines that hold something of a school: the one it was moved from, and one that a move was cut off on its way to. Pure.
- */
-export function otherEngines({ tenant, operations }: Attempt["gathered"]): readonly string[] {
-  const targets = operations.filter(({ kind }) => kind === "move").map(({ params }) => String(params.to));
-  const left = tenant.leftEngine === undefined ? [] : [tenant.leftEngine];
-  return [...new Set([...left, ...targets])].filter((name) => name !== tenant.engine);
-}
-
-/**
- * Removes everything of a school from an engine on which it does not live. Repeatable.
- * @throws EngineError if it does live there by the store's word, whatever this attempt has seen
- */
-export async function removeLeft(attempt: Attempt, from: string): Promise<void> {
-  const { slug } = attempt.gathered.tenant;
-  if ((await livesOn(attempt)) === from)
-    throw new EngineError(REASONS.StepFailed, `${slug} lives on ${from}; nothing of it is removed there`);
-  const left = await attemptAt(attempt, from);
-  if (left.deps.gateway !== attempt.deps.gateway) await left.deps.gateway?.remove(attempt.gathered.tenant.slug);
-  await removeNamespace(left);
 }

@@ -20,6 +20,7 @@ export type Step = { readonly id: string; readonly after: readonly string[] } & 
   | { readonly kind: "forget-backups" }
   | { readonly kind: "withdraw-route" }
   | { readonly kind: "remove-namespace" }
+  | { readonly kind: "stop-elsewhere"; readonly engine: string }
   | { readonly kind: "remove-elsewhere"; readonly engine: string }
   | { readonly kind: "destroy-keys" }
 );
@@ -33,6 +34,8 @@ export interface PlanInput {
   readonly initialised: boolean;
   /** Other engines that hold something of the school; a purge removes that too. */
   readonly elsewhere: readonly string[];
+  /** An engine that the school has left and on which its copy is not at rest yet. */
+  readonly runsElsewhere: string | undefined;
   /** The restore that was to furnish this school failed: it gets no first administrator. */
   readonly restoreFailed: boolean;
   /** Some of its old backups are to be forgotten without a new one. */
@@ -45,7 +48,7 @@ export interface PlanInput {
 
 export const DB: ObjectRef = { kind: "StatefulSet", name: "db" };
 export const APP: ObjectRef = { kind: "Deployment", name: "app" };
-const TLS: ObjectRef = { kind: "Secret", name: "tls" };
+export const TLS: ObjectRef = { kind: "Secret", name: "tls" };
 
 function same(a: ObjectRef, b: ObjectRef): boolean {
   return a.kind === b.kind && a.name === b.name;
@@ -113,6 +116,12 @@ function retentionStep(input: PlanInput, others: readonly Step[]): Step[] {
   return input.backupsExpired ? [{ id: "forget-backups", kind: "forget-backups", after }] : [];
 }
 
+/** The copy that a move left behind. After everything else: its engine may not answer for long. */
+function leftStep({ runsElsewhere: engine }: PlanInput, others: readonly Step[]): Step[] {
+  const after = others.map((step) => step.id);
+  return engine === undefined ? [] : [{ id: `stop-on-${engine}`, kind: "stop-elsewhere", engine, after }];
+}
+
 function planRun(input: PlanInput): readonly Step[] {
   const { apply, remove } = difference(input);
   const steps: Step[] = [];
@@ -142,6 +151,7 @@ function planRun(input: PlanInput): readonly Step[] {
   steps.push(...operationSteps(input, steps));
   // Last: when it cannot be done, everything else is.
   steps.push(...retentionStep(input, steps));
+  steps.push(...leftStep(input, steps));
   return steps;
 }
 
@@ -179,6 +189,7 @@ function planStop(input: PlanInput): readonly Step[] {
     steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : closed });
   steps.push(...operationSteps(input, steps));
   steps.push(...retentionStep(input, steps));
+  steps.push(...leftStep(input, steps));
   return steps;
 }
 

@@ -329,6 +329,56 @@ describe("a switch whose transaction fails", () => {
   });
 });
 
+describe("a copy that cannot be stopped when its school has moved", () => {
+  let unreachable = false;
+  beforeEach(() => {
+    unreachable = false;
+    faults = (engine) => ({
+      before(call) {
+        if (engine === "simulated" && unreachable && call === "apply StatefulSet/db") throw new Error("no answer");
+      },
+    });
+  });
+  const condition = (status: "True" | "False", words = "") =>
+    until(`the left copy's condition is ${status}`, async () =>
+      (await goethe())?.status.conditions.find(
+        (each) => each.type === "LeftCopyStopped" && each.status === status && each.message.includes(words),
+      ),
+    );
+
+  it("costs the school nothing: it is open over there, says what still runs, and that is stopped once its engine answers", async () => {
+    await open();
+    // A school's database is applied once where it is made, and where it was once it is to stop.
+    unreachable = true;
+    expect((await ended(await ask("move", { to: "second" }))).result).toMatchObject({
+      left: "The copy on simulated could not be stopped yet: no answer",
+    });
+    expect(await ready()).toMatchObject({ engine: "second", leftEngine: "simulated" });
+    expect(await condition("False", "no answer")).toMatchObject({ reason: "LeftCopyRunning" });
+    expect(held("simulated")).toMatchObject({ running: ["db"], secrets: true });
+    expect(held("second")).toMatchObject(RUNNING);
+    unreachable = false;
+    expect(await condition("True")).toMatchObject({ reason: "AsDesired" });
+    expect(held("simulated")).toMatchObject(STOPPED);
+    await ended(await ask("confirm-move", { from: "simulated" }));
+    await until("nothing is said of a copy", async () =>
+      (await goethe())?.status.conditions.some(({ type }) => type === "LeftCopyStopped") ? undefined : true,
+    );
+  });
+
+  it("is not waited for by an operator who confirms that its engine is gone for good", async () => {
+    await open();
+    unreachable = true;
+    await ended(await ask("move", { to: "second" }));
+    await condition("False");
+    const { state, error } = await ended(await ask("confirm-move", { from: "simulated", abandon: true }));
+    expect({ state, error }).toEqual({ state: "Succeeded", error: undefined });
+    const school = await ready();
+    expect(school.engine).toBe("second");
+    expect(school).not.toHaveProperty("leftEngine");
+  });
+});
+
 describe("a move that fails", () => {
   it.each(["backup-create", "backup-restore"])(
     "at %s opens the school where it was, and leaves nothing over there",

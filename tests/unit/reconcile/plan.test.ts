@@ -40,6 +40,7 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
     desired: DESIRED,
     observed: observation(),
     elsewhere: [],
+    runsElsewhere: undefined,
     initialised: true,
     restoreFailed: false,
     backupsExpired: false,
@@ -230,6 +231,20 @@ describe("the planner", () => {
     const operations = [operation("backup")];
     expect(kinds(input({ backupsExpired: true, operations }))).toEqual(["operate", "forget-backups"]);
   });
+
+  it.each(["run", "stop"] as const)(
+    "stops a copy that a move left last, so that its engine is waited for by nothing (%s)",
+    (goal) => {
+      const steps = plan(input({ goal, observed: EMPTY, backupsExpired: true, runsElsewhere: "second" }));
+      const others = steps.filter(({ kind }) => kind !== "stop-elsewhere");
+      expect(steps.at(-1)).toMatchObject({
+        kind: "stop-elsewhere",
+        engine: "second",
+        after: others.map(({ id }) => id),
+      });
+      expect(others).toEqual(plan(input({ goal, observed: EMPTY, backupsExpired: true })));
+    },
+  );
 
   it("purges in a fixed order with the keys last, whatever is left", () => {
     for (const observed of [EMPTY, observation()]) {
