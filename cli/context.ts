@@ -1,6 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
+import { messageOf } from "../control-plane/errors.ts";
 import { CliError, EXIT } from "./errors.ts";
 
 /** Where a control plane is and who we are there. Kept in a file that only its owner can read. */
@@ -23,14 +24,36 @@ export function contextsFile(environment: NodeJS.ProcessEnv): string {
   return path.join(home, "classmind", "contexts.json");
 }
 
-/** @throws CliError when the file is malformed or can be read by others */
-export function readContexts(file: string): Contexts {
-  if (!existsSync(file)) return { current: "", contexts: {} };
-  const parsed = contexts.safeParse(JSON.parse(readFileSync(file, "utf8")));
-  if (parsed.success) return parsed.data;
-  throw new CliError(EXIT.usage, `The contexts' file ${file} is malformed: ${parsed.error.issues[0]?.message ?? ""}`, {
+function parseJson(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw malformed(file, messageOf(error));
+  }
+}
+
+function malformed(file: string, why: string): CliError {
+  return new CliError(EXIT.usage, `The contexts' file ${file} is malformed: ${why}`, {
     remedy: "Correct or remove it; `classmind up` writes the local one anew.",
   });
+}
+
+/**
+ * The known contexts; none when the file is absent or empty.
+ * @throws CliError when it is malformed, or when others can read the tokens in it
+ */
+export function readContexts(file: string): Contexts {
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  if (text.trim() === "") return { current: "", contexts: {} };
+  const { mode } = statSync(file);
+  if ((mode & 0o077) !== 0)
+    throw new CliError(EXIT.refused, `The contexts' file ${file} holds tokens, and others can read it.`, {
+      remedy: `chmod 600 ${file} — and if others may have read it, make a new token: classmind operator token`,
+    });
+  const parsed = contexts.safeParse(parseJson(file, text));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw malformed(file, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`);
 }
 
 export function writeContexts(file: string, value: Contexts): void {

@@ -1,22 +1,40 @@
+import { chmodSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { chooseContext } from "../../../cli/context.ts";
+import { chooseContext, readContexts } from "../../../cli/context.ts";
 import { inDirectory } from "../k8s/in-directory.ts";
 
-function serverOf(server: string): string {
+function written(text: string, mode = 0o600) {
   return inDirectory((_directory, write) => {
-    const file = write("contexts.json", JSON.stringify({ current: "a", contexts: { a: { server, token: "t" } } }));
-    return chooseContext(file, undefined).server;
+    const file = write("contexts.json", text);
+    chmodSync(file, mode);
+    return { known: readContexts(file), server: text === "" ? undefined : chooseContext(file, undefined).server };
   });
 }
+const at = (server: string) => JSON.stringify({ current: "a", contexts: { a: { server, token: "t" } } });
 
 describe("a context", () => {
   it.each(["unix:///run/api.sock", "https://api.schools.example", "http://127.0.0.1:8080", "http://localhost:8080/"])(
     "may be at %s",
-    (server) => expect(serverOf(server)).toBe(server),
+    (server) => expect(written(at(server)).server).toBe(server),
   );
 
   it.each(["http://api.schools.example:8080", "http://127.0.0.1.example:80", "http://127.0.0.1", "ftp://127.0.0.1:1"])(
     "sends no token to %s",
-    (server) => expect(() => serverOf(server)).toThrow("malformed"),
+    (server) => expect(() => written(at(server))).toThrow(/malformed: contexts\.a\.server/),
   );
+});
+
+describe("the contexts' file", () => {
+  it("may be empty: then nothing is known", () => {
+    expect(written("").known).toEqual({ current: "", contexts: {} });
+  });
+
+  it("that is no JSON is named, with what to do", () => {
+    expect(() => written('{ "current": ')).toThrow(/contexts' file .*contexts\.json is malformed/);
+  });
+
+  it("is refused while others can read the tokens in it", () => {
+    const text = at("https://api.schools.example");
+    for (const mode of [0o644, 0o640, 0o604]) expect(() => written(text, mode)).toThrow(/others can read it/);
+  });
 });
