@@ -44,8 +44,9 @@ async function firstFree(ports: readonly number[], addresses: readonly string[])
     if (refusal === undefined) return port;
     refusals.push(refusal);
   }
-  throw new ClassmindError("Unavailable", `No port is free for the gateway: ${refusals.join("; ")}`, {
-    remedy: `Free one of ${ports.join(", ")}, or set the gateway's ports in the configuration.`,
+  const why = refusals.length === 0 ? "other installations have them all" : refusals.join("; ");
+  throw new ClassmindError("Unavailable", `No port is free for the gateway: ${why}`, {
+    remedy: `Free ${ports.length === 0 ? "one" : `one of ${ports.join(", ")}`}, or set the gateway's ports in the configuration.`,
   });
 }
 

@@ -56,11 +56,21 @@ export function overlappingRoutes(routes: string, pool: string, own: string): re
 /** Pools in the order in which they are tried: from the preferred one through its kind, then some that few networks use. */
 function candidates(preferred: string): readonly string[] {
   const first = Number(preferred.split(".")[1]) - 64;
-  const tens = Array.from({ length: 128 }, (_, step) => `10.${64 + ((first + step) % 128)}.0.0/16`);
-  return [preferred, ...tens.slice(1), ...Array.from({ length: 12 }, (_, step) => `172.${20 + step}.0.0/16`)];
+  const numbers = Array.from({ length: 128 }, (_, step) => 64 + ((first + step) % 128));
+  // Not those that Kubernetes gives to services (see instance.ts).
+  const tens = numbers.slice(1).flatMap((number) => (number >= 96 && number < 112 ? [] : [`10.${number}.0.0/16`]));
+  return [preferred, ...tens, ...Array.from({ length: 12 }, (_, step) => `172.${20 + step}.0.0/16`)];
 }
 
-/** The first pool that meets no route of the host. Undefined when every one does. */
-export function freePool(preferred: string, routes: string, own: string): string | undefined {
-  return candidates(preferred).find((pool) => overlappingRoutes(routes, pool, own).length === 0);
+/**
+ * The first pool that meets no route of the host. Undefined when every one does.
+ * @param claimed pools of other installations, which may not run just now
+ */
+export function freePool(
+  preferred: string,
+  routes: string,
+  own: string,
+  claimed: ReadonlySet<string> = new Set(),
+): string | undefined {
+  return candidates(preferred).find((pool) => !claimed.has(pool) && overlappingRoutes(routes, pool, own).length === 0);
 }

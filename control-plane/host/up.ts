@@ -2,11 +2,12 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ClassmindError } from "../errors.ts";
-import { choosePorts, everyAddress } from "../gateway/ports.ts";
+import { choosePorts, everyAddress, USUAL_PORTS } from "../gateway/ports.ts";
 import { buildImages, type ImageReferences, pruneImages } from "../images/build.ts";
 import { freePool, hostRoutes, ownInterfaces } from "./address-pool.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
+import { alone, type Claims, claimsOfOthers, unclaimed } from "./neighbours.ts";
 import { installPackages, missingPackages } from "./packages.ts";
 import { withEngine } from "./podman.ts";
 import {
@@ -51,9 +52,10 @@ export function supervisorPid(instance: Instance): number | undefined {
 }
 
 /** The wished pool, or one that meets no network of this host; if there is none, `doctor` says so. */
-function chosenPool(instance: Instance, wished: string | undefined): string {
+function chosenPool(instance: Instance, wished: string | undefined, others: readonly Claims[]): string {
   if (wished !== undefined) return poolOf(instance, { addressPool: wished });
-  return freePool(instance.addressPool, hostRoutes(), ownInterfaces(instance)) ?? instance.addressPool;
+  const claimed = new Set(others.flatMap(({ addressPool }) => addressPool ?? []));
+  return freePool(instance.addressPool, hostRoutes(), ownInterfaces(instance), claimed) ?? instance.addressPool;
 }
 
 /** Schools keep the addresses that they were given. */
@@ -83,11 +85,17 @@ async function settle(instance: Instance, options: UpOptions): Promise<Settings>
     );
   }
   if (known !== undefined) return { ...known, addressPool: changedPool(instance, known, options.addressPool) };
-  const ports = await choosePorts(await everyAddress());
+  return alone("first-up", () => settleFirst(instance, options));
+}
+
+/** What the first `up` of an installation chooses, and remembers before another one of this host may choose. */
+async function settleFirst(instance: Instance, options: UpOptions): Promise<Settings> {
+  const others = claimsOfOthers(instance);
+  const ports = await choosePorts(await everyAddress(), unclaimed(USUAL_PORTS, others));
   const fresh: Settings = {
     ...DEFAULT_SETTINGS,
     ...ports,
-    addressPool: chosenPool(instance, options.addressPool),
+    addressPool: chosenPool(instance, options.addressPool, others),
     ...(options.domain === undefined ? {} : { domain: options.domain }),
     ...(options.engine === undefined ? {} : { engine: options.engine }),
   };
