@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import Dockerode from "dockerode";
@@ -82,16 +82,40 @@ export function podmanEnvironment(instance: Instance): Record<string, string> {
 /** Addresses that Podman has given away: one file for all that it runs on a host, which a start of the machine empties. */
 const GIVEN_ADDRESSES = "/run/containers/networks/ipam.db";
 
+/** Processes directly below one. */
+async function childrenOf(processes: string, pid: string): Promise<readonly string[]> {
+  const tasks = await readdir(join(processes, pid, "task")).catch(() => []);
+  const lists = tasks.map((task) => readFile(join(processes, pid, "task", task, "children"), "utf8").catch(() => ""));
+  return (await Promise.all(lists)).flatMap((list) => list.split(" ").filter((child) => child.trim() !== ""));
+}
+
+/** Whether a process has a network of its own with more than a loopback in it: only such a one was given an address. */
+async function hasAddress(processes: string, pid: string): Promise<boolean> {
+  const ours = await readlink(join(processes, "self", "ns", "net"));
+  const theirs = await readlink(join(processes, pid, "ns", "net")).catch(() => "");
+  if (theirs === ours) return false;
+  const devices = await readFile(join(processes, pid, "net", "dev"), "utf8").catch(() => "");
+  // Two lines of headings, then a line for each device.
+  return devices
+    .split("\n")
+    .slice(2)
+    .some((line) => line.trim() !== "" && !line.trim().startsWith("lo:"));
+}
+
 /**
  * Podman that is killed while it starts a container can lose track of the address, and gives it to nobody until the machine
- * starts anew. While no container runs on this host, none is given away: then the file goes, as a start would have it.
+ * starts anew. While no container that runs on this host has one, none is given away: then the file goes, as a start would have it.
  * @param processes where the kernel lists them
  */
 export async function forgetGivenAddresses(file = GIVEN_ADDRESSES, processes = "/proc"): Promise<void> {
   for (const pid of (await readdir(processes)).filter((name) => /^\d+$/.test(name))) {
     // Each container that runs has a monitor.
     const name = await readFile(join(processes, pid, "comm"), "utf8").catch(() => "");
-    if (name.trim() === "conmon") return;
+    if (name.trim() !== "conmon") continue;
+    const contained = await childrenOf(processes, pid);
+    // One without a container may be about to start it.
+    if (contained.length === 0) return;
+    for (const each of contained) if (await hasAddress(processes, each)) return;
   }
   await rm(file, { force: true });
 }

@@ -129,6 +129,16 @@ export function openContainerApi(
     if (statusOf(error) !== 404 && !/no such container/i.test(messageOf(error))) throw error;
   };
 
+  function tellHeld(error: unknown): never {
+    const [, address, holder] = HELD.exec(messageOf(error)) ?? [];
+    if (address === undefined) throw error;
+    throw new EngineError(
+      "AddressHeld",
+      `Podman holds ${address} for a container that is gone (${holder}). If that lasts: classmind down, then classmind up`,
+      { cause: error },
+    );
+  }
+
   /** How a container is by the engine's own records. */
   async function recorded(id: string): Promise<(ContainerExit & { readonly pid: number }) | undefined> {
     try {
@@ -180,9 +190,10 @@ export function openContainerApi(
       }
     },
     async attach(id) {
+      // To be attached to, a container is given its network.
       const stream = await busyRetried(() =>
         docker.getContainer(id).attach({ stream: true, stdout: true, stderr: true, logs: false }),
-      );
+      ).catch(tellHeld);
       const stdout = new PassThrough();
       const stderr = new PassThrough();
       docker.modem.demuxStream(stream, stdout, stderr);
@@ -197,17 +208,7 @@ export function openContainerApi(
       return { stdout, stderr, ended };
     },
     async start(id) {
-      try {
-        await starts.run(() => busyRetried(() => docker.getContainer(id).start()));
-      } catch (error) {
-        const [, address, holder] = HELD.exec(messageOf(error)) ?? [];
-        if (address === undefined) throw error;
-        throw new EngineError(
-          "AddressHeld",
-          `Podman holds ${address} for a container that is gone (${holder}). If that lasts: classmind down, then classmind up`,
-          { cause: error },
-        );
-      }
+      await starts.run(() => busyRetried(() => docker.getContainer(id).start())).catch(tellHeld);
     },
     async exit(id) {
       const noted = await recorded(id);

@@ -139,6 +139,19 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     return made;
   }
 
+  /** Podman may have lost one of the addresses for good (it was killed at a bad moment): then at another one, where there is one. */
+  async function startAtAny(wanted: Want, addresses: readonly string[], signal: AbortSignal): Promise<Pod> {
+    const [address = "", ...others] = addresses;
+    try {
+      return await start(wanted, address, signal);
+    } catch (error) {
+      const held = error instanceof EngineError && error.reason === "AddressHeld";
+      if (!held || others.length === 0 || signal.aborted) throw error;
+      await removePods(context, namespace, ref, NEVER_SERVED_GRACE, drainingIds);
+      return startAtAny(wanted, others, signal);
+    }
+  }
+
   /** Notes how a pod ended, with its last words, and removes it. */
   async function bury(pod: Pod): Promise<void> {
     const exit = await context.api.exit(pod.id);
@@ -235,7 +248,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       if (current !== undefined) await endPod(context, current);
       current = undefined;
       await removePods(context, namespace, ref, wanted.model.pod.graceSeconds, drainingIds);
-      current = await start(wanted, addresses[0] ?? "", signal);
+      current = await startAtAny(wanted, addresses, signal);
       fresh = false;
       changed();
     }
