@@ -2,9 +2,9 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { messageOf } from "../errors.ts";
 import { createInstance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
+import { holdSupervisorLock } from "./lock.ts";
 import { readSettings } from "./settings.ts";
 import { supervise } from "./supervisor.ts";
-import { holdSupervisorLock } from "./supervisor-lock.ts";
 import { notifyReady } from "./systemd.ts";
 
 /** Process of the supervisor: `node supervisor-main.ts <instance>`. Ends everything it started on SIGTERM. */

@@ -7,7 +7,8 @@ import { buildImages, type ImageReferences, pruneImages } from "../images/build.
 import { freePool, hostRoutes, ownInterfaces } from "./address-pool.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
-import { alone, type Claims, claimsOfOthers, unclaimed } from "./neighbours.ts";
+import { alone } from "./lock.ts";
+import { type Claims, claimsOfOthers, unclaimed } from "./neighbours.ts";
 import { installPackages, missingPackages } from "./packages.ts";
 import { withEngine } from "./podman.ts";
 import {

@@ -4,7 +4,8 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { freePool } from "../../../control-plane/host/address-pool.ts";
 import { createInstance } from "../../../control-plane/host/instance.ts";
-import { alone, claimsOfOthers, unclaimed } from "../../../control-plane/host/neighbours.ts";
+import { alone } from "../../../control-plane/host/lock.ts";
+import { claimsOfOthers, unclaimed } from "../../../control-plane/host/neighbours.ts";
 
 let directory: string;
 beforeEach(() => {
