@@ -40,6 +40,8 @@ const repository = z
     "must be local, rest:https://name:port/, s3:https://name:port/bucket or sftp://user@name:port//path, without a login",
   );
 
+const account = z.strictObject({ role: z.string(), account: z.string(), namespace: z.string() });
+
 /** What the API shows and checks, and what both processes must agree on. */
 const platform = z.strictObject({
   instance: z.string().regex(/^[a-z][a-z0-9]{0,11}$/),
@@ -68,6 +70,8 @@ const platform = z.strictObject({
   }),
   gatewayPeers: z.json(),
   ingressClass: z.string(),
+  /** Our own gateway on a cluster (k8s/gateway): its ServiceAccount, and the role by which it reads a school's certificate. */
+  clusterGateway: account.optional(),
   /** Label of nodes whose value is their country (R62): schools run on nodes of their own country alone. For clusters. */
   nodeCountryLabel: z
     .string()
@@ -86,6 +90,7 @@ const siteSettings = platform
     storageClass: true,
     gatewayPeers: true,
     ingressClass: true,
+    clusterGateway: true,
     nodeCountryLabel: true,
     issuer: true,
   })
@@ -156,7 +161,7 @@ const engine = z.discriminatedUnion("kind", [
     /** Of the kubeconfig; its current one if absent. */
     context: z.string().min(1).optional(),
     /** Role, and the ServiceAccount that takes it in each school's namespace; absent if it has its rights everywhere. */
-    grant: z.strictObject({ role: z.string(), account: z.string(), namespace: z.string() }).optional(),
+    grant: account.optional(),
   }),
   z.strictObject({ kind: z.literal("simulated"), stateFile: z.string() }),
 ]);
@@ -217,19 +222,24 @@ export function sitesOf(config: ReconcilerConfig): ReadonlyMap<string, SiteConfi
   return new Map(Object.entries(config.engines ?? {}));
 }
 
-/** cert-manager is a program of a cluster; elsewhere nobody would make the certificates. */
-function refuseIssuerElsewhere(file: string, config: ReconcilerConfig): void {
+/** cert-manager is a program of a cluster, and so is a gateway in a pod; elsewhere nobody would do their work. */
+function refuseClusterSettingsElsewhere(file: string, config: ReconcilerConfig): void {
   for (const [name, { engine: own, platform: settings }] of sitesOf(config)) {
-    if (own.kind === "kubernetes" || clusterIssuerOf(platformAt(config.platform, settings)) === undefined) continue;
-    const field = clusterIssuerOf(settings) === undefined ? "platform.issuer" : `engines.${name}.platform.issuer`;
-    throw new ClassmindError(
-      "Invalid",
-      `The configuration ${file} is wrong: the engine ${name} is of kind ${own.kind}; cert-manager makes certificates on kubernetes alone.`,
-      {
-        field,
-        remedy: `Name cert-manager at engines of kind kubernetes, or give ${name} "issuer": {"kind": "internal"}.`,
-      },
-    );
+    if (own.kind === "kubernetes") continue;
+    const refuse = (setting: "issuer" | "clusterGateway", why: string, remedy: string): never => {
+      const field = settings[setting] === undefined ? `platform.${setting}` : `engines.${name}.platform.${setting}`;
+      const message = `The configuration ${file} is wrong: the engine ${name} is of kind ${own.kind}; ${why} on kubernetes alone.`;
+      throw new ClassmindError("Invalid", message, { field, remedy });
+    };
+    const platformHere = platformAt(config.platform, settings);
+    if (clusterIssuerOf(platformHere) !== undefined)
+      refuse(
+        "issuer",
+        "cert-manager makes certificates",
+        `Name cert-manager at engines of kind kubernetes, or give ${name} "issuer": {"kind": "internal"}.`,
+      );
+    if (platformHere.clusterGateway !== undefined)
+      refuse("clusterGateway", "a gateway runs in pods", "Name it in `platform` of the engines of kind kubernetes.");
   }
 }
 
@@ -250,7 +260,8 @@ function withPlatform(json: unknown): unknown {
   return typeof json.platform === "string" ? { ...json, platform: readJson(json.platform) } : json;
 }
 
-function parse<T>(schema: z.ZodType<T>, file: string): T {
+/** @throws ClassmindError `Invalid` naming file and field */
+export function readConfig<T>(schema: z.ZodType<T>, file: string): T {
   const json = withPlatform(readJson(file));
   const result = schema.safeParse(json);
   if (result.success) return result.data;
@@ -263,13 +274,13 @@ function parse<T>(schema: z.ZodType<T>, file: string): T {
 
 /** @throws ClassmindError `Invalid` naming file and field */
 export function readApiConfig(file: string): ApiConfig {
-  return parse(api, file);
+  return readConfig(api, file);
 }
 
 /** @throws ClassmindError `Invalid` naming file and field */
 export function readReconcilerConfig(file: string): ReconcilerConfig {
-  const config = parse(reconciler, file);
-  if (config.engine !== undefined || config.engines !== undefined) refuseIssuerElsewhere(file, config);
+  const config = readConfig(reconciler, file);
+  if (config.engine !== undefined || config.engines !== undefined) refuseClusterSettingsElsewhere(file, config);
   return config;
 }
 

@@ -26,13 +26,14 @@ export async function openEngine(
   }
   if (config.kind === "kubernetes") {
     const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
-    const { storageClass, ingressClass, nodeCountryLabel: label } = platform;
+    const { storageClass, ingressClass, clusterGateway, nodeCountryLabel: label } = platform;
     const { kubeconfig, context, grant } = config;
     const clusterIssuer = clusterIssuerOf(platform);
     return createKubernetesEngine({
       ...(kubeconfig === undefined ? {} : { kubeconfig }),
       ...(context === undefined ? {} : { context }),
       ...(grant === undefined ? {} : { grant }),
+      ...(clusterGateway === undefined ? {} : { gatewayGrant: clusterGateway }),
       storageClass,
       ingressClass,
       probeImage: platform.images.app,

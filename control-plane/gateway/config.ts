@@ -12,9 +12,10 @@ export interface GatewayConfig {
   readonly addresses: readonly string[];
   /** As HAProxy sees them. */
   readonly paths: GatewayPaths;
-  /** User and group the workers run as. */
-  readonly uid: number;
-  readonly gid: number;
+  /** User and group the workers become; absent where HAProxy is not root to begin with. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+  /** Port on all addresses for /healthz and /metrics, sums only; on its socket alone if absent. */
+  readonly metricsPort?: number;
   /** Connections in all; each takes up to two descriptors. */
   readonly maxConnections: number;
   /** Connections and, apart from those, requests in flight that one school may hold. */
@@ -23,6 +24,15 @@ export interface GatewayConfig {
   readonly maxPerSource: number;
   /** Connections one source may open in ten seconds. */
   readonly maxRatePerSource: number;
+}
+
+/** What one school and one source may take of so many connections in all. */
+export function limitsFor(
+  maxConnections: number,
+): Pick<GatewayConfig, "maxConnections" | "maxPerSchool" | "maxPerSource" | "maxRatePerSource"> {
+  const share = Math.floor(maxConnections * 0.75);
+  // A school of 1,200 behind one address, each browser with several connections, within ten seconds.
+  return { maxConnections, maxPerSchool: share, maxPerSource: share, maxRatePerSource: 5000 };
 }
 
 /** Only suites with forward secrecy and authenticated encryption (BSI TR-02102-2, 3.3.1 and 3.4). */
@@ -73,7 +83,7 @@ export function renderConfig(config: GatewayConfig): string {
     renderHttpFrontend(config),
     renderHttpsFrontend(config),
     renderBackends(config),
-    renderHealth(config.paths),
+    renderHealth(config),
   ].join("\n");
 }
 
@@ -82,10 +92,8 @@ export function renderPages(): ReadonlyMap<string, string> {
   return new Map(Object.entries(PAGES).map(([name, page]) => [`${name}.http`, renderPage(page)]));
 }
 
-function renderGlobal({ paths, uid, gid, maxConnections }: GatewayConfig): string {
-  return `global
-    uid ${uid}
-    gid ${gid}
+function renderGlobal({ paths, user, maxConnections }: GatewayConfig): string {
+  return `global${user === undefined ? "" : `\n    uid ${user.uid}\n    gid ${user.gid}`}
     maxconn ${maxConnections}
     stats socket ${paths.adminSocket} mode 600 level admin expose-fd listeners
     stats timeout 60s
@@ -209,10 +217,10 @@ backend school_requests
 `;
 }
 
-function renderHealth(paths: GatewayPaths): string {
+function renderHealth({ paths, metricsPort }: GatewayConfig): string {
   return `# Sums only, for the control plane.
 frontend health
-    bind unix@${paths.healthSocket} mode 600
+    bind unix@${paths.healthSocket} mode 600${metricsPort === undefined ? "" : `\n    bind :${metricsPort}`}
     monitor-uri /healthz
     http-request use-service prometheus-exporter if { path /metrics }
     http-request return status 404 errorfile ${pageFile(paths, "unknown")}

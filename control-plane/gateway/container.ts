@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import type Docker from "dockerode";
 import { ClassmindError, messageOf } from "../errors.ts";
 import { statusOf } from "../host/docker-errors.ts";
-import { renderConfig, renderPages } from "./config.ts";
+import { limitsFor, renderConfig } from "./config.ts";
+import { writeConfig } from "./config-files.ts";
 import { mendFiles } from "./files.ts";
 import { CONFIG_MOUNT, gatewayPaths, PATHS_INSIDE, RUN_MOUNT } from "./paths.ts";
 import type { GatewayPorts } from "./ports.ts";
@@ -75,23 +75,17 @@ export function gatewayContainer(options: GatewayOptions): Docker.ContainerCreat
 
 const DEFAULT_OPEN_FILES = 4096;
 
-/** haproxy.cfg for these options. Three quarters of all connections are the most that one school or one source may take. */
+/** haproxy.cfg for these options. */
 export function gatewayConfig(options: GatewayOptions): string {
   const maxConnections = Math.floor(((options.openFiles ?? DEFAULT_OPEN_FILES) - RESERVED_FILES) / 2);
-  const share = Math.floor(maxConnections * 0.75);
   return renderConfig({
     httpPort: options.httpPort,
     httpsPort: options.httpsPort,
     ...(options.publicHttpsPort === undefined ? {} : { publicHttpsPort: options.publicHttpsPort }),
     addresses: options.addresses,
     paths: PATHS_INSIDE,
-    uid: GATEWAY_UID,
-    gid: GATEWAY_GID,
-    maxConnections,
-    maxPerSchool: share,
-    maxPerSource: share,
-    // A school of 1,200 behind one address, each browser with several connections, within ten seconds.
-    maxRatePerSource: 5000,
+    user: { uid: GATEWAY_UID, gid: GATEWAY_GID },
+    ...limitsFor(maxConnections),
   });
 }
 
@@ -103,7 +97,8 @@ export function gatewayConfig(options: GatewayOptions): string {
  */
 export async function startGateway(options: GatewayOptions): Promise<void> {
   const paths = gatewayPaths(options);
-  const configChanged = await writeConfig(paths.config, paths.pages, options);
+  await mkdir(options.runDir, { recursive: true, mode: 0o700 });
+  const configChanged = await writeConfig(paths, gatewayConfig(options));
   const spec = gatewayContainer(options);
   const present = await inspect(options.docker, options.name);
   const asWanted = present?.State.Running === true && present.Config.Labels[SPEC_LABEL] === spec.Labels?.[SPEC_LABEL];
@@ -125,23 +120,6 @@ export async function stopGateway(options: { readonly docker: Docker; readonly n
   const container = options.docker.getContainer(present.Id);
   if (present.State.Running) await container.stop({ t: 5 }).catch(() => undefined);
   await container.remove({ force: true });
-}
-
-async function writeConfig(configPath: string, pagesPath: string, options: GatewayOptions): Promise<boolean> {
-  await mkdir(pagesPath, { recursive: true, mode: 0o755 });
-  await mkdir(options.runDir, { recursive: true, mode: 0o700 });
-  let changed = await writeIfDifferent(configPath, gatewayConfig(options));
-  for (const [name, response] of renderPages()) {
-    changed = (await writeIfDifferent(join(pagesPath, name), response)) || changed;
-  }
-  return changed;
-}
-
-async function writeIfDifferent(path: string, text: string): Promise<boolean> {
-  const present = await readFile(path, "utf8").catch(() => undefined);
-  if (present === text) return false;
-  await writeFile(path, text, { mode: 0o644 });
-  return true;
 }
 
 async function inspect(docker: Docker, name: string): Promise<Docker.ContainerInspectInfo | undefined> {

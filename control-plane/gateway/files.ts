@@ -57,6 +57,45 @@ export function removeBundle(paths: GatewayPaths, slug: string): Promise<void> {
   return rm(certificatePath(paths, slug), { force: true });
 }
 
+/** One school with all that the gateway has of it. */
+export interface WholeSchool {
+  readonly slug: string;
+  /** Checked host names. */
+  readonly hosts: readonly string[];
+  /** Undefined: as the files have it. */
+  readonly route: MappedRoute | undefined;
+  /** Key and certificates as `readPair` gives them; undefined: as the files have it. */
+  readonly pem: string | undefined;
+}
+
+/**
+ * Makes the files say these schools and no others, in one go whatever their number. What runs is told by `reconcileAll`.
+ * Of a host that several ask for, the first has it.
+ */
+export async function writeSchools(paths: GatewayPaths, schools: readonly WholeSchool[]): Promise<void> {
+  await mendFiles(paths);
+  const routesBefore = await readRoutes(paths);
+  const listBefore = await readCertificateHosts(paths);
+  const routes = new Map<string, MappedRoute>();
+  const list = new Map<string, readonly string[]>();
+  const owners = new Map<string, string>();
+  for (const { slug, hosts, route, pem } of schools) {
+    const own = hosts.filter((host) => !owners.has(host));
+    for (const host of own) {
+      owners.set(host, slug);
+      const before = routesBefore.get(host);
+      const now = route ?? (before?.slug === slug ? before : undefined);
+      if (now !== undefined) routes.set(host, now);
+    }
+    if (own.length === 0 || (pem === undefined && !listBefore.has(slug))) continue;
+    if (pem !== undefined && (await readBundle(paths, slug)) !== pem) await writeBundle(paths, slug, pem);
+    list.set(slug, own);
+  }
+  await writeCertificateHosts(paths, list);
+  await writeRoutes(paths, routes);
+  await removeLeftovers(paths.certificates, (name) => !list.has(basename(name, ".pem")));
+}
+
 /**
  * Makes the files such that HAProxy can start with them: directories and lists exist, the list names only pairs that can be
  * read and belong together, and nothing else lies about. Yields the number of things mended.

@@ -151,6 +151,7 @@ export const IMAGE_RECIPES: ReadonlyArray<ImageRecipe<ImageName>> = [
         without: ["./engine/containers/containers.ts"],
       },
       { entry: "control-plane/operator-main.ts", target: "/app/operator.mjs" },
+      { entry: "control-plane/gateway-main.ts", target: "/app/gateway.mjs" },
     ],
     directories: [
       { source: "charts/tenant", target: "/app/charts/tenant" },
@@ -167,5 +168,7 @@ export const IMAGE_RECIPES: ReadonlyArray<ImageRecipe<ImageName>> = [
     bundles: [],
     directories: [],
     path: `/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    // In a pod: connections end in peace. On one machine the supervisor says SIGTERM (control-plane/gateway/container.ts).
+    stopSignal: "SIGUSR1",
   },
 ];

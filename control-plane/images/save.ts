@@ -5,8 +5,8 @@ import { writeArchive } from "./archive.ts";
 import { assembleImages, type BuildOptions } from "./build.ts";
 import { IMAGE_NAMES, IMAGE_RECIPES, type ImageName } from "./recipes.ts";
 
-/** What a cluster needs: its own ingress controller does the gateway's work. */
-export const CLUSTER_IMAGES = ["control-plane", "postgres", "app"] as const satisfies readonly ImageName[];
+/** What a cluster needs; `gateway` only where it has no ingress controller. */
+export const CLUSTER_IMAGES = ["control-plane", "postgres", "app", "gateway"] as const satisfies readonly ImageName[];
 
 export interface SavedImage {
   readonly name: ImageName;

@@ -95,7 +95,8 @@ export function valuesOf(
   const running = gathered.goal === "run" && gathered.keys !== undefined;
   // A cluster's ingress controller shows the certificate of a closed school too; on one machine the gateway has its own.
   const shown = running || deps.engine.name === "kubernetes";
-  const served = shown ? certificateOf(deps, gathered, certificate).served : undefined;
+  const state = shown ? certificateOf(deps, gathered, certificate) : undefined;
+  const served = state?.served;
   const pem =
     served === undefined
       ? undefined
@@ -106,6 +107,7 @@ export function valuesOf(
     secrets:
       running && gathered.keys !== undefined ? secretValues(deps, gathered.tenant.uid, gathered.keys) : undefined,
     certificate: pem,
+    certificateSerial: state?.facts?.serial,
   });
 }
 

@@ -11,6 +11,8 @@ export function tenantValues(input: {
   readonly platform: PlatformConfig;
   readonly secrets: SecretValues | undefined;
   readonly certificate: TenantValues["certificate"];
+  /** Serial number of the certificate that is served, whoever made it. */
+  readonly certificateSerial?: string | undefined;
 }): TenantValues {
   const { tenant, platform } = input;
   const limits = PLAN_LIMITS[tenant.spec.plan];
@@ -40,6 +42,7 @@ export function tenantValues(input: {
     },
     network: {
       ingressClass: platform.ingressClass,
+      gateway: platform.clusterGateway === undefined ? undefined : { certificateSerial: input.certificateSerial },
       gatewayPeers: platform.gatewayPeers,
       repositoryPeers: platform.backup.peers,
     },

@@ -23,6 +23,12 @@ export interface SecretValues {
   readonly repositoryKnownHosts: string;
 }
 
+/** The gateway sees no Secret change: it reads the pair when it is told of another one. */
+export interface GatewayWord {
+  /** Serial number of the certificate that is to be served, hexadecimal; undefined before there is one. */
+  readonly certificateSerial: string | undefined;
+}
+
 /** Everything the chart may mention. Nothing else reaches a template. */
 export interface TenantValues {
   readonly slug: string;
@@ -54,6 +60,8 @@ export interface TenantValues {
   };
   readonly network: {
     readonly ingressClass: string;
+    /** What our own gateway on a cluster is told; absent where another controller leads to schools. */
+    readonly gateway?: GatewayWord | undefined;
     /** NetworkPolicyPeer objects that the gateway is. */
     readonly gatewayPeers: TemplateValue;
     /** Where a backup repository outside the namespace is reached. */
@@ -173,6 +181,13 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
     backup: { ...values.backup, hosts: [], hostAliases: hostAliases(values) },
     network: {
       ingressClass: values.network.ingressClass,
+      gateway:
+        values.network.gateway === undefined
+          ? false
+          : {
+              certificateSerial: values.network.gateway.certificateSerial ?? "",
+              state: values.replicas === 0 ? "closed" : "open",
+            },
       gatewayPeers: values.network.gatewayPeers,
       repositoryPeers: values.network.repositoryPeers.map((peer) => ({ ...peer })),
     },

@@ -3,7 +3,7 @@ import { type ApplyOptions, EngineError, type Manifest } from "../engine.ts";
 import type { KubernetesContext } from "./context.ts";
 import { ApiFailure, conflictsOf, type FieldConflict, isTerminating } from "./failure.ts";
 import { follow } from "./follow.ts";
-import { ensureGrant } from "./grant.ts";
+import { ensureGatewayGrant, ensureGrant } from "./grant.ts";
 import { growVolume, storageOf } from "./grow.ts";
 import { collectionPath, kindOf, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, type LiveObject, textAt } from "./live.ts";
@@ -230,7 +230,10 @@ export async function applyObjects(
     );
     await awaitStopped(context, namespace, await perform(stops), options);
     const made = await perform(round.filter((stamped) => !stops.includes(stamped)));
-    if (rank === 0) await ensureGrant(context, namespace, options.signal);
+    if (rank === 0) {
+      await ensureGrant(context, namespace, options.signal);
+      await ensureGatewayGrant(context, namespace, options.signal);
+    }
     for (const workload of made.filter((live) => live.kind === "StatefulSet" && space !== undefined))
       await replaceStuck(context, namespace, workload, options);
     for (const claim of made.filter((live) => live.kind === "PersistentVolumeClaim"))

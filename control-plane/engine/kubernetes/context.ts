@@ -14,6 +14,8 @@ export interface KubernetesContext {
   readonly closing: AbortSignal;
   /** Rights to be taken in each school's namespace, where they are not held in all. */
   readonly grant: Grant | undefined;
+  /** What our own gateway gets in each school's namespace, where the cluster has it. */
+  readonly gatewayGrant: Grant | undefined;
   /** What schools here consist of. */
   readonly kinds: Readonly<Record<string, KindInfo>>;
   /** Milliseconds a step that waits for the cluster may take before it says what blocks it. */

@@ -7,8 +7,8 @@ import { collectionPath, FIELD_MANAGER, MANAGED_BY, MARK } from "./kinds.ts";
 import { at, listAt, textAt } from "./live.ts";
 
 /**
- * Least rights: RBAC cannot say "namespaces school-*", so the engine's account holds what it needs inside a school by a RoleBinding
- * in that school's namespace, which it makes itself before anything else.
+ * Least rights: RBAC cannot say "namespaces school-*", so an account holds what it needs inside a school by a RoleBinding in that
+ * school's namespace. The engine makes its own before anything else, and that of our own gateway where there is one.
  */
 export interface Grant {
   /** ClusterRole with the rights inside a school. */
@@ -19,13 +19,15 @@ export interface Grant {
 }
 
 const BINDINGS = { apiVersion: "rbac.authorization.k8s.io/v1", plural: "rolebindings" } as const;
-const NAME = "classmind";
+/** Names of the bindings; confinement.yaml knows both. */
+const ENGINE = "classmind";
+const GATEWAY = "classmind-gateway";
 const PAUSE = 50;
 const PATIENCE = 10_000;
 
 async function isHeld(client: Client, path: string, grant: Grant, signal: AbortSignal | undefined): Promise<boolean> {
   try {
-    const binding = await client.transport.request({ path: `${path}/${NAME}`, signal });
+    const binding = await client.transport.request({ path, signal });
     return (
       textAt(binding, "roleRef", "name") === grant.role &&
       listAt(binding, "subjects").some(
@@ -36,6 +38,33 @@ async function isHeld(client: Client, path: string, grant: Grant, signal: AbortS
     if (isStatus(error, 404)) return false;
     throw error;
   }
+}
+
+/** Makes a binding unless it is there. @returns whether it had to be made */
+async function bind(
+  client: Client,
+  namespace: string,
+  name: string,
+  grant: Grant,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const path = `${collectionPath(BINDINGS, namespace)}/${name}`;
+  if (await isHeld(client, path, grant, signal)) return false;
+  await client.transport.request({
+    method: "PATCH",
+    path,
+    query: { fieldManager: FIELD_MANAGER, force: true },
+    contentType: "application/apply-patch+yaml",
+    body: {
+      apiVersion: BINDINGS.apiVersion,
+      kind: "RoleBinding",
+      metadata: { name, namespace, labels: { [MARK.managedBy]: MANAGED_BY } },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: grant.role },
+      subjects: [{ kind: "ServiceAccount", name: grant.account, namespace: grant.namespace }],
+    },
+    signal,
+  });
+  return true;
 }
 
 /** Whether what the binding grants has reached the API's authorizer, which learns of it a moment later. */
@@ -50,23 +79,7 @@ export async function ensureGrant(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { client, clock, grant } = context;
-  if (grant === undefined) return;
-  const path = collectionPath(BINDINGS, namespace);
-  if (await isHeld(client, path, grant, signal)) return;
-  await client.transport.request({
-    method: "PATCH",
-    path: `${path}/${NAME}`,
-    query: { fieldManager: FIELD_MANAGER, force: true },
-    contentType: "application/apply-patch+yaml",
-    body: {
-      apiVersion: BINDINGS.apiVersion,
-      kind: "RoleBinding",
-      metadata: { name: NAME, namespace, labels: { [MARK.managedBy]: MANAGED_BY } },
-      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: grant.role },
-      subjects: [{ kind: "ServiceAccount", name: grant.account, namespace: grant.namespace }],
-    },
-    signal,
-  });
+  if (grant === undefined || !(await bind(client, namespace, ENGINE, grant, signal))) return;
   const end = clock.now().getTime() + PATIENCE;
   while (!(await isEffective(client, namespace))) {
     if (clock.now().getTime() > end)
@@ -76,4 +89,16 @@ export async function ensureGrant(
       );
     await clock.sleep(PAUSE, signal);
   }
+}
+
+/**
+ * Makes sure that our own gateway's account may read the school's certificate and key, where the cluster has that gateway. It waits for
+ * nothing: the gateway tries again until it may.
+ */
+export async function ensureGatewayGrant(
+  { client, gatewayGrant }: Pick<KubernetesContext, "client" | "gatewayGrant">,
+  namespace: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (gatewayGrant !== undefined) await bind(client, namespace, GATEWAY, gatewayGrant, signal);
 }

@@ -1,6 +1,4 @@
-import { KubeConfig } from "@kubernetes/client-node";
 import type { Clock } from "../../clock.ts";
-import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { type Engine, EngineError } from "../engine.ts";
 import { applyObjects } from "./apply.ts";
@@ -8,7 +6,9 @@ import { renewCertificate } from "./certificates.ts";
 import { openClient } from "./client.ts";
 import { createConflictLog, type KubernetesContext } from "./context.ts";
 import { runJob } from "./jobs.ts";
+import type { WatchTimes } from "./keep-watching.ts";
 import { collectionPath, kindOf, kindsWith, MANAGED_BY, MARK } from "./kinds.ts";
+import { loadKubeConfig } from "./kubeconfig.ts";
 import { createLooks } from "./looks.ts";
 import { observeNamespace } from "./observe.ts";
 import { outsideOf } from "./outside.ts";
@@ -18,7 +18,7 @@ import { removeObjects } from "./remove.ts";
 import { openTransport, type TransportOptions } from "./transport.ts";
 import { tryOut } from "./try-out.ts";
 import { openVolumeUsage } from "./usage.ts";
-import { createWatchHub, type WatchTimes } from "./watch.ts";
+import { createWatchHub } from "./watch.ts";
 
 export interface KubernetesEngineOptions extends PreflightOptions {
   /** A kubeconfig file; absent inside a pod, where its ServiceAccount is used. */
@@ -40,25 +40,6 @@ export interface KubernetesEngineOptions extends PreflightOptions {
 const PATIENCE = 120_000;
 const RELIST = 5_000;
 
-function loadConfig(options: KubernetesEngineOptions): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    if (options.kubeconfig === undefined) config.loadFromCluster();
-    else config.loadFromFile(options.kubeconfig);
-  } catch (error) {
-    const what = options.kubeconfig ?? "the pod's ServiceAccount";
-    throw new EngineError("EngineUnavailable", `${what} cannot be read: ${messageOf(error)}`, { retryable: false });
-  }
-  if (options.context !== undefined) config.setCurrentContext(options.context);
-  if (config.getCurrentCluster() === null)
-    throw new EngineError(
-      "EngineUnavailable",
-      `${options.kubeconfig ?? "the pod"} names no cluster for the context ${config.getCurrentContext()}`,
-      { retryable: false },
-    );
-  return config;
-}
-
 /**
  * Opens the engine for one Kubernetes cluster. It keeps nothing that would be lost with the process: what a school is made of is
  * written on its objects.
@@ -66,7 +47,7 @@ function loadConfig(options: KubernetesEngineOptions): KubeConfig {
  */
 export function createKubernetesEngine(options: KubernetesEngineOptions): Engine {
   const { clock, log } = options;
-  const config = loadConfig(options);
+  const config = loadKubeConfig(options);
   const transport = openTransport({ config, clock, ...options.requests });
   const client = openClient(transport);
   const closing = new AbortController();
@@ -79,6 +60,7 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
     log,
     closing: closing.signal,
     grant: options.grant,
+    gatewayGrant: options.gatewayGrant,
     kinds,
     patience: options.patience ?? PATIENCE,
     relist: options.relist ?? RELIST,

@@ -2,7 +2,7 @@ import type { EndpointObservation, Observation, VolumeObservation } from "../eng
 import { observeCertificates } from "./certificates.ts";
 import type { KubernetesContext } from "./context.ts";
 import { isStatus } from "./failure.ts";
-import { ensureGrant } from "./grant.ts";
+import { ensureGatewayGrant, ensureGrant } from "./grant.ts";
 import { collectionPath, kindOf, MANAGED_BY, MARK, OTHERS, WORKLOADS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from "./live.ts";
 import { type Look, slim, versionsOf } from "./looks.ts";
@@ -230,7 +230,10 @@ async function observeAll(context: KubernetesContext, namespace: string): Promis
   if (space === undefined) return { namespace, exists: false, ...nothing };
   if (!isOurs(space)) return { namespace, exists: true, ...nothing };
   // To look needs the rights too, and somebody may have taken them away.
-  if (space.metadata.deletionTimestamp === undefined) await ensureGrant(context, namespace, undefined);
+  if (space.metadata.deletionTimestamp === undefined) {
+    await ensureGrant(context, namespace, undefined);
+    await ensureGatewayGrant(context, namespace, undefined);
+  }
   const all = await readAll(context, space);
   if (all === undefined) return { namespace, exists: true, ...nothing };
   const [objects, pods] = all;

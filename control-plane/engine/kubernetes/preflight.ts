@@ -12,6 +12,8 @@ export interface PreflightOptions {
   readonly ingressClass: string;
   /** See Grant. */
   readonly grant?: Grant;
+  /** What our own gateway gets in each school; absent where the cluster leads to schools by a controller of its own. */
+  readonly gatewayGrant?: Grant;
   /** Schools run on nodes that carry this label with this value alone. */
   readonly country?: { readonly label: string; readonly value: string };
   /** ClusterIssuer of cert-manager that makes schools' certificates; absent where we do. */
@@ -60,15 +62,18 @@ export const CERTIFICATE_RIGHTS: typeof NEEDED_RIGHTS = [
 const OUTSIDE = ["namespaces", "persistentvolumes", "clusterroles"];
 
 /** With a grant the rights inside a school come with its namespace; here it is seen that they can be taken. */
-function rightsFor({ grant, clusterIssuer }: PreflightOptions): typeof NEEDED_RIGHTS {
-  if (grant === undefined)
-    return clusterIssuer === undefined ? NEEDED_RIGHTS : [...NEEDED_RIGHTS, ...CERTIFICATE_RIGHTS];
+function rightsFor({ grant, gatewayGrant, clusterIssuer }: PreflightOptions): typeof NEEDED_RIGHTS {
   const rbac = "rbac.authorization.k8s.io";
-  return [
-    ...NEEDED_RIGHTS.filter(([, resource]) => OUTSIDE.includes(resource)),
-    [rbac, "rolebindings", ["get", "create", "patch"]],
-    [rbac, `clusterroles:${grant.role}`, ["bind"]],
-  ];
+  const given = [grant, gatewayGrant].flatMap((each) => each ?? []);
+  const bindings: typeof NEEDED_RIGHTS =
+    given.length === 0
+      ? []
+      : [
+          [rbac, "rolebindings", ["get", "create", "patch"]],
+          ...given.map(({ role }) => [rbac, `clusterroles:${role}`, ["bind"]] as const),
+        ];
+  if (grant !== undefined) return [...NEEDED_RIGHTS.filter(([, resource]) => OUTSIDE.includes(resource)), ...bindings];
+  return [...NEEDED_RIGHTS, ...(clusterIssuer === undefined ? [] : CERTIFICATE_RIGHTS), ...bindings];
 }
 
 function isAllowed(client: Client, group: string, resource: string, verb: string): Promise<boolean> {

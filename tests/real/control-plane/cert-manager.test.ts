@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../../control-plane/clock.ts";
+import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/keep-watching.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
-import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/watch.ts";
 import { schoolJob } from "../../../control-plane/engine/simulated/school-jobs.ts";
 import { createSimulatedEngine } from "../../../control-plane/engine/simulated/simulated.ts";
 import { memoryWorld, type WorldStore } from "../../../control-plane/engine/simulated/world.ts";

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../../control-plane/clock.ts";
 import type { CertificateObservation, Engine, Manifest } from "../../../control-plane/engine/engine.ts";
+import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/keep-watching.ts";
 import {
   createKubernetesEngine,
   type KubernetesEngineOptions,
 } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
-import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/watch.ts";
 import { createSimulatedEngine } from "../../../control-plane/engine/simulated/simulated.ts";
 import { memoryWorld } from "../../../control-plane/engine/simulated/world.ts";
 import { silentLog } from "../../../control-plane/log.ts";

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { systemClock } from "../../../control-plane/clock.ts";
 import type { Engine, Observation } from "../../../control-plane/engine/engine.ts";
+import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/keep-watching.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
-import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/watch.ts";
 import { silentLog } from "../../../control-plane/log.ts";
 import { smallJob, smallSchool } from "../../fixtures/engine-school.ts";
 import { type Fault, type FaultProxy, startFaultProxy } from "../../fixtures/fault-proxy.ts";

@@ -32,6 +32,9 @@ const certified = chart
 const SETS: Readonly<Record<string, readonly KubeObject[]>> = {
   school: [...chart.renderTenant(tenantValues()), ...certified, ...jobs] as readonly KubeObject[],
   "control-plane": [...buildKustomization("k8s/install"), ...buildKustomization("k8s/components/api-ingress")],
+  gateway: buildKustomization("k8s/install", ["k8s/gateway"]).filter(
+    ({ metadata }) => metadata.namespace === "classmind-gateway" || metadata.name.startsWith("classmind-gateway"),
+  ),
 };
 
 /** `school Deployment/app`, for every object that breaks a rule. */

@@ -1,0 +1,76 @@
+import { existsSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { systemClock } from "./clock.ts";
+import { configFile, readConfig } from "./config.ts";
+import { openClient } from "./engine/kubernetes/client.ts";
+import { loadKubeConfig } from "./engine/kubernetes/kubeconfig.ts";
+import { openTransport } from "./engine/kubernetes/transport.ts";
+import { limitsFor, renderConfig } from "./gateway/config.ts";
+import { writeConfig } from "./gateway/config-files.ts";
+import { haproxyGateway } from "./gateway/haproxy.ts";
+import { CONFIG_MOUNT, PATHS_INSIDE, RUN_MOUNT } from "./gateway/paths.ts";
+import { reload } from "./gateway/runtime.ts";
+import { gatewayControllerConfig } from "./ingress/config.ts";
+import { startIngressController } from "./ingress/controller.ts";
+import { createLog } from "./log.ts";
+
+/**
+ * Entry of the controller that runs beside HAProxy in a pod of `k8s/gateway`: it lays HAProxy's files, lets it start once every
+ * school is in them, and from then on tells it of each change. Both run as the same user, who owns these files.
+ */
+const log = createLog("gateway");
+const config = readConfig(gatewayControllerConfig, configFile(process.env));
+/** The ready file is touched this often: whoever watches over us sees by its age that we are alive. */
+const PULSE_MS = 15_000;
+
+const directories = { configDir: CONFIG_MOUNT, runDir: RUN_MOUNT };
+
+function touch(file: string | undefined): void {
+  const now = new Date();
+  if (file !== undefined && existsSync(file)) utimesSync(file, now, now);
+}
+
+/** HAProxy reads them when it starts; one that runs already, as after a restart of ours alone, is told if they differ. */
+async function layFiles(): Promise<void> {
+  await mkdir(RUN_MOUNT, { recursive: true, mode: 0o700 });
+  const { httpPort, httpsPort, publicHttpsPort, metricsPort, maxConnections } = config;
+  const text = renderConfig({
+    httpPort,
+    httpsPort,
+    publicHttpsPort,
+    metricsPort,
+    addresses: ["0.0.0.0"],
+    paths: PATHS_INSIDE,
+    ...limitsFor(maxConnections),
+  });
+  const changed = await writeConfig(PATHS_INSIDE, text);
+  if (changed && existsSync(PATHS_INSIDE.masterSocket)) await reload(PATHS_INSIDE.masterSocket);
+}
+
+/** Runs until it is told to stop. */
+async function serve(): Promise<void> {
+  const ending = new AbortController();
+  const stop = (): void => ending.abort();
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  await layFiles();
+  const transport = openTransport({ config: loadKubeConfig(config), clock: systemClock });
+  const controller = startIngressController({
+    client: openClient(transport),
+    clock: systemClock,
+    log,
+    gateway: haproxyGateway(directories),
+    paths: PATHS_INSIDE,
+    ingressClass: config.ingressClass,
+    signal: ending.signal,
+  });
+  await controller.ready;
+  if (config.readyFile !== undefined && !ending.signal.aborted) writeFileSync(config.readyFile, `${process.pid}\n`);
+  const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
+  await controller.ended;
+  clearInterval(pulse);
+  if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
+  transport.close();
+}
+
+await serve();
