@@ -5,7 +5,7 @@ import { at, type LiveObject, textAt } from "../engine/kubernetes/live.ts";
 import { ClassmindError, messageOf } from "../errors.ts";
 import { type WholeSchool, writeSchools } from "../gateway/files.ts";
 import type { Gateway, PemPair } from "../gateway/gateway.ts";
-import { checkCertificate, checkRoute } from "../gateway/input.ts";
+import { checkCertificate } from "../gateway/input.ts";
 import type { GatewayPaths } from "../gateway/paths.ts";
 import { leafOf } from "../issuer/certificate.ts";
 import type { Log } from "../log.ts";
@@ -171,7 +171,6 @@ export function startIngressController(options: IngressControllerOptions): Ingre
     const destination = destinationOf(wanted, services.in(namespace));
     let pem: string | undefined;
     try {
-      if (destination !== undefined) checkRoute(hosts, destination);
       const pair = await readPairOf(wanted);
       pem = checkCertificate(hosts, pair).pair.pem;
       noteServed(wanted, pair);

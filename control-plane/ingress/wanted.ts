@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import { z } from "zod";
 import { listAt, textAt } from "../engine/kubernetes/live.ts";
 import type { Destination } from "../gateway/route.ts";
+import { isHostName } from "../issuer/names.ts";
 
 /**
  * What an Ingress of a school asks of the gateway. Pure. Nothing of what a cluster says is taken for granted: the gateway serves
@@ -13,6 +14,8 @@ const PAIRS = ["tls", "tls-issued"] as const;
 const NAMESPACE = /^school-([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$/;
 /** Name of the Ingress in charts/tenant. */
 const NAME = "app";
+
+const hostName = z.string().refine(isHostName, "must be a lower-case host name");
 
 const ingress = z.object({
   metadata: z.object({
@@ -28,19 +31,21 @@ const ingress = z.object({
   }),
   spec: z.object({
     tls: z
-      .array(z.object({ hosts: z.array(z.string()).min(1), secretName: z.enum(PAIRS) }))
+      .array(z.object({ hosts: z.array(hostName).min(1), secretName: z.enum(PAIRS) }))
       .length(1, "must name one certificate"),
     rules: z
       .array(
         z.object({
-          host: z.string(),
+          host: hostName,
           http: z.object({
             paths: z
               .array(
                 z.object({
                   path: z.literal("/"),
                   pathType: z.literal("Prefix"),
-                  backend: z.object({ service: z.object({ name: z.string(), port: z.object({ number: z.int() }) }) }),
+                  backend: z.object({
+                    service: z.object({ name: z.string(), port: z.object({ number: z.int().min(1).max(65_535) }) }),
+                  }),
                 }),
               )
               .length(1, "must lead to one service"),
@@ -81,6 +86,8 @@ export function readIngress(object: unknown): Reading {
   const [way] = rule?.http.paths ?? [];
   const hosts = spec.rules.map(({ host }) => host);
   if (tls === undefined || way === undefined) return { refused: { field: "spec", why: "leads nowhere" } };
+  if (new Set(hosts).size < hosts.length)
+    return { refused: { field: "spec.rules", why: "must not name a host twice" } };
   if ([...hosts].sort().join() !== [...tls.hosts].sort().join())
     return { refused: { field: "spec.tls.0.hosts", why: "must be the hosts of the rules" } };
   const { service } = way.backend;
