@@ -1,6 +1,7 @@
 import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ClusterPlatform, clusterUnderTest, installOnCluster } from "../../fixtures/cluster-platform.ts";
 import { restServer } from "../../fixtures/cluster-rest-server.ts";
@@ -140,7 +141,20 @@ if (typeof cluster === "string") {
       );
     });
 
-    it("its app is updated under load without one failed request", async () => {
+    /** Of the certificate that a handshake for the school shows; whether it is valid, every visit checks. */
+    const servedSerial = (): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const { address, port } = cluster.ingress;
+        const servername = new URL(platform.url(SLUG)).hostname;
+        const socket = connect({ host: address, port, servername, rejectUnauthorized: false }, () => {
+          resolve(socket.getPeerCertificate().serialNumber);
+          socket.destroy();
+        });
+        socket.on("error", reject);
+      });
+
+    /** People at work while something happens, and for three seconds more. */
+    async function underLoad(work: () => Promise<void>): Promise<void> {
       const visitors = await Promise.all(
         Array.from({ length: PEOPLE }, async () => {
           const visitor = platform.besucher(SLUG);
@@ -163,22 +177,61 @@ if (typeof cluster === "string") {
           if (status !== "200") failed.push(`${page}: ${status}`);
         }
       });
-      const image = cluster.images["next-app"];
-      await timed("updated", async () => {
-        await platform.configure({ images: { app: image, postgres: cluster.images.postgres } });
-        const jsonpath = "jsonpath={.spec.template.spec.containers[0].image}";
-        await until("the app's new image", async () =>
-          (await inSchool("get", "deployment", "app", "-o", jsonpath)).includes(image),
-        );
-        await inSchool("rollout", "status", "deployment/app", "--timeout=120s");
-        await until("the school is ready", ready);
-      });
+      await work();
       await new Promise((resolve) => setTimeout(resolve, 3_000));
       over = true;
       await Promise.all(load);
       say(`  ${answered} requests by ${PEOPLE} people meanwhile, ${failed.length} failed`);
       expect(failed).toEqual([]);
       expect(answered).toBeGreaterThan(100);
+    }
+
+    it("its app is updated under load without one failed request", async () => {
+      const image = cluster.images["next-app"];
+      await underLoad(() =>
+        timed("updated", async () => {
+          await platform.configure({ images: { app: image, postgres: cluster.images.postgres } });
+          const jsonpath = "jsonpath={.spec.template.spec.containers[0].image}";
+          await until("the app's new image", async () =>
+            (await inSchool("get", "deployment", "app", "-o", jsonpath)).includes(image),
+          );
+          await inSchool("rollout", "status", "deployment/app", "--timeout=120s");
+          await until("the school is ready", ready);
+        }),
+      );
+    });
+
+    it("our own gateway's pods are replaced under load without one failed request", async (context) => {
+      if (!cluster.ownGateway)
+        return context.skip("another controller leads to schools here: CLASSMIND_TEST_INGRESS_CLASS is not classmind");
+      const gateway = (...words: readonly string[]) => platform.kubectl("-n", "classmind-gateway", ...words);
+      await underLoad(() =>
+        timed("gateway replaced", async () => {
+          const names = async () => (await gateway("get", "pods", "-o", "name")).trim().split("\n");
+          const before = await names();
+          await gateway("rollout", "restart", "deployment/gateway");
+          await gateway("rollout", "status", "deployment/gateway", "--timeout=120s");
+          await until("the old pods' end", async () => (await names()).every((name) => !before.includes(name)));
+        }),
+      );
+    });
+
+    it("our own gateway learns of another certificate at once, and has no right but to schools' certificates", async (context) => {
+      if (!cluster.ownGateway)
+        return context.skip("another controller leads to schools here: CLASSMIND_TEST_INGRESS_CLASS is not classmind");
+      const before = await servedSerial();
+      await timed("certificate renewed", () => platform.classmind("cert", "renew", SLUG));
+      await until("the new certificate", async () => (await servedSerial()) !== before);
+      const can = (...words: readonly string[]) =>
+        platform
+          .kubectl("auth", "can-i", ...words, "--as", "system:serviceaccount:classmind-gateway:gateway")
+          .then((answer) => answer.trim())
+          .catch(() => "no");
+      expect(await can("get", "secret/tls", "-n", SPACE)).toBe("yes");
+      expect(await can("get", "secret/database-owner", "-n", SPACE)).toBe("no");
+      expect(await can("list", "secrets", "-n", SPACE)).toBe("no");
+      expect(await can("get", "secret/tls", "-n", "classmind")).toBe("no");
+      expect(await can("patch", "ingress", "-n", SPACE)).toBe("no");
     });
 
     it("comes back from its backup after somebody deleted its namespace", async () => {
