@@ -95,8 +95,12 @@ export function startIngressController(options: IngressControllerOptions): Ingre
     first: options.retry ?? FIRST_RETRY,
     longest: LONGEST_RETRY,
     carryOut: (name) => (name === ALL ? gateway.reconcileAll().then(() => undefined) : settle(name)),
-    onFailure: (name, error, seconds) =>
-      log.warn({ name, error: messageOf(error), retryInSeconds: seconds }, "the gateway is not as wanted yet"),
+    onFailure(name, error, retryInSeconds) {
+      const why = messageOf(error);
+      // At a pod's start HAProxy waits for us: what it is to serve lies in its files.
+      if (name === ALL) log.info({ error: why, retryInSeconds }, "HAProxy is not told of its schools yet");
+      else log.warn({ namespace: name, error: why, retryInSeconds }, "a school's way in is not as wanted yet");
+    },
   });
   const ingresses = keepMirror(watching("/apis/networking.k8s.io/v1/ingresses"), slimIngress, work.add);
   const services = keepMirror(watching("/api/v1/services"), slimService, work.add);

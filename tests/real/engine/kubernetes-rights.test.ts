@@ -19,6 +19,8 @@ import { tenantValues } from "../../fixtures/tenant-values.ts";
  */
 const { KUBEBUILDER_ASSETS: assets } = process.env;
 const GRANT = { role: "classmind-school", account: "reconciler", namespace: "classmind" };
+const GATEWAY_GRANT = { role: "classmind-gateway-school", account: "gateway", namespace: "classmind-gateway" };
+const INSTALLED = buildKustomization("k8s/install", ["k8s/gateway"]);
 const RBAC = "/apis/rbac.authorization.k8s.io/v1";
 const OURS = { "app.kubernetes.io/managed-by": "classmind" };
 const RESTRICTED = { "pod-security.kubernetes.io/enforce": "restricted" };
@@ -63,6 +65,16 @@ const DENIED: ReadonlyArray<readonly [what: string, call: Call, why: RegExp]> = 
   ["takes its role in its own namespace", binding("classmind"), POLICY],
   ["takes its role in a namespace of a school's name that is not ours", binding("school-foreign"), POLICY],
   ["gives its role to another account", binding("school-goethe", { account: "api", name: "other" }), POLICY],
+  [
+    "takes the gateway's role itself",
+    binding("school-goethe", { role: GATEWAY_GRANT.role, name: "classmind-gateway" }),
+    POLICY,
+  ],
+  [
+    "gives the gateway's role to an account of that name elsewhere",
+    binding("school-goethe", { role: GATEWAY_GRANT.role, account: "gateway", name: "classmind-gateway" }),
+    POLICY,
+  ],
   ["takes the role of an administrator", binding("school-goethe", { role: "cluster-admin" }), NO_RIGHT],
   [
     "binds a role for the whole cluster",
@@ -132,7 +144,7 @@ describe.runIf(assets !== undefined)("k8s/ on a real API server", () => {
     const config = new KubeConfig();
     config.loadFromFile(kubeconfig);
     const objects = KubernetesObjectApi.makeApiClient(config);
-    for (const object of buildKustomization("k8s/install") as readonly KubeObject[])
+    for (const object of INSTALLED as readonly KubeObject[])
       await objects.create({ ...object, metadata: { ...object.metadata } });
     await admin.request(make("/api/v1/namespaces", namespaceOf("school-foreign", {})));
     // A policy is in force a moment after it was made.
@@ -148,6 +160,7 @@ describe.runIf(assets !== undefined)("k8s/ on a real API server", () => {
       storageClass: "none",
       ingressClass: "none",
       grant: GRANT,
+      gatewayGrant: GATEWAY_GRANT,
       patience: 1_000,
     });
   });
@@ -191,12 +204,11 @@ describe.runIf(assets !== undefined)("k8s/ on a real API server", () => {
       (name) =>
         wrapJob(loadChart("charts/tenant").renderJob(name, tenantValues(), { ...JOB, name, command: name })).manifest,
     );
-    const workloads = ([...buildKustomization("k8s/install"), ...chart, ...jobs] as readonly KubeObject[]).filter(
-      hasPods,
-    );
-    expect(workloads).toHaveLength(8);
+    const workloads = ([...INSTALLED, ...chart, ...jobs] as readonly KubeObject[]).filter(hasPods);
+    expect(workloads).toHaveLength(9);
     for (const workload of workloads) {
-      const metadata = { generateName: "tried-", namespace: "classmind" };
+      const namespace = workload.metadata.name === "gateway" ? GATEWAY_GRANT.namespace : "classmind";
+      const metadata = { generateName: "tried-", namespace };
       // As the controller of a StatefulSet does it.
       const claims = listAt(workload, "spec", "volumeClaimTemplates").map((template) => {
         const name = textAt(template, "metadata", "name");
@@ -205,7 +217,7 @@ describe.runIf(assets !== undefined)("k8s/ on a real API server", () => {
       const volumes = [...listAt(podOf(workload), "volumes"), ...claims];
       const pod = { apiVersion: "v1", kind: "Pod", metadata, spec: { ...Object(podOf(workload)), volumes } };
       const call = {
-        ...make("/api/v1/namespaces/classmind/pods", pod),
+        ...make(`/api/v1/namespaces/${namespace}/pods`, pod),
         query: { dryRun: "All", fieldValidation: "Strict" },
       };
       expect(await attempt(admin, call), workload.metadata.name).toBe("done");
@@ -217,6 +229,28 @@ describe.runIf(assets !== undefined)("k8s/ on a real API server", () => {
       spec: { containers: [{ name: "x", image: "x" }] },
     };
     expect(await attempt(admin, make("/api/v1/namespaces/classmind/pods", bad))).toMatch(/^403 .*violates PodSecurity/);
+  });
+
+  it("the gateway may read a certificate of the school where the reconciler let it, and nothing else there", async () => {
+    const as = (verb: string, resource: string, name?: string, namespace = "school-goethe") =>
+      admin.request(
+        make("/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+          apiVersion: "authorization.k8s.io/v1",
+          kind: "SubjectAccessReview",
+          spec: {
+            user: "system:serviceaccount:classmind-gateway:gateway",
+            resourceAttributes: { verb, resource, namespace, ...(name === undefined ? {} : { name }) },
+          },
+        }),
+      );
+    const may = async (...asked: Parameters<typeof as>) =>
+      Reflect.get(Object(Reflect.get(Object(await as(...asked)), "status")), "allowed");
+    expect(await may("get", "secrets", "tls")).toBe(true);
+    expect(await may("get", "secrets", "tls-issued")).toBe(true);
+    expect(await may("get", "secrets", "database-owner")).toBe(false);
+    expect(await may("list", "secrets")).toBe(false);
+    expect(await may("get", "secrets", "tls", "school-foreign")).toBe(false);
+    expect(await may("patch", "secrets", "tls")).toBe(false);
   });
 
   it("what it is denied, an administrator may still do", async () => {

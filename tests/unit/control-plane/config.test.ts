@@ -170,9 +170,15 @@ describe("the configuration of a process", () => {
         {},
         "engines.m.platform.issuer",
       ],
+      [
+        "containers",
+        { engine: CONTAINERS.engine },
+        { clusterGateway: { role: "r", account: "a", namespace: "n" } },
+        "platform.clusterGateway",
+      ],
       ["containers", { engine: CONTAINERS.engine }, { issuer: CERT_MANAGER }, "platform.issuer"],
       ["containers", { engines: { m: CONTAINERS, fsn1: KUBERNETES } }, { issuer: CERT_MANAGER }, "platform.issuer"],
-    ])("is refused on an engine of kind %s, by name (%#)", (kind, engines, platform, field) => {
+    ])("(and a gateway in pods) is refused on an engine of kind %s, by name (%#)", (kind, engines, platform, field) => {
       expect(() => read(engines, platform)).toThrow(
         expect.objectContaining({ field, message: expect.stringContaining(`of kind ${kind}`) }),
       );

@@ -29,6 +29,21 @@ describe("the manifests of a school", () => {
     await expect(`${JSON.stringify(others, null, 2)}\n`).toMatchFileSnapshot("../../golden/cert-manager.json");
   });
 
+  it("tell a gateway of our own, and nobody else, which certificate to serve and whether the school is closed", () => {
+    const { network } = tenantValues();
+    const annotations = (gateway: { certificateSerial: string | undefined } | undefined, replicas: 0 | 1 = 1) =>
+      chart
+        .renderTenant(tenantValues({ replicas, network: { ...network, gateway } }))
+        .find(({ kind }) => kind === "Ingress")?.metadata.annotations;
+    const told = (state: string, serial: string) => ({
+      "classmind.de/state": state,
+      "classmind.de/certificate-serial": serial,
+    });
+    expect(annotations(undefined)).toBeUndefined();
+    expect(annotations({ certificateSerial: "0AF3" })).toEqual(told("open", "0AF3"));
+    expect(annotations({ certificateSerial: undefined }, 0)).toEqual(told("closed", ""));
+  });
+
   it("keep the Certificate while the school is suspended: it is not ordered again when it comes back", () => {
     const values = { clusterIssuer: "letsencrypt", certificate: undefined };
     const find = (overrides: object) =>
