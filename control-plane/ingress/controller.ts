@@ -47,8 +47,8 @@ const ALL = "*";
 const FIRST_RETRY = 500;
 const LONGEST_RETRY = 60_000;
 
-/** Identity of the certificate that an Ingress asks for. */
-const certificateOf = ({ secretName, serial }: Wanted): string => `${secretName}/${serial}`;
+/** Identity of the certificate that an Ingress asks for, and of the names that it is to be served for. */
+const certificateOf = ({ secretName, serial, hosts }: Wanted): string => `${secretName}/${serial}/${hosts.join()}`;
 
 const slimIngress = ({ metadata, spec }: LiveObject) => ({
   metadata: {

@@ -28,6 +28,8 @@ type Outcome = { readonly ok: boolean; readonly message: string; readonly remedy
 /** Undefined where there is nothing to check. */
 type Check = (client: Client, options: PreflightOptions) => Promise<Outcome | undefined>;
 
+/** Controller of the IngressClass in k8s/gateway. */
+const OWN_GATEWAY = "classmind.de/gateway";
 const OLDEST_MINOR = 33;
 /** Set by an administrator on a StorageClass whose encryption its parameters do not show. */
 export const ENCRYPTS = "classmind.de/encrypts";
@@ -269,11 +271,17 @@ const CHECKS: Readonly<Record<string, Check>> = {
       remedy: "set allowVolumeExpansion: true on the StorageClass, if its storage can do it",
     };
   },
-  "ingress-class": async (client, { ingressClass }) => {
+  "ingress-class": async (client, { ingressClass, gatewayGrant }) => {
     const found = await readClass(client, `/apis/networking.k8s.io/v1/ingressclasses/${ingressClass}`);
     const { items } =
       found === undefined ? await client.list("/apis/networking.k8s.io/v1/ingressclasses") : { items: [] };
     const others = items.map((item) => item.metadata.name).join(", ");
+    if (textAt(found, "spec", "controller") === OWN_GATEWAY && gatewayGrant === undefined)
+      return {
+        ok: false,
+        message: `${ingressClass} is our own gateway, but nothing lets it read schools' certificates`,
+        remedy: "name its account in the configuration (clusterGateway), as docs/kubernetes.md has it",
+      };
     return {
       ok: found !== undefined,
       message:

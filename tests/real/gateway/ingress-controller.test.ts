@@ -158,6 +158,22 @@ describe("the gateway of a cluster", () => {
     open.destroy();
   });
 
+  test("a school that gets a second name is served under both, with the certificate that it has", async () => {
+    const second = `zwei.${A.slice(A.indexOf(".") + 1)}`;
+    const both = await stage.issuer.issue({ hosts: [B, second], now: new Date() });
+    put("b", { certificate: both });
+    await until(() => seenFingerprint(stage, B)).toBe(fingerprintOf(new X509Certificate(both.certificatePem)));
+    expect(await refusal(second)).toBe("refused");
+    const ingress = api.store.get("Ingress", "school-b", "app");
+    if (ingress === undefined) throw new Error("no Ingress");
+    const spec = Object(ingress.spec);
+    const rules = [...spec.rules, { ...spec.rules[0], host: second }];
+    const tls = [{ ...spec.tls[0], hosts: [B, second] }];
+    api.store.put({ ...ingress, spec: { ...spec, rules, tls } }, "someone");
+    await until(() => schoolAt(second)).toBe("b");
+    expect(await schoolAt(B)).toBe("b");
+  });
+
   test("announced before it lies there, a certificate is waited for; the old one serves", async () => {
     const before = await seenFingerprint(stage, B);
     const next = await issue("b");

@@ -238,6 +238,26 @@ describe("the reconciler, where the gateway is ours", () => {
     expect(refused).toEqual([]);
   });
 
+  it("preflight says so where the class is the gateway's, but nobody told the reconciler of its account", async () => {
+    api.store.put({ ...find("IngressClass", "classmind"), spec: { controller: "classmind.de/gateway" } }, "test");
+    const examined = async (gatewayGrant?: typeof GATEWAY_GRANT) => {
+      const other = createKubernetesEngine({
+        kubeconfig: kubeconfig.file,
+        clock: systemClock,
+        log: silentLog,
+        storageClass: "classmind-encrypted",
+        ingressClass: "classmind",
+        grant: GRANT,
+        ...(gatewayGrant === undefined ? {} : { gatewayGrant }),
+      });
+      const findings = await other.preflight("look");
+      await other.close();
+      return findings.find(({ check }) => check === "ingress-class");
+    };
+    expect(await examined(GATEWAY_GRANT)).toMatchObject({ ok: true });
+    expect(await examined()).toMatchObject({ ok: false, remedy: expect.stringContaining("clusterGateway") });
+  });
+
   it("without the component, preflight names the right that is missing", async () => {
     const bare = await startKubeApi(smallPod, { objects: BASE, account: RECONCILER });
     const config = writeKubeconfig(bare.url);
