@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import { systemClock } from "./clock.ts";
 import { clusterIssuerOf, type EngineConfig, type PlatformConfig } from "./config.ts";
 import type { Engine, Finding } from "./engine/engine.ts";
@@ -30,7 +31,8 @@ export async function openEngine(
     const { kubeconfig, context, grant } = config;
     const clusterIssuer = clusterIssuerOf(platform);
     return createKubernetesEngine({
-      ...(kubeconfig === undefined ? {} : { kubeconfig }),
+      // Without a kubeconfig this is a pod of that cluster.
+      ...(kubeconfig === undefined ? { lookup: (name: string) => lookup(name) } : { kubeconfig }),
       ...(context === undefined ? {} : { context }),
       ...(grant === undefined ? {} : { grant }),
       ...(clusterGateway === undefined ? {} : { gatewayGrant: clusterGateway }),

@@ -18,6 +18,8 @@ export interface PreflightOptions {
   readonly country?: { readonly label: string; readonly value: string };
   /** ClusterIssuer of cert-manager that makes schools' certificates; absent where we do. */
   readonly clusterIssuer?: string;
+  /** Looks a name up as a pod of the control plane does; absent where this runs elsewhere. Schools look nothing up. */
+  readonly lookup?: (name: string) => Promise<unknown>;
   /** An image with `node` that schools use; what pods alone can show is tried with it. */
   readonly probeImage?: string;
   /** Milliseconds until a pod of preflight's own has to be ready. */
@@ -30,6 +32,8 @@ type Check = (client: Client, options: PreflightOptions) => Promise<Outcome | un
 
 /** Controller of the IngressClass in k8s/gateway. */
 const OWN_GATEWAY = "classmind.de/gateway";
+/** Every cluster has it. */
+const A_SERVICE = "kubernetes.default.svc";
 const OLDEST_MINOR = 33;
 /** Set by an administrator on a StorageClass whose encryption its parameters do not show. */
 export const ENCRYPTS = "classmind.de/encrypts";
@@ -293,6 +297,19 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
   "cert-manager": async (client, { clusterIssuer }) =>
     clusterIssuer === undefined ? undefined : examineIssuer(client, clusterIssuer),
+  "cluster-dns": async (_client, { lookup }) => {
+    if (lookup === undefined) return undefined;
+    const failure = await lookup(A_SERVICE).then(
+      () => undefined,
+      (error: unknown) => messageOf(error),
+    );
+    return {
+      ok: failure === undefined,
+      message: failure === undefined ? `${A_SERVICE} is found` : `${A_SERVICE} is not found: ${failure}`,
+      remedy:
+        "see whether the cluster's DNS runs (pods k8s-app=kube-dns in kube-system), and whether NetworkPolicy classmind/names lets the control plane ask it",
+    };
+  },
   "pod-webhooks": async (client) => {
     const { items } = await client.list("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations");
     const names = items.filter((item) => listAt(item, "webhooks").length > 0).map((item) => item.metadata.name);
@@ -306,7 +323,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /** What is good to know and keeps nobody out. */
-const ADVICE: readonly string[] = ["storage-expansion", "pod-webhooks"];
+const ADVICE: readonly string[] = ["storage-expansion", "pod-webhooks", "cluster-dns"];
 
 /** See Engine.preflight. Changes nothing. */
 export async function preflight(client: Client, options: PreflightOptions): Promise<readonly Finding[]> {

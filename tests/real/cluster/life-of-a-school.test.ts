@@ -15,6 +15,7 @@ import { createSchool, type SchoolInUse, schoolInUse, seenBy } from "../../fixtu
  *   CLASSMIND_TEST_CLUSTER_IMAGES     images.json of tests/real/cluster/images.ts, once the cluster has those images
  *   CLASSMIND_TEST_INGRESS_ADDRESS    ADDRESS:PORT where its ingress controller answers HTTPS
  *   CLASSMIND_TEST_INGRESS_CLASS, CLASSMIND_TEST_GATEWAY_PEERS, CLASSMIND_TEST_STORAGE_CLASS
+ *                                     with the class `classmind` our own gateway is installed, at the address's port of the nodes
  *   CLASSMIND_TEST_LACKS              checks of preflight, with commas between, that this cluster is known to fail
  */
 const cluster = clusterUnderTest();

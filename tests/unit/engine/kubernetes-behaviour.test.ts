@@ -439,6 +439,21 @@ it("preflight passes on a whole cluster, and says what is missing on another", a
   await other.close();
 });
 
+it("preflight looks up a name of the cluster where the control plane is in it, and says what to look at when that fails", async () => {
+  const examined = async (lookup: (name: string) => Promise<unknown>) => {
+    const inside = open({ lookup });
+    const findings = await inside.preflight("look");
+    await inside.close();
+    return findings.find(({ check }) => check === "cluster-dns");
+  };
+  expect(await examined(async (name) => name)).toMatchObject({ ok: true, message: "kubernetes.default.svc is found" });
+  const failing = await examined(async () => {
+    throw new Error("queryA ETIMEOUT");
+  });
+  expect(failing).toMatchObject({ ok: false, required: false, message: expect.stringContaining("ETIMEOUT") });
+  expect((await engine.preflight("look")).map(({ check }) => check)).not.toContain("cluster-dns");
+});
+
 it("what a school must not reach is told: nodes, the cluster's resolver, whatever address the API server has", async () => {
   api.store.put(
     {
