@@ -1,8 +1,9 @@
-import { existsSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, utimesSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { systemClock } from "./clock.ts";
 import { configFile, readConfig } from "./config.ts";
 import { openClient } from "./engine/kubernetes/client.ts";
+import { WATCH_TIMES } from "./engine/kubernetes/keep-watching.ts";
 import { loadKubeConfig } from "./engine/kubernetes/kubeconfig.ts";
 import { openTransport } from "./engine/kubernetes/transport.ts";
 import { limitsFor, renderConfig } from "./gateway/config.ts";
@@ -23,6 +24,9 @@ const config = readConfig(gatewayControllerConfig, configFile(process.env));
 /** The ready file is touched this often: whoever watches over us sees by its age that we are alive. */
 const PULSE_MS = 15_000;
 
+/** A watch that died without a word must not hide for long that an address has changed hands. */
+const WATCH_TIMES_HERE = { ...WATCH_TIMES, relist: 300_000 };
+
 const directories = { configDir: CONFIG_MOUNT, runDir: RUN_MOUNT };
 
 function touch(file: string | undefined): void {
@@ -33,12 +37,13 @@ function touch(file: string | undefined): void {
 /** HAProxy reads them when it starts; one that runs already, as after a restart of ours alone, is told if they differ. */
 async function layFiles(): Promise<void> {
   await mkdir(RUN_MOUNT, { recursive: true, mode: 0o700 });
-  const { httpPort, httpsPort, publicHttpsPort, metricsPort, maxConnections } = config;
+  const { httpPort, httpsPort, publicHttpsPort, metricsPort, maxConnections, threads } = config;
   const text = renderConfig({
     httpPort,
     httpsPort,
     publicHttpsPort,
     metricsPort,
+    threads,
     addresses: ["0.0.0.0"],
     paths: PATHS_INSIDE,
     ...limitsFor(maxConnections),
@@ -63,13 +68,15 @@ async function serve(): Promise<void> {
     paths: PATHS_INSIDE,
     ingressClass: config.ingressClass,
     signal: ending.signal,
+    times: WATCH_TIMES_HERE,
   });
+  // After a restart of ours alone the file is there: while the API does not answer, nobody shall take us for dead.
+  const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
   await controller.ready;
   if (config.readyFile !== undefined && !ending.signal.aborted) writeFileSync(config.readyFile, `${process.pid}\n`);
-  const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
   await controller.ended;
+  // The file stays: HAProxy serves on, and the pod shall not count as unready until we are back.
   clearInterval(pulse);
-  if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
   transport.close();
 }
 

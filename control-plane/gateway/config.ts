@@ -14,8 +14,13 @@ export interface GatewayConfig {
   readonly paths: GatewayPaths;
   /** User and group the workers become; absent where HAProxy is not root to begin with. */
   readonly user?: { readonly uid: number; readonly gid: number };
-  /** Port on all addresses for /healthz and /metrics, sums only; on its socket alone if absent. */
+  /**
+   * Port on all addresses for /healthz and /metrics, sums only; on its socket alone if absent. Then both doors have room for
+   * `maxConnections` each and the process for some more: whoever fills a door keeps no probe out.
+   */
   readonly metricsPort?: number;
+  /** Threads; one for each processor that HAProxy sees if absent, whatever share of them it may use. */
+  readonly threads?: number;
   /** Connections in all; each takes up to two descriptors. */
   readonly maxConnections: number;
   /** Connections and, apart from those, requests in flight that one school may hold. */
@@ -92,9 +97,18 @@ export function renderPages(): ReadonlyMap<string, string> {
   return new Map(Object.entries(PAGES).map(([name, page]) => [`${name}.http`, renderPage(page)]));
 }
 
-function renderGlobal({ paths, user, maxConnections }: GatewayConfig): string {
+/** Connections for probes and scrapes beyond those of the doors. */
+const RESERVED_CONNECTIONS = 256;
+
+/** Lines of a frontend that has room of its own. */
+function ownRoom({ metricsPort, maxConnections }: GatewayConfig): string {
+  return metricsPort === undefined ? "" : `    maxconn ${maxConnections}\n`;
+}
+
+function renderGlobal({ paths, user, metricsPort, threads, maxConnections }: GatewayConfig): string {
+  const all = metricsPort === undefined ? maxConnections : 2 * maxConnections + RESERVED_CONNECTIONS;
   return `global${user === undefined ? "" : `\n    uid ${user.uid}\n    gid ${user.gid}`}
-    maxconn ${maxConnections}
+    maxconn ${all}${threads === undefined ? "" : `\n    nbthread ${threads}`}
     stats socket ${paths.adminSocket} mode 600 level admin expose-fd listeners
     stats timeout 60s
     # How long connections outlive a reload, which happens only if a change at runtime failed.
@@ -139,7 +153,7 @@ function renderHttpFrontend(config: GatewayConfig): string {
   const port = config.publicHttpsPort ?? config.httpsPort;
   return `# Plain HTTP only ever says where HTTPS is.
 frontend http
-${binds(config.addresses, config.httpPort, "")}
+${ownRoom(config)}${binds(config.addresses, config.httpPort, "")}
 ${sourceLimits(config)}
 ${hostRules(paths)}
     http-request return status 404 errorfile ${pageFile(paths, "unknown")} if !{ var(txn.route) -m found }
@@ -151,7 +165,7 @@ function renderHttpsFrontend(config: GatewayConfig): string {
   const { paths, maxPerSchool } = config;
   const tls = `ssl crt-list ${paths.certificateList} strict-sni alpn h2,http/1.1`;
   return `frontend https
-${binds(config.addresses, config.httpsPort, tls)}
+${ownRoom(config)}${binds(config.addresses, config.httpsPort, tls)}
 ${sourceLimits(config)}
     # strict-sni has refused names without a certificate in the handshake; this refuses a certificate without a route.
     tcp-request session set-var(sess.route) ssl_fc_sni,lower,map(${paths.routes})

@@ -62,8 +62,7 @@ export interface WholeSchool {
   readonly slug: string;
   /** Checked host names. */
   readonly hosts: readonly string[];
-  /** Undefined: as the files have it. */
-  readonly route: MappedRoute | undefined;
+  readonly route: MappedRoute;
   /** Key and certificates as `readPair` gives them; undefined: as the files have it. */
   readonly pem: string | undefined;
 }
@@ -74,7 +73,6 @@ export interface WholeSchool {
  */
 export async function writeSchools(paths: GatewayPaths, schools: readonly WholeSchool[]): Promise<void> {
   await mendFiles(paths);
-  const routesBefore = await readRoutes(paths);
   const listBefore = await readCertificateHosts(paths);
   const routes = new Map<string, MappedRoute>();
   const list = new Map<string, readonly string[]>();
@@ -83,9 +81,7 @@ export async function writeSchools(paths: GatewayPaths, schools: readonly WholeS
     const own = hosts.filter((host) => !owners.has(host));
     for (const host of own) {
       owners.set(host, slug);
-      const before = routesBefore.get(host);
-      const now = route ?? (before?.slug === slug ? before : undefined);
-      if (now !== undefined) routes.set(host, now);
+      routes.set(host, route);
     }
     if (own.length === 0 || (pem === undefined && !listBefore.has(slug))) continue;
     if (pem !== undefined && (await readBundle(paths, slug)) !== pem) await writeBundle(paths, slug, pem);

@@ -151,8 +151,9 @@ async function reconcileAll(paths: GatewayPaths): Promise<GatewayRepair> {
   const mended = await files.mendFiles(paths);
   const repair = { routes: 0, certificates: 0, files: mended };
   await orReload(paths, async () => {
-    repair.certificates += await repairCertificates(paths, await files.readCertificateHosts(paths), () => true);
+    // Ways first: a certificate that is refused must not keep them from being right.
     repair.routes += await repairRoutes(paths, await files.readRoutes(paths));
+    repair.certificates += await repairCertificates(paths, await files.readCertificateHosts(paths), () => true);
   });
   return repair;
 }

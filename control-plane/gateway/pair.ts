@@ -25,13 +25,23 @@ export function readPair(text: string): Pair | undefined {
   if (key === undefined || furtherKeys.length > 0 || keys.length + certificates.length !== blocks.length)
     return undefined;
   try {
-    const [leaf] = certificates.map(({ pem }) => new X509Certificate(pem));
+    const chain = certificates.map(({ pem }) => new X509Certificate(pem));
+    const [leaf] = chain;
     const privateKey = createPrivateKey(key.pem);
-    if (!leaf?.checkPrivateKey(privateKey) || !isStrong(privateKey)) return undefined;
+    if (!leaf?.checkPrivateKey(privateKey) || !isStrong(privateKey) || !chain.every(isServable)) return undefined;
     return { leaf, pem: `${[key, ...certificates].map(({ pem }) => pem).join("\n")}\n` };
   } catch {
     return undefined;
   }
+}
+
+/** Whether OpenSSL lets it be sent: an intermediate that is too weak keeps HAProxy from starting as a leaf does. */
+function isServable(certificate: X509Certificate): boolean {
+  const { issuer, subject, signatureAlgorithm = "", publicKey } = certificate;
+  const { modulusLength = 2048 } = publicKey.asymmetricKeyDetails ?? {};
+  // What a root says of itself nobody checks.
+  const isRoot = issuer === subject;
+  return modulusLength >= 2048 && (isRoot || !/md5|sha-?1(?!\d)/i.test(signatureAlgorithm));
 }
 
 /** RSA from 2048 bits, or a NIST curve (BSI TR-02102-2, 3.6). */

@@ -10,7 +10,9 @@ export const gatewayControllerConfig = z.strictObject({
   publicHttpsPort: z.int().min(1).max(65535),
   /** Sums for Prometheus, and whether HAProxy answers. */
   metricsPort: z.int().min(1).max(65535),
-  /** Connections in all; each takes up to two open files. */
+  /** Threads of HAProxy; no more than its processors' limit. */
+  threads: z.int().min(1).max(64),
+  /** Connections at each of the two ports; each takes up to two open files. */
   maxConnections: z.int().min(100).max(200_000),
   /** A kubeconfig file; absent inside a pod, where its ServiceAccount is used. */
   kubeconfig: z.string().min(1).optional(),

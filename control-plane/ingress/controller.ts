@@ -44,6 +44,8 @@ export interface IngressController {
 const OURS = "app.kubernetes.io/managed-by=classmind,classmind.de/tenant";
 /** Name of the work on all schools; no namespace is called so. */
 const ALL = "*";
+/** Without a Service. Its address may be another school's soon: nothing is sent there any more. */
+const NOWHERE = { state: "closed" } as const;
 const FIRST_RETRY = 500;
 const LONGEST_RETRY = 60_000;
 
@@ -102,8 +104,10 @@ export function startIngressController(options: IngressControllerOptions): Ingre
       else log.warn({ namespace: name, error: why, retryInSeconds }, "a school's way in is not as wanted yet");
     },
   });
-  const ingresses = keepMirror(watching("/apis/networking.k8s.io/v1/ingresses"), slimIngress, work.add);
-  const services = keepMirror(watching("/api/v1/services"), slimService, work.add);
+  const onBroken = (error: string): void =>
+    log.warn({ error }, "the cluster does not tell what its schools want; what is served goes on");
+  const ingresses = keepMirror(watching("/apis/networking.k8s.io/v1/ingresses"), slimIngress, work.add, onBroken);
+  const services = keepMirror(watching("/api/v1/services"), slimService, work.add, onBroken);
 
   /** What the one Ingress of a namespace asks for; undefined where there is none that is ours. */
   function wantedIn(namespace: string): Wanted | undefined {
@@ -154,8 +158,7 @@ export function startIngressController(options: IngressControllerOptions): Ingre
     }
     slugs.set(namespace, wanted.slug);
     const destination = destinationOf(wanted, services.in(namespace));
-    // Without a service there is no new way: the one that was there stays, and says that the school does not answer.
-    if (destination !== undefined) await gateway.setRoute(wanted.slug, wanted.hosts, destination);
+    await gateway.setRoute(wanted.slug, wanted.hosts, destination ?? NOWHERE);
     if (served.get(namespace) !== certificateOf(wanted)) {
       const pair = await readPairOf(wanted);
       await gateway.setCertificate(wanted.slug, wanted.hosts, pair);
@@ -182,7 +185,7 @@ export function startIngressController(options: IngressControllerOptions): Ingre
       // Tried again, and said, by the school's own attempt.
     }
     if (destination === undefined || served.get(namespace) !== certificateOf(wanted)) work.add(namespace);
-    return { slug, hosts, route: destination && { slug, destination }, pem };
+    return { slug, hosts, route: { slug, destination: destination ?? NOWHERE }, pem };
   }
 
   /** The start: everything at once, so that it takes no longer for many schools than their certificates take to be read. */

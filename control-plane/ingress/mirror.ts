@@ -15,11 +15,13 @@ export interface Mirror<T> {
  * Keeps a mirror of a collection until the signal aborts.
  * @param slim what is kept of an object
  * @param onChange is told each namespace in which something changed after the first list
+ * @param onBroken is told why the cluster cannot be listed or watched, once until that changes or it works again
  */
 export function keepMirror<T>(
   watching: Watching,
   slim: (object: LiveObject) => T,
   onChange: (namespace: string) => void,
+  onBroken: (why: string) => void,
 ): Mirror<T> {
   let objects = new Map<string, Map<string, { readonly version: string | undefined; readonly value: T }>>();
   let first: (() => void) | undefined;
@@ -40,8 +42,15 @@ export function keepMirror<T>(
       .sort()
       .join();
 
+  let broken: string | undefined;
+
   const ended = keepWatching(watching, {
+    broke(why) {
+      if (why !== broken) onBroken(why);
+      broken = why;
+    },
     listed(items) {
+      broken = undefined;
       const before = objects;
       objects = new Map();
       for (const item of items) put(objects, item, slim(item));

@@ -86,6 +86,10 @@ export function readIngress(object: unknown): Reading {
   const [way] = rule?.http.paths ?? [];
   const hosts = spec.rules.map(({ host }) => host);
   if (tls === undefined || way === undefined) return { refused: { field: "spec", why: "leads nowhere" } };
+  const slug = NAMESPACE.exec(metadata.namespace)?.[1] ?? "";
+  // No namespace can ask for another school's names, whoever made it.
+  if (hosts.some((host) => !host.startsWith(`${slug}.`)))
+    return { refused: { field: "spec.rules", why: `must name hosts of the school alone: ${slug}.…` } };
   if (new Set(hosts).size < hosts.length)
     return { refused: { field: "spec.rules", why: "must not name a host twice" } };
   if ([...hosts].sort().join() !== [...tls.hosts].sort().join())
@@ -99,7 +103,7 @@ export function readIngress(object: unknown): Reading {
   if (astray) return { refused: { field: "spec.rules", why: "must all lead to one service" } };
   return {
     wanted: {
-      slug: NAMESPACE.exec(metadata.namespace)?.[1] ?? "",
+      slug,
       namespace: metadata.namespace,
       hosts,
       service: { name: service.name, port: service.port.number },

@@ -38,6 +38,8 @@ export interface Watcher {
   /** The watch is open: from now on each change is told. */
   opened?(): void;
   closed?(): void;
+  /** Listing or watching failed and is tried again; a line of the debug log if nobody is to be told. */
+  broke?(why: string): void;
 }
 
 /** A function of its own, so that what was listed is not held while the watch is open. */
@@ -91,7 +93,8 @@ export async function keepWatching(watching: Watching, watcher: Watcher): Promis
     try {
       await round(watching, watcher);
     } catch (error) {
-      if (!signal.aborted) log.debug({ path, error: messageOf(error) }, "a watch broke");
+      if (!signal.aborted && watcher.broke !== undefined) watcher.broke(messageOf(error));
+      else if (!signal.aborted) log.debug({ path, error: messageOf(error) }, "a watch broke");
     } finally {
       watcher.closed?.();
     }

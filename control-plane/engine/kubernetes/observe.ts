@@ -1,3 +1,4 @@
+import { messageOf } from "../../errors.ts";
 import type { EndpointObservation, Observation, VolumeObservation } from "../engine.ts";
 import { observeCertificates } from "./certificates.ts";
 import type { KubernetesContext } from "./context.ts";
@@ -232,7 +233,13 @@ async function observeAll(context: KubernetesContext, namespace: string): Promis
   // To look needs the rights too, and somebody may have taken them away.
   if (space.metadata.deletionTimestamp === undefined) {
     await ensureGrant(context, namespace, undefined);
-    await ensureGatewayGrant(context, namespace, undefined);
+    // Only the gateway needs it; preflight and each apply say what is wrong.
+    await ensureGatewayGrant(context, namespace, undefined).catch((error: unknown) =>
+      context.log.warn(
+        { namespace, error: messageOf(error) },
+        "the gateway could not be let read this school's certificate",
+      ),
+    );
   }
   const all = await readAll(context, space);
   if (all === undefined) return { namespace, exists: true, ...nothing };

@@ -40,6 +40,19 @@ describe("the configuration", () => {
     expect(text).toContain("option http-server-close");
   });
 
+  test("in a pod: no user to become, threads as told, and a probe's port that full doors do not close", () => {
+    const { user: _user, ...rest } = config;
+    const pod = renderConfig({ ...rest, metricsPort: 9464, threads: 2 });
+    expect(pod).not.toMatch(/^\s*[ug]id /m);
+    expect(pod).toContain("    nbthread 2\n");
+    expect(pod).toContain("    bind :9464\n");
+    const [all = 0, http = 0, https = 0] = [...pod.matchAll(/^ {4}maxconn ([0-9]+)$/gm)].map(([, n]) => Number(n));
+    expect([http, https]).toEqual([1900, 1900]);
+    expect(all).toBeGreaterThan(http + https + 100);
+    expect(text).not.toMatch(/nbthread|bind :9464/);
+    expect(text.match(/^ {4}maxconn .*$/gm)).toEqual(["    maxconn 1900"]);
+  });
+
   test("sends people to the port they use", () => {
     expect(text).toContain("https://%[var(txn.host)]:8443%[pathq]");
     expect(renderConfig({ ...config, publicHttpsPort: 443 })).toContain("https://%[var(txn.host)]%[pathq]");

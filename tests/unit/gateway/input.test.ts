@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
+import forge from "node-forge";
 import { beforeAll, describe, expect, test } from "vitest";
 import { checkCertificate, checkRoute, checkSlug } from "../../../control-plane/gateway/input.ts";
 import { readPair } from "../../../control-plane/gateway/pair.ts";
@@ -76,6 +77,28 @@ describe("a pair for the gateway", () => {
     ]) {
       expect(readPair(text)).toBeUndefined();
     }
+  });
+
+  /** A certificate of some authority between root and leaf. */
+  function intermediate(bits: number, digest: "sha1" | "sha256", issuer = "Wurzel"): string {
+    const { publicKey, privateKey } = forge.pki.rsa.generateKeyPair(bits);
+    const certificate = forge.pki.createCertificate();
+    certificate.publicKey = publicKey;
+    certificate.serialNumber = "01";
+    certificate.validity.notAfter = new Date(Date.now() + 86_400_000);
+    certificate.setSubject([{ name: "commonName", value: "Mitte" }]);
+    certificate.setIssuer([{ name: "commonName", value: issuer }]);
+    certificate.sign(privateKey, forge.md[digest].create());
+    return forge.pki.certificateToPem(certificate).replaceAll("\r", "");
+  }
+
+  test("is refused with a certificate between that is too weak: HAProxy would not start with it, for anybody", () => {
+    const withChain = (between: string) => readPair(a.certificatePem + between + a.privateKeyPem);
+    expect(withChain(intermediate(2048, "sha256"))).toBeDefined();
+    expect(withChain(intermediate(1024, "sha256"))).toBeUndefined();
+    expect(withChain(intermediate(2048, "sha1"))).toBeUndefined();
+    // What a root says of itself nobody checks.
+    expect(withChain(intermediate(2048, "sha1", "Mitte"))).toBeDefined();
   });
 
   test("must cover every host, and a refusal never quotes the key", () => {

@@ -62,6 +62,7 @@ describe("what a school's Ingress asks of the gateway", () => {
       "spec.tls.0.secretName",
     ],
     ["with a certificate for other names", /"hosts":\["goethe/, '"hosts":["kant', "spec.tls.0.hosts"],
+    ["for a name of another school", /"host":"goethe/, '"host":"kant', "spec.rules"],
     ["for a wildcard", /"host":"goethe/, '"host":"*', "spec.rules.0.host"],
     ["for a name with a line break", /"host":"goethe/, '"host":"goethe\\nkant', "spec.rules.0.host"],
     ["for a part of the paths", '"path":"/"', '"path":"/admin"', "spec.rules.0.http.paths.0.path"],
@@ -69,6 +70,11 @@ describe("what a school's Ingress asks of the gateway", () => {
     ["to something that is no service", '"service"', '"resource"', "spec.rules.0.http.paths.0.backend.service"],
   ])("one %s is refused, and the field named", (_title, from, to, field) => {
     expect(readIngress(changed(from, to))).toMatchObject({ refused: { field } });
+  });
+
+  test("one for another school's names alone is refused, whatever certificate it has", () => {
+    const text = JSON.stringify(ingress).replaceAll("goethe.schulen", "kant.schulen");
+    expect(readIngress(JSON.parse(text))).toMatchObject({ refused: { field: "spec.rules" } });
   });
 
   test("one that names a host twice is refused", () => {
