@@ -64,11 +64,12 @@ describe("images for a cluster", () => {
     }
   });
 
-  it("the control plane's holds both processes, the first operator's program, the migrations and the chart", async () => {
+  it("the control plane's holds both processes, the gateway's controller, the first operator's program, the migrations and the chart", async () => {
     const recipe = IMAGE_RECIPES.find(({ name }) => name === "control-plane");
     const targets = [...(recipe?.bundles ?? []), ...(recipe?.directories ?? [])].map(({ target }) => target);
     expect(targets.sort()).toEqual([
       "/app/charts/tenant",
+      "/app/gateway.mjs",
       "/app/main.mjs",
       "/app/migrations",
       "/app/operator.mjs",
