@@ -1,4 +1,4 @@
-import { existsSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { systemClock } from "./clock.ts";
 import { configFile, readConfig } from "./config.ts";
@@ -14,6 +14,7 @@ import { reload } from "./gateway/runtime.ts";
 import { gatewayControllerConfig } from "./ingress/config.ts";
 import { startIngressController } from "./ingress/controller.ts";
 import { createLog } from "./log.ts";
+import { startPulse } from "./pulse.ts";
 
 /**
  * Entry of the controller that runs beside HAProxy in a pod of `k8s/gateway`: it lays HAProxy's files, lets it start once every
@@ -21,18 +22,11 @@ import { createLog } from "./log.ts";
  */
 const log = createLog("gateway");
 const config = readConfig(gatewayControllerConfig, configFile(process.env));
-/** The ready file is touched this often: whoever watches over us sees by its age that we are alive. */
-const PULSE_MS = 15_000;
 
 /** A watch that died without a word must not hide for long that an address has changed hands. */
 const WATCH_TIMES_HERE = { ...WATCH_TIMES, relist: 300_000 };
 
 const directories = { configDir: CONFIG_MOUNT, runDir: RUN_MOUNT };
-
-function touch(file: string | undefined): void {
-  const now = new Date();
-  if (file !== undefined && existsSync(file)) utimesSync(file, now, now);
-}
 
 /** HAProxy reads them when it starts; one that runs already, as after a restart of ours alone, is told if they differ. */
 async function layFiles(): Promise<void> {
@@ -71,12 +65,12 @@ async function serve(): Promise<void> {
     times: WATCH_TIMES_HERE,
   });
   // After a restart of ours alone the file is there: while the API does not answer, nobody shall take us for dead.
-  const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
+  const endPulse = startPulse(config.readyFile);
   await controller.ready;
   if (config.readyFile !== undefined && !ending.signal.aborted) writeFileSync(config.readyFile, `${process.pid}\n`);
   await controller.ended;
   // The file stays: HAProxy serves on, and the pod shall not count as unready until we are back.
-  clearInterval(pulse);
+  endPulse();
   transport.close();
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import pg from "pg";
 import { systemClock } from "./clock.ts";
@@ -13,6 +13,7 @@ import { readKek } from "./keys/kek.ts";
 import { openKeyring } from "./keys/keyring.ts";
 import { createLog } from "./log.ts";
 import { describeFinding, openEngine } from "./open-engine.ts";
+import { startPulse } from "./pulse.ts";
 import type { Fleet, Site } from "./reconcile/dependencies.ts";
 import { examineEngine } from "./reconcile/fitness.ts";
 import { startLoop } from "./reconcile/loop.ts";
@@ -39,8 +40,6 @@ const metrics = createReconcilerMetrics();
 const START_LOCK = 7303;
 /** After a start every school is looked at within this time. */
 const RESYNC_SPREAD_SECONDS = 2;
-/** The ready file is touched this often: whoever watches over us sees by its age that we are alive. */
-const PULSE_MS = 15_000;
 
 /** What comes along lies beside the program where that is one file (in an image), else where the repository has it. */
 function folder(bundled: string, here: string): string {
@@ -158,11 +157,6 @@ async function build(): Promise<Fleet> {
   }
 }
 
-function touch(file: string | undefined): void {
-  const now = new Date();
-  if (file !== undefined && existsSync(file)) utimesSync(file, now, now);
-}
-
 /** What an engine lacks is known, and in the log, before the first school meets it. */
 async function examineAll(fleet: Fleet, signal: AbortSignal): Promise<void> {
   await Promise.all(
@@ -189,14 +183,14 @@ async function serve(): Promise<void> {
   const loop = startLoop(fleet, { workers: config.workers, database: config.database });
   log.info({ schools: woken, engines: [...fleet.sites.keys()] }, "running");
   if (config.readyFile !== undefined) writeFileSync(config.readyFile, `${process.pid}\n`);
-  const pulse = setInterval(() => touch(config.readyFile), PULSE_MS);
+  const endPulse = startPulse(config.readyFile);
 
   let stopping = false;
   function stop(): void {
     if (stopping) return;
     stopping = true;
     ending.abort();
-    clearInterval(pulse);
+    endPulse();
     if (config.readyFile !== undefined) rmSync(config.readyFile, { force: true });
     log.info({}, "ending");
     void loop

@@ -76,13 +76,9 @@ export async function writeSchools(paths: GatewayPaths, schools: readonly WholeS
   const listBefore = await readCertificateHosts(paths);
   const routes = new Map<string, MappedRoute>();
   const list = new Map<string, readonly string[]>();
-  const owners = new Map<string, string>();
   for (const { slug, hosts, route, pem } of schools) {
-    const own = hosts.filter((host) => !owners.has(host));
-    for (const host of own) {
-      owners.set(host, slug);
-      routes.set(host, route);
-    }
+    const own = hosts.filter((host) => !routes.has(host));
+    for (const host of own) routes.set(host, route);
     if (own.length === 0 || (pem === undefined && !listBefore.has(slug))) continue;
     if (pem !== undefined && (await readBundle(paths, slug)) !== pem) await writeBundle(paths, slug, pem);
     list.set(slug, own);

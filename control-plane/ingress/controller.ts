@@ -56,7 +56,6 @@ const slimIngress = ({ metadata, spec }: LiveObject) => ({
   metadata: {
     name: metadata.name,
     namespace: metadata.namespace,
-    creationTimestamp: metadata.creationTimestamp,
     annotations: metadata.annotations,
   },
   spec,
@@ -192,11 +191,7 @@ export function startIngressController(options: IngressControllerOptions): Ingre
   async function begin(): Promise<void> {
     await Promise.race([Promise.all([ingresses.listed, services.listed]), aborted(signal)]);
     if (signal.aborted) return;
-    const created = new Map(ingresses.namespaces().map((namespace) => [namespace, wantedIn(namespace)?.created ?? ""]));
-    const oldestFirst = [...created]
-      .sort(([, a], [, b]) => (a < b ? -1 : Number(a > b)))
-      .map(([namespace]) => namespace);
-    const schools = await Promise.all(oldestFirst.map(wholeOf));
+    const schools = await Promise.all(ingresses.namespaces().map(wholeOf));
     await writeSchools(
       paths,
       schools.flatMap((school) => school ?? []),

@@ -21,7 +21,6 @@ const ingress = z.object({
   metadata: z.object({
     name: z.literal(NAME),
     namespace: z.string().regex(NAMESPACE, "must be a school's namespace"),
-    creationTimestamp: z.string().default(""),
     annotations: z
       .object({
         "classmind.de/certificate-serial": z.string().default(""),
@@ -66,7 +65,6 @@ export interface Wanted {
   readonly secretName: string;
   /** Serial number that the certificate is to have, hexadecimal; empty where there is none yet. */
   readonly serial: string;
-  readonly created: string;
 }
 
 export type Reading =
@@ -110,7 +108,6 @@ export function readIngress(object: unknown): Reading {
       closed: metadata.annotations["classmind.de/state"] === "closed",
       secretName: tls.secretName,
       serial: metadata.annotations["classmind.de/certificate-serial"],
-      created: metadata.creationTimestamp,
     },
   };
 }

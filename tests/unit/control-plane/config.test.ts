@@ -104,7 +104,7 @@ describe("the configuration of a process", () => {
     expect(classOf(platformConfig({ backup: { ...backup, storageClass: "fast" } }))).toBe("fast");
   });
 
-  describe("cert-manager", () => {
+  describe("what only a cluster has", () => {
     const CERT_MANAGER = { kind: "cert-manager", name: "letsencrypt" } as const;
     const KUBERNETES = { engine: { kind: "kubernetes" } };
     const SIMULATED = { engine: { kind: "simulated", stateFile: "/run/state" } };
@@ -136,7 +136,17 @@ describe("the configuration of a process", () => {
       return config;
     };
 
-    it("makes certificates where its engine is a cluster, by the ClusterIssuer that is named", () => {
+    it("as a gateway in pods is refused on an engine of another kind, by name", () => {
+      const clusterGateway = { role: "r", account: "a", namespace: "n" };
+      expect(() => read({ engine: CONTAINERS.engine }, { clusterGateway })).toThrow(
+        expect.objectContaining({
+          field: "platform.clusterGateway",
+          message: expect.stringContaining("of kind containers"),
+        }),
+      );
+    });
+
+    it("cert-manager makes certificates where its engine is a cluster, by the ClusterIssuer that is named", () => {
       const config = read({
         engines: { fsn1: { ...KUBERNETES, platform: { issuer: CERT_MANAGER } }, here: SIMULATED },
       });
@@ -148,7 +158,7 @@ describe("the configuration of a process", () => {
       );
     });
 
-    it("is the platform's, but for an engine that says otherwise", () => {
+    it("cert-manager is the platform's, but for an engine that says otherwise", () => {
       const internal = { platform: { issuer: { kind: "internal" } } };
       const engines = { fsn1: KUBERNETES, containers: { ...CONTAINERS, ...internal } };
       const config = read({ engines }, { issuer: CERT_MANAGER });
@@ -170,15 +180,9 @@ describe("the configuration of a process", () => {
         {},
         "engines.m.platform.issuer",
       ],
-      [
-        "containers",
-        { engine: CONTAINERS.engine },
-        { clusterGateway: { role: "r", account: "a", namespace: "n" } },
-        "platform.clusterGateway",
-      ],
       ["containers", { engine: CONTAINERS.engine }, { issuer: CERT_MANAGER }, "platform.issuer"],
       ["containers", { engines: { m: CONTAINERS, fsn1: KUBERNETES } }, { issuer: CERT_MANAGER }, "platform.issuer"],
-    ])("(and a gateway in pods) is refused on an engine of kind %s, by name (%#)", (kind, engines, platform, field) => {
+    ])("cert-manager is refused on an engine of kind %s, by name (%#)", (kind, engines, platform, field) => {
       expect(() => read(engines, platform)).toThrow(
         expect.objectContaining({ field, message: expect.stringContaining(`of kind ${kind}`) }),
       );
@@ -189,7 +193,7 @@ describe("the configuration of a process", () => {
       ["a name that no object can have", { kind: "cert-manager", name: "Let's Encrypt" }],
       ["an unknown kind", { kind: "acme", name: "x" }],
       ["an unknown field", { ...CERT_MANAGER, namespace: "x" }],
-    ])("with %s is refused", (_title, issuer) => {
+    ])("cert-manager with %s is refused", (_title, issuer) => {
       expect(() => read({ engine: { kind: "kubernetes" } }, { issuer })).toThrow("is wrong");
     });
   });

@@ -1,12 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { systemClock } from "../../../control-plane/clock.ts";
 import type { Engine, Observation } from "../../../control-plane/engine/engine.ts";
 import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/keep-watching.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
-import { silentLog } from "../../../control-plane/log.ts";
 import { smallJob, smallSchool } from "../../fixtures/engine-school.ts";
 import { type Fault, type FaultProxy, startFaultProxy } from "../../fixtures/fault-proxy.ts";
 import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
+import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
 
@@ -59,10 +58,7 @@ beforeEach(async () => {
   watching = new AbortController();
   engine = createKubernetesEngine({
     kubeconfig: kubeconfig.file,
-    clock: systemClock,
-    log: silentLog,
-    storageClass: "classmind-encrypted",
-    ingressClass: "nginx",
+    ...IN_TEST_API,
     patience: 3_000,
     watchTimes: { ...WATCH_TIMES, gather: 5, pause: 20 },
   });

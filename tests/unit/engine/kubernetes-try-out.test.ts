@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../../../control-plane/clock.ts";
 import type { Engine, Finding } from "../../../control-plane/engine/engine.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
 import { TRIAL } from "../../../control-plane/engine/kubernetes/try-out-objects.ts";
-import { silentLog } from "../../../control-plane/log.ts";
 import type { PodBehaviour } from "../../fixtures/kube-api/cluster.ts";
+import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
 import { isRecord } from "../../fixtures/kube-api/fields.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
@@ -53,10 +52,7 @@ beforeEach(() => {
   policies = {};
   engine = createKubernetesEngine({
     kubeconfig: kubeconfig.file,
-    clock: systemClock,
-    log: silentLog,
-    storageClass: "classmind-encrypted",
-    ingressClass: "nginx",
+    ...IN_TEST_API,
     probeImage: "localhost/classmind/app:0123456789abcdef",
     patience: 1_000,
     trialPatience: 1_000,

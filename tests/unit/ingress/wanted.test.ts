@@ -28,7 +28,6 @@ describe("what a school's Ingress asks of the gateway", () => {
       closed: false,
       secretName: "tls",
       serial: "0AF3",
-      created: "",
     });
   });
 

@@ -1,20 +1,15 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parseAllDocuments } from "yaml";
-import { systemClock } from "../../../control-plane/clock.ts";
 import type { Engine } from "../../../control-plane/engine/engine.ts";
 import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/keep-watching.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
 import { CERTIFICATE_RIGHTS, NEEDED_RIGHTS } from "../../../control-plane/engine/kubernetes/preflight.ts";
-import { silentLog } from "../../../control-plane/log.ts";
 import { loadChart } from "../../../control-plane/render/render.ts";
 import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
+import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { Authorizer, type Rule, rightsOf } from "../../fixtures/kube-api/rbac.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
+import { kubectlKustomize, sortedKeys } from "../../fixtures/kubectl.ts";
 import { buildKustomization, type KubeObject } from "../../fixtures/kustomize.ts";
 import { tenantValues } from "../../fixtures/tenant-values.ts";
 
@@ -54,10 +49,7 @@ async function under(objects: readonly KubeObject[]): Promise<Under> {
   );
   const kubeconfig = writeKubeconfig(api.url);
   const engine = createKubernetesEngine({
-    clock: systemClock,
-    log: silentLog,
-    storageClass: "classmind-encrypted",
-    ingressClass: "nginx",
+    ...IN_TEST_API,
     clusterIssuer: "letsencrypt",
     grant: { role: "classmind-school", account: ACCOUNT.name, namespace: ACCOUNT.namespace },
     kubeconfig: kubeconfig.file,
@@ -159,36 +151,13 @@ describe("k8s/components/cert-manager", () => {
 
   // kubectl is not part of what the tests bring along; where it is, it has the last word.
   it("is what kubectl makes of it", (context) => {
-    const site = mkdtempSync(path.join(tmpdir(), "classmind-cert-manager-"));
-    const relative = (target: string): string => path.relative(site, path.resolve(target));
-    const resources = [relative("k8s/install")];
-    writeFileSync(
-      path.join(site, "kustomization.yaml"),
-      JSON.stringify({ resources, components: [relative(COMPONENT)] }),
-    );
-    try {
-      const text = execFileSync("kubectl", ["kustomize", site], {
-        encoding: "utf8",
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      const roles = (objects: readonly unknown[]) =>
-        objects
-          .filter((object) => Reflect.get(Object(object), "kind") === "ClusterRole")
-          .map((object) => JSON.stringify(Reflect.get(Object(object), "rules")))
-          .sort();
-      const sorted = (value: unknown): unknown => {
-        if (Array.isArray(value)) return value.map(sorted);
-        if (typeof value !== "object" || value === null) return value;
-        const entries = Object.entries(value).map(([key, inner]) => [key, sorted(inner)] as const);
-        return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
-      };
-      const theirs = parseAllDocuments(text).map((document) => sorted(document.toJS()));
-      expect(roles(theirs)).toEqual(roles(OBJECTS.map(sorted)));
-    } catch (error) {
-      if (Object(error).code !== "ENOENT") throw error;
-      return context.skip("no kubectl on this machine");
-    } finally {
-      rmSync(site, { recursive: true });
-    }
+    const theirs = kubectlKustomize("k8s/install", [COMPONENT]);
+    if (theirs === undefined) return context.skip("no kubectl on this machine");
+    const roles = (objects: readonly unknown[]) =>
+      objects
+        .filter((object) => Reflect.get(Object(object), "kind") === "ClusterRole")
+        .map((object) => JSON.stringify(Reflect.get(Object(object), "rules")))
+        .sort();
+    expect(roles(theirs)).toEqual(roles(OBJECTS.map(sortedKeys)));
   });
 });

@@ -1,16 +1,17 @@
-import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parseAllDocuments } from "yaml";
 import { systemClock } from "../../../control-plane/clock.ts";
 import { readConfig } from "../../../control-plane/config.ts";
 import type { Engine } from "../../../control-plane/engine/engine.ts";
 import { openClient } from "../../../control-plane/engine/kubernetes/client.ts";
 import { WATCH_TIMES } from "../../../control-plane/engine/kubernetes/keep-watching.ts";
 import { loadKubeConfig } from "../../../control-plane/engine/kubernetes/kubeconfig.ts";
-import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
+import {
+  createKubernetesEngine,
+  type KubernetesEngineOptions,
+} from "../../../control-plane/engine/kubernetes/kubernetes.ts";
 import { openTransport } from "../../../control-plane/engine/kubernetes/transport.ts";
 import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
 import { CONFIG_MOUNT, gatewayPaths, PATHS_INSIDE } from "../../../control-plane/gateway/paths.ts";
@@ -23,9 +24,11 @@ import { schemaProblems } from "../../../control-plane/render/schema.ts";
 import { at, containersOf, hasPods, listAt, podOf, textAt } from "../../fixtures/hardening/objects.ts";
 import { hostOf, INGRESS_CLASS, putSchool, testAuthority } from "../../fixtures/ingress-school.ts";
 import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
+import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { Authorizer } from "../../fixtures/kube-api/rbac.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
+import { kubectlKustomize, sortedKeys } from "../../fixtures/kubectl.ts";
 import { buildKustomization, type KubeObject } from "../../fixtures/kustomize.ts";
 import { tenantValues } from "../../fixtures/tenant-values.ts";
 
@@ -57,6 +60,10 @@ const find = (kind: string, name = "gateway"): KubeObject => {
 const container = (name: string): unknown =>
   containersOf(find("Deployment")).find((candidate) => textAt(candidate, "name") === name);
 const configFile = `${COMPONENT}/config/gateway.json`;
+
+/** The engine with the rights of the reconciler's account. */
+const openEngine = (file: string, changes: Partial<KubernetesEngineOptions>): Engine =>
+  createKubernetesEngine({ ...IN_TEST_API, kubeconfig: file, grant: GRANT, ...changes });
 
 describe("k8s/gateway", () => {
   it("every object is of a published type, with no field that it has not", () => {
@@ -152,37 +159,14 @@ describe("k8s/gateway", () => {
 
   // kubectl is not part of what the tests bring along; where it is, it has the last word.
   it("is what kubectl makes of it", (context) => {
-    const site = mkdtempSync(path.join(tmpdir(), "classmind-gateway-"));
-    const relative = (target: string): string => path.relative(site, path.resolve(target));
-    const kustomization = { resources: [relative("k8s/install")], components: [relative(COMPONENT)] };
-    writeFileSync(path.join(site, "kustomization.yaml"), JSON.stringify(kustomization));
-    try {
-      const text = execFileSync("kubectl", ["kustomize", site], {
-        encoding: "utf8",
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      const sorted = (value: unknown): unknown => {
-        if (Array.isArray(value)) return value.map(sorted);
-        if (typeof value !== "object" || value === null) return value;
-        const entries = Object.entries(value).map(([key, inner]) => [key, sorted(inner)] as const);
-        return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
-      };
-      const plain = (value: unknown): string =>
-        JSON.stringify(sorted(value))
-          .replace(/"(platform|api|reconciler|gateway)-[a-z0-9]{10}"/g, '"$1-x"')
-          // Which names they get is the site's matter.
-          .replace(/"image":"[^"]*\/([a-z-]+):unset"/g, '"image":"$1"');
-      expect(
-        parseAllDocuments(text)
-          .map((document) => plain(document.toJS()))
-          .sort(),
-      ).toEqual(OBJECTS.map(plain).sort());
-    } catch (error) {
-      if (Object(error).code !== "ENOENT") throw error;
-      return context.skip("no kubectl on this machine");
-    } finally {
-      rmSync(site, { recursive: true });
-    }
+    const theirs = kubectlKustomize("k8s/install", [COMPONENT]);
+    if (theirs === undefined) return context.skip("no kubectl on this machine");
+    const plain = (value: unknown): string =>
+      JSON.stringify(sortedKeys(value))
+        .replace(/"(platform|api|reconciler|gateway)-[a-z0-9]{10}"/g, '"$1-x"')
+        // Which names they get is the site's matter.
+        .replace(/"image":"[^"]*\/([a-z-]+):unset"/g, '"image":"$1"');
+    expect(theirs.map(plain).sort()).toEqual(OBJECTS.map(plain).sort());
   });
 });
 
@@ -195,15 +179,7 @@ describe("the reconciler, where the gateway is ours", () => {
   beforeAll(async () => {
     api = await startKubeApi(smallPod, { objects: OBJECTS, account: RECONCILER });
     kubeconfig = writeKubeconfig(api.url);
-    engine = createKubernetesEngine({
-      kubeconfig: kubeconfig.file,
-      clock: systemClock,
-      log: silentLog,
-      storageClass: "classmind-encrypted",
-      ingressClass: "nginx",
-      grant: GRANT,
-      gatewayGrant: GATEWAY_GRANT,
-    });
+    engine = openEngine(kubeconfig.file, { gatewayGrant: GATEWAY_GRANT });
     await engine.apply(namespace, chart);
   });
   afterAll(async () => {
@@ -241,15 +217,8 @@ describe("the reconciler, where the gateway is ours", () => {
   it("preflight says so where the class is the gateway's, but nobody told the reconciler of its account", async () => {
     api.store.put({ ...find("IngressClass", "classmind"), spec: { controller: "classmind.de/gateway" } }, "test");
     const examined = async (gatewayGrant?: typeof GATEWAY_GRANT) => {
-      const other = createKubernetesEngine({
-        kubeconfig: kubeconfig.file,
-        clock: systemClock,
-        log: silentLog,
-        storageClass: "classmind-encrypted",
-        ingressClass: "classmind",
-        grant: GRANT,
-        ...(gatewayGrant === undefined ? {} : { gatewayGrant }),
-      });
+      const account = gatewayGrant === undefined ? {} : { gatewayGrant };
+      const other = openEngine(kubeconfig.file, { ingressClass: "classmind", ...account });
       const findings = await other.preflight("look");
       await other.close();
       return findings.find(({ check }) => check === "ingress-class");
@@ -261,15 +230,7 @@ describe("the reconciler, where the gateway is ours", () => {
   it("without the component, preflight names the right that is missing", async () => {
     const bare = await startKubeApi(smallPod, { objects: BASE, account: RECONCILER });
     const config = writeKubeconfig(bare.url);
-    const other = createKubernetesEngine({
-      kubeconfig: config.file,
-      clock: systemClock,
-      log: silentLog,
-      storageClass: "classmind-encrypted",
-      ingressClass: "nginx",
-      grant: GRANT,
-      gatewayGrant: GATEWAY_GRANT,
-    });
+    const other = openEngine(config.file, { gatewayGrant: GATEWAY_GRANT });
     const rights = (await other.preflight("look")).find(({ check }) => check === "rights");
     expect(rights).toMatchObject({ ok: false, message: expect.stringContaining(`clusterroles:${ROLE}`) });
     await other.close();

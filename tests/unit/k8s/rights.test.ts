@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../../../control-plane/clock.ts";
 import { type Engine, EngineError } from "../../../control-plane/engine/engine.ts";
 import { KINDS } from "../../../control-plane/engine/kubernetes/kinds.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
 import { NEEDED_RIGHTS } from "../../../control-plane/engine/kubernetes/preflight.ts";
-import { silentLog } from "../../../control-plane/log.ts";
 import { loadChart } from "../../../control-plane/render/render.ts";
 import { smallJob } from "../../fixtures/engine-school.ts";
 import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
+import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type Rule, rightsOf } from "../../fixtures/kube-api/rbac.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
@@ -34,10 +33,7 @@ const JOB_NAME = "batch.kubernetes.io/job-name";
 let api: KubeApi;
 let kubeconfig: ReturnType<typeof writeKubeconfig>;
 const OPTIONS = {
-  clock: systemClock,
-  log: silentLog,
-  storageClass: "classmind-encrypted",
-  ingressClass: "nginx",
+  ...IN_TEST_API,
   grant: GRANT,
   relist: 500,
   patience: 30_000,
