@@ -3,8 +3,7 @@ import { clusterIssuerOf } from "../config.ts";
 import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { decidingBackups, newestOf } from "../store/backups.ts";
-import { buryTenant, finishAttempt, LEASE_SECONDS, renewLease, writeProgress, writeStatus } from "../store/leases.ts";
-import type { Operation } from "../store/operations.ts";
+import { buryTenant, finishAttempt, writeProgress, writeStatus } from "../store/leases.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
 import { secondsUntilLook } from "./certificate.ts";
@@ -14,15 +13,17 @@ import { leftRunning, leftToStop, otherEngines } from "./elsewhere.ts";
 import { type Execution, execute, type StepFailure } from "./execute.ts";
 import { isElsewhere, unfitFailure } from "./fitness.ts";
 import { certificateOf, desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
+import type { HeldSchool } from "./holds.ts";
 import { plan, type Step } from "./plan.ts";
 import type { Attempt } from "./steps.ts";
 
 /** A school that needs nothing is looked at again after this time even if no event came. */
 const RESYNC_SECONDS = 3600;
-const HEARTBEAT_MS = 4000;
 const MAX_BACKOFF_SECONDS = 600;
+/** What work waits for wakes the school; this is for a wake-up that was lost. */
 const WAITING_SECONDS = 15;
-const RETENTION: Step["kind"] = "forget-backups";
+/** The same for a workload that is not ready yet. */
+const STARTING_SECONDS = 5;
 const LEFT_COPY: Step["kind"] = "stop-elsewhere";
 
 /** Seconds to wait after the n-th failure in a row: exponential with jitter, at most ten minutes. */
@@ -40,21 +41,16 @@ async function planOf(deps: Dependencies, gathered: Gathered): Promise<readonly 
     elsewhere: otherEngines(gathered),
     runsElsewhere: await leftToStop(deps, gathered),
     restoreFailed: gathered.failedRestore !== undefined,
-    backupsExpired: gathered.expiredBackups.length > 0,
     certificate: certificateOf(deps, gathered, gathered.certificate).action,
     gateway:
       gathered.gateway === undefined
         ? undefined
         : { ...gathered.gateway, wantedFingerprint: fingerprintOf(gathered.certificate) },
-    operations:
-      gathered.goal === "run"
-        ? gathered.operations
-        : gathered.operations.filter(({ kind }) => WHILE_STOPPED.includes(kind)),
+    operations: gathered.operations,
+    due: gathered.due,
+    now: gathered.now,
   });
 }
-
-/** What is done of a school that does not run. */
-const WHILE_STOPPED: readonly Operation["kind"][] = ["renew-certificate", "move", "confirm-move"];
 
 /** Seconds until something is due by the clock: renewal, backup, expiry of a demo, purge, or the resync. */
 function secondsUntilNext(deps: Dependencies, gathered: Gathered, status: TenantStatus): number {
@@ -67,7 +63,13 @@ function secondsUntilNext(deps: Dependencies, gathered: Gathered, status: Tenant
     tenant.deletion?.purgeAfter,
   ];
   // While the clock is not believed, what waits for these dates waits for an operator.
-  const times = [status.backup?.next, ...(gathered.clock.trusted ? dates : [])].filter((time) => time !== undefined);
+  const always = [
+    // One that is due already waits for something that wakes the school.
+    Date.parse(status.backup?.next ?? "") > now.getTime() ? status.backup?.next : undefined,
+    gathered.retryAt?.toISOString(),
+    ...gathered.operations.map(({ deadlineAt }) => deadlineAt),
+  ];
+  const times = [...always, ...(gathered.clock.trusted ? dates : [])].filter((time) => time !== undefined);
   const next = Math.min(
     ...times.map((time) => (Date.parse(time) - now.getTime()) / 1000),
     ...(issuedElsewhere ? [secondsUntilLook(status, now)] : []),
@@ -90,18 +92,27 @@ function restoreFailure(gathered: Gathered): StepFailure | undefined {
 
 interface Failures {
   readonly failure: StepFailure | undefined;
-  readonly retentionFailure: string | undefined;
   readonly leftFailure: string | undefined;
 }
 
-/** An open school stays open although old backups, or a copy on another engine, are still there: that is said of those. */
+/** An open school stays open although a copy on another engine is still there: that is said of the copy. */
 function failuresOf(gathered: Gathered, execution: Execution): Failures {
   const failure = execution.failure ?? restoreFailure(gathered);
-  const none = { failure: undefined, retentionFailure: undefined, leftFailure: undefined };
-  if (failure?.step === LEFT_COPY) return { ...none, leftFailure: failure.message };
-  if (gathered.goal === "run" && failure?.step === RETENTION) return { ...none, retentionFailure: failure.message };
-  return { ...none, failure };
+  if (failure?.step === LEFT_COPY) return { failure: undefined, leftFailure: failure.message };
+  return { failure, leftFailure: undefined };
 }
+
+const SHOWN_STEPS = 40;
+
+/** What was done of late: since the school was last as it should be, for coming there takes several attempts. */
+function stepsAfter(tenant: StoredTenant, execution: Execution): TenantStatus["steps"] {
+  const { status, generation } = tenant;
+  if (execution.steps.length === 0) return status.steps;
+  const goesOn = !SETTLED.has(status.phase) && status.observedGeneration === generation;
+  return [...(goesOn ? status.steps : []), ...execution.steps].slice(-SHOWN_STEPS);
+}
+
+const SETTLED: ReadonlySet<TenantStatus["phase"]> = new Set(["Ready", "Suspended", "Deleted"]);
 
 async function statusAfter(
   deps: Dependencies,
@@ -119,7 +130,7 @@ async function statusAfter(
   ]);
   const certificate = certificateOf(deps, { ...gathered, observed, now }, attempt.certificate);
   const newest = newestOf(backups, "Complete", now);
-  const { failure, retentionFailure, leftFailure } = failuresOf(gathered, execution);
+  const { failure, leftFailure } = failuresOf(gathered, execution);
   const evidence: Evidence = {
     goal: gathered.goal,
     stopReason: gathered.stopReason,
@@ -132,7 +143,7 @@ async function statusAfter(
       enabled: tenant.spec.backup.enabled,
       newest,
       lastFailure: newestOf(backups, "Failed", now),
-      retentionFailure,
+      retentionFailure: gathered.retentionFailure,
     },
     left:
       tenant.leftEngine === undefined
@@ -143,17 +154,14 @@ async function statusAfter(
     now,
   };
   const conditions = judge(evidence, tenant.status.conditions);
-  const initialisedAt = attempt.initialisedAt ?? tenant.status.initialisedAt;
-  const administrator = attempt.administrator ?? tenant.status.administrator;
+  const { initialisedAt } = tenant.status;
   const volume = observed.volumes.find((candidate) => candidate.name === "data");
   const used = volume?.usedBytes ?? tenant.status.volume?.usedBytes;
   return {
     observedGeneration: tenant.generation,
     phase: phaseOf(evidence, conditions, initialisedAt !== undefined, tenant.deletion !== undefined),
     conditions,
-    steps: execution.steps.length > 0 ? execution.steps : tenant.status.steps,
-    ...(initialisedAt === undefined ? {} : { initialisedAt }),
-    ...(administrator === undefined ? {} : { administrator }),
+    steps: stepsAfter(tenant, execution),
     ...(volume === undefined || used === undefined
       ? {}
       : { volume: { usedBytes: used, capacityBytes: volume.capacityBytes } }),
@@ -182,38 +190,42 @@ interface Outcome {
   readonly failure?: string;
 }
 
-async function settle(deps: Dependencies, attempt: Attempt, execution: Execution, holder: string): Promise<Outcome> {
-  const { gathered } = attempt;
+/** Whether something is on its way to what it should be, and will say so when it is there. */
+function isOnItsWay({ goal, observed }: Gathered, status: TenantStatus): boolean {
+  if (goal === "run") return status.phase !== "Ready";
+  return observed.workloads.some(({ state }) => state !== "Stopped");
+}
+
+async function settle(deps: Dependencies, attempt: Attempt, execution: Execution): Promise<Outcome> {
+  const { gathered, hold } = attempt;
   const { tenant } = gathered;
   const status = await statusAfter(deps, attempt, gathered, execution);
-  if (worthWriting(tenant.status, status)) await writeStatus(deps.pool, tenant, holder, status);
+  if (worthWriting(tenant.status, status)) await writeStatus(deps.pool, tenant, hold.holder, status);
   if (tenant.progress.length > 0 || execution.steps.length > 0 || execution.failure !== undefined)
-    await writeProgress(deps.pool, tenant.uid, holder, []);
+    await writeProgress(deps.pool, hold, []);
   if (execution.failure !== undefined) {
     const attempts = tenant.attempts + 1;
     return { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random), failure: execution.failure.reason };
   }
-  if (execution.waiting) return { attempts: 0, wakeInSeconds: WAITING_SECONDS };
   // Something was done: look once more soon, so that what a step brought about (a due first backup) is seen.
-  const next = execution.steps.length > 0 ? 1 : secondsUntilNext(deps, gathered, status);
-  return { attempts: 0, wakeInSeconds: next };
+  const soon = [
+    ...(execution.steps.length > 0 ? [1] : []),
+    ...(execution.waiting ? [WAITING_SECONDS] : []),
+    ...(isOnItsWay(gathered, status) ? [STARTING_SECONDS] : []),
+  ];
+  return { attempts: 0, wakeInSeconds: Math.min(...soon, secondsUntilNext(deps, gathered, status)) };
 }
 
-async function attemptHeld(
-  deps: Dependencies,
-  tenant: StoredTenant,
-  holder: string,
-  signal: AbortSignal,
-): Promise<Outcome | "gone"> {
-  const gathered = await gather(deps, tenant, signal);
+async function attemptHeld(deps: Dependencies, tenant: StoredTenant, held: HeldSchool): Promise<Outcome | "gone"> {
+  const { signal, hold } = held;
+  const gathered = await gather(deps, tenant, signal, (id) => held.works.has(id));
   const attempt: Attempt = {
     deps,
     gathered,
     signal,
-    holder,
+    lost: signal,
+    hold,
     certificate: gathered.certificate,
-    administrator: undefined,
-    initialisedAt: undefined,
     keysDestroyed: undefined,
   };
   const { unmet } = gathered.fitness;
@@ -222,11 +234,11 @@ async function attemptHeld(
   const unfit = refused && !gathered.observed.exists;
   const execution: Execution = unfit
     ? { steps: [], failure: unfitFailure(gathered.fitness), waiting: false }
-    : await execute(attempt, await planOf(deps, gathered), holder);
+    : await execute(attempt, await planOf(deps, gathered), held);
   if (signal.aborted) return { attempts: tenant.attempts, wakeInSeconds: 0 };
-  const purged = gathered.goal === "purge" && execution.failure === undefined;
-  if (purged && (await buryTenant(deps.pool, tenant, holder, attempt.keysDestroyed ?? 0))) return "gone";
-  return settle(deps, attempt, execution, holder);
+  const purged = gathered.goal === "purge" && execution.failure === undefined && attempt.keysDestroyed !== undefined;
+  if (purged && (await buryTenant(deps.pool, tenant, hold.holder, attempt.keysDestroyed ?? 0))) return "gone";
+  return settle(deps, attempt, execution);
 }
 
 /** An engine that does not answer shows in the school's conditions; what was last seen of the school stands. */
@@ -237,40 +249,22 @@ async function tellTrouble(fleet: Fleet, tenant: StoredTenant, holder: string, e
 }
 
 /**
- * One attempt at one school whose lease the caller has just taken: gather, plan, execute, judge, write. Prolongs the lease
- * while it works and stops as soon as that fails. Never throws: a failure is this school's alone.
+ * One attempt at one school that the caller holds: gather, plan, execute, judge, write. It waits for nothing but what it does
+ * itself; work that it begins goes on when it has ended. Never throws: a failure is this school's alone.
  */
-export async function attemptTenant(
-  fleet: Fleet,
-  tenant: StoredTenant,
-  holder: string,
-  stop: AbortSignal,
-): Promise<void> {
+export async function attemptTenant(fleet: Fleet, tenant: StoredTenant, held: HeldSchool): Promise<void> {
   const deps = dependenciesAt(fleet, tenant.engine);
   const end = fleet.metrics?.begin(tenant.engine);
-  const lost = new AbortController();
-  let heldAt = performance.now();
-  const signal = AbortSignal.any([stop, lost.signal]);
-  const heartbeat = setInterval(() => {
-    // Whoever cannot reach the store cannot know: before somebody else may hold the school, it is let go.
-    if (performance.now() - heldAt > LEASE_SECONDS * 1000 - HEARTBEAT_MS) lost.abort(new Error("the lease ran out"));
-    const asked = performance.now();
-    renewLease(fleet.pool, tenant.uid, holder).then(
-      (held) => {
-        if (held) heldAt = asked;
-        else lost.abort(new Error("the lease is lost"));
-      },
-      () => undefined,
-    );
-  }, HEARTBEAT_MS);
+  const { holder } = held.hold;
+  const working = (): boolean => held.works.size > 0;
   try {
     if (deps === undefined)
       throw new EngineError(
         REASONS.EngineUnknown,
         `This school lives on the engine ${tenant.engine}, which is not in the reconciler's configuration.`,
       );
-    const outcome = await attemptHeld(deps, tenant, holder, signal);
-    if (outcome !== "gone") await finishAttempt(fleet.pool, tenant, holder, outcome);
+    const outcome = await attemptHeld(deps, tenant, held);
+    if (outcome !== "gone") await finishAttempt(fleet.pool, tenant, holder, { ...outcome, working: working() });
     if (outcome === "gone") end?.("gone");
     else end?.(outcome.failure === undefined ? "done" : "failed", outcome.failure);
   } catch (error) {
@@ -278,11 +272,9 @@ export async function attemptTenant(
     const attempts = tenant.attempts + 1;
     const failure = { slug: tenant.slug, engine: tenant.engine, error: messageOf(error), attempts };
     fleet.log.error(failure, "attempt failed");
-    const outcome = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
+    const outcome = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random), working: working() };
     // If the store is gone too, the lease runs out by itself and the school is due again.
     await tellTrouble(fleet, tenant, holder, error).catch(() => undefined);
     await finishAttempt(fleet.pool, tenant, holder, outcome).catch(() => undefined);
-  } finally {
-    clearInterval(heartbeat);
   }
 }

@@ -260,5 +260,7 @@ export function phaseOf(
   const ready = conditions.find((condition) => condition.type === "Ready")?.status === "True";
   if (ready && initialised) return "Ready";
   if (initialised) return "Degraded";
-  return evidence.failure === undefined ? "Provisioning" : "Failed";
+  const failing =
+    evidence.failure !== undefined || evidence.observed.workloads.some(({ state }) => state === "Failing");
+  return failing ? "Failed" : "Provisioning";
 }

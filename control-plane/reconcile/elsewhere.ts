@@ -1,4 +1,5 @@
 import { EngineError, type ObjectRef, type Observation } from "../engine/engine.ts";
+import { LeaseLostError } from "../store/held.ts";
 import { renewLease } from "../store/leases.ts";
 import { findTenantByUid, type StoredTenant } from "../store/tenants.ts";
 import { namespaceOf, REASONS } from "../tenant.ts";
@@ -22,14 +23,14 @@ export async function attemptAt(attempt: Attempt, engineName: string): Promise<A
       retryable: false,
     });
   const observed = await deps.engine.observe(namespaceOf(gathered.tenant.slug));
-  return { ...attempt, deps, gathered: { ...gathered, observed } };
+  // What work has taken charge of, it has where the school lives.
+  return { ...attempt, deps, gathered: { ...gathered, observed, operations: [] } };
 }
 
 /** The engine on which the school lives by the store's word, if the lease is still ours. */
-export async function livesOn({ deps, gathered, holder }: Attempt): Promise<string> {
-  const { uid } = gathered.tenant;
-  if (!(await renewLease(deps.pool, uid, holder))) throw new EngineError(REASONS.StepFailed, "the lease was lost");
-  const tenant = await findTenantByUid(deps.pool, uid);
+export async function livesOn({ deps, hold }: Attempt): Promise<string> {
+  if (!(await renewLease(deps.pool, hold))) throw new LeaseLostError();
+  const tenant = await findTenantByUid(deps.pool, hold.uid);
   return tenant?.engine ?? "";
 }
 
@@ -55,10 +56,11 @@ async function stopLeft(left: Attempt): Promise<void> {
     elsewhere: [],
     runsElsewhere: undefined,
     restoreFailed: false,
-    backupsExpired: false,
     certificate: "keep",
     gateway: undefined,
     operations: [],
+    due: [],
+    now: gathered.now,
   });
   for (const step of steps) {
     if (step.kind === "apply" || step.kind === "remove") await executeStep(stopped, step);

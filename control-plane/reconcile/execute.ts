@@ -4,9 +4,9 @@ import { writeProgress } from "../store/leases.ts";
 import type { ProgressStep } from "../store/tenants.ts";
 import { REASONS, type Reason, type StepReport } from "../tenant.ts";
 import { removeLeft, stopElsewhere } from "./elsewhere.ts";
-import { operate } from "./operate.ts";
+import type { HeldSchool } from "./holds.ts";
+import { callOff, requestWork, startWork } from "./operations/run.ts";
 import type { Step } from "./plan.ts";
-import { forgetWithoutBackup } from "./retention.ts";
 import { type Attempt, executeStep } from "./steps.ts";
 
 export interface StepFailure {
@@ -19,7 +19,7 @@ export interface StepFailure {
 export interface Execution {
   readonly steps: readonly StepReport[];
   readonly failure: StepFailure | undefined;
-  /** Whether heavy work had to wait for room. */
+  /** Whether work had to wait for room. */
   readonly waiting: boolean;
 }
 
@@ -30,10 +30,12 @@ function labelOf(step: Step): string {
       return step.objects.length === 1
         ? `${step.kind} ${step.objects[0]?.kind}/${step.objects[0]?.name}`
         : `${step.kind} ${step.objects.length} objects`;
-    case "await-ready":
-      return `await ${step.workload.name}`;
-    case "operate":
-      return step.operation.kind;
+    case "request-work":
+      return `begin ${step.work}`;
+    case "start-work":
+      return `begin ${step.operation.kind}`;
+    case "call-off":
+      return `call ${step.operation.kind} off`;
     default:
       return step.kind;
   }
@@ -51,11 +53,10 @@ function toFailure(step: string, error: unknown): StepFailure {
 
 /**
  * Executes a plan: every step as soon as those it comes after are done, independent ones side by side. The first failure
- * lets running steps end and starts no more.
- * @param holder lease holder; progress is written only while the lease holds
+ * lets running steps end and starts no more. Work that it begins goes on after it.
  */
-export async function execute(attempt: Attempt, steps: readonly Step[], holder: string): Promise<Execution> {
-  const { deps, gathered } = attempt;
+export async function execute(attempt: Attempt, steps: readonly Step[], held: HeldSchool): Promise<Execution> {
+  const { deps, gathered, hold } = attempt;
   const progress: ProgressStep[] = [];
   const reports: StepReport[] = [];
   const done = new Set<string>();
@@ -68,9 +69,29 @@ export async function execute(attempt: Attempt, steps: readonly Step[], holder: 
   function show(): void {
     const snapshot = progress.map((step) => ({ ...step }));
     // In order, and never in the way of the work: people watch this, nothing depends on it.
-    writing = writing
-      .then(() => writeProgress(deps.pool, gathered.tenant.uid, holder, snapshot))
-      .catch(() => undefined);
+    writing = writing.then(() => writeProgress(deps.pool, hold, snapshot)).catch(() => undefined);
+  }
+
+  /** @returns false when there was no room for it */
+  async function take(step: Step): Promise<boolean> {
+    switch (step.kind) {
+      case "request-work":
+        return requestWork(attempt, held, step);
+      case "start-work":
+        return startWork(attempt, held, step.operation);
+      case "call-off":
+        await callOff(attempt, held, step.operation, step.why);
+        return true;
+      case "stop-elsewhere":
+        await stopElsewhere(attempt, step.engine);
+        return true;
+      case "remove-elsewhere":
+        await removeLeft(attempt, step.engine);
+        return true;
+      default:
+        await executeStep(attempt, step);
+        return true;
+    }
   }
 
   async function perform(step: Step): Promise<void> {
@@ -81,20 +102,17 @@ export async function execute(attempt: Attempt, steps: readonly Step[], holder: 
     show();
     try {
       await deps.onStep?.("before", label);
-      if (step.kind === "operate") {
-        const outcome = await operate(attempt, step.operation);
-        waiting = outcome === "waiting" || waiting;
-        // What else was planned was planned for the engine on which the school no longer lives.
-        if (outcome === "moved") pending.clear();
-      } else if (step.kind === "forget-backups") await forgetWithoutBackup(attempt);
-      else if (step.kind === "stop-elsewhere") await stopElsewhere(attempt, step.engine);
-      else if (step.kind === "remove-elsewhere") await removeLeft(attempt, step.engine);
-      else await executeStep(attempt, step);
+      const begun = await take(step);
       await deps.onStep?.("after", label);
+      done.add(step.id);
       const milliseconds = Math.round(performance.now() - started);
+      if (!begun) {
+        waiting = true;
+        progress[index] = { name: label, state: "Done", startedAt: startedAt.toISOString(), message: "no room yet" };
+        return;
+      }
       progress[index] = { name: label, state: "Done", startedAt: startedAt.toISOString(), milliseconds };
       reports.push({ name: label, startedAt: startedAt.toISOString(), milliseconds });
-      done.add(step.id);
       deps.log.info({ slug: gathered.tenant.slug, step: label, milliseconds }, "step done");
     } catch (error) {
       failure ??= toFailure(label, error);

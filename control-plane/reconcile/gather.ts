@@ -2,21 +2,21 @@ import { createHash, X509Certificate } from "node:crypto";
 import { schoolRepository } from "../backup/repository.ts";
 import { pastTheirTime, toForget } from "../backup/retention.ts";
 import { nextBackup } from "../backup/schedule.ts";
-import type { Breach, Manifest, Observation } from "../engine/engine.ts";
+import { type Breach, EngineError, type Manifest, type Observation } from "../engine/engine.ts";
 import type { SchoolKeys } from "../keys/keyring.ts";
 import { hashManifest } from "../render/hash.ts";
 import { tenantValues } from "../render/tenant-values.ts";
 import type { SecretValues, TenantValues } from "../render/values.ts";
 import { type Backup, completeBackups, decidingBackups, newestOf } from "../store/backups.ts";
-import { listOperations, type Operation, openOperations, requestOperation } from "../store/operations.ts";
-import type { StoredTenant } from "../store/tenants.ts";
-import { hostOf, namespaceOf, type Reason } from "../tenant.ts";
+import { listOperations, type Operation, type OperationKind, openOperations } from "../store/operations.ts";
+import { findTenantByUid, type StoredTenant } from "../store/tenants.ts";
+import { hostOf, namespaceOf, REASONS, type Reason } from "../tenant.ts";
 import { type CertificatePair, type CertificateState, certificateState } from "./certificate.ts";
 import { askClock, type ClockState } from "./clock-guard.ts";
 import type { Dependencies, GatewayObservation } from "./dependencies.ts";
 import { type Fitness, fitnessOf } from "./fitness.ts";
 import { goalOf, stopReasonOf } from "./goal.ts";
-import type { DesiredObject, PlanInput } from "./plan.ts";
+import { APP, type DesiredObject, type DueWork, isPaused, type OpenWork, type PlanInput } from "./plan.ts";
 
 /** Everything one attempt knows before it plans. */
 export interface Gathered {
@@ -31,13 +31,17 @@ export interface Gathered {
   readonly observed: Observation;
   readonly gateway: GatewayObservation | undefined;
   readonly fitness: Fitness;
-  readonly operations: readonly Operation[];
+  readonly operations: readonly OpenWork[];
+  /** What the platform itself wants done now. */
+  readonly due: readonly DueWork[];
+  /** When something that failed may be tried again. */
+  readonly retryAt: Date | undefined;
   readonly newestBackup: Backup | undefined;
   readonly lastFailure: Backup | undefined;
   readonly backups: readonly Backup[];
   readonly nextBackup: Date | undefined;
-  /** To be forgotten without a new backup: of a school that makes them, only what is past its time (R61). */
-  readonly expiredBackups: readonly Backup[];
+  /** Why backups that are past their time are still there (R61). */
+  readonly retentionFailure: string | undefined;
   /** Why the restore that was to furnish this school failed; it stays empty then, and nobody gets into it. */
   readonly failedRestore: string | undefined;
   /** Broken walls, looked for when isolation is to be verified: executing the plan repairs some before the probe runs. */
@@ -116,7 +120,15 @@ export function desiredManifests(
   gathered: Gathered,
   certificate?: CertificatePair,
 ): readonly Manifest[] {
-  return deps.chart.renderTenant(valuesOf(deps, gathered, certificate));
+  const values = valuesOf(deps, gathered, certificate);
+  const manifests = deps.chart.renderTenant(values);
+  if (values.replicas === 0 || !isPaused(gathered.operations)) return manifests;
+  // Work wants the app at rest and nothing else.
+  const atRest = deps.chart.renderTenant({ ...values, replicas: 0 });
+  const stands = ({ kind }: Manifest): boolean => kind === APP.kind || kind === "Ingress";
+  return manifests.map((manifest) =>
+    stands(manifest) ? (atRest.find(({ kind }) => kind === manifest.kind) ?? manifest) : manifest,
+  );
 }
 
 export function desiredObjects(manifests: readonly Manifest[]): readonly DesiredObject[] {
@@ -148,24 +160,24 @@ async function keysOf(deps: Dependencies, tenant: StoredTenant, operations: read
 }
 
 async function failedRestoreOf(deps: Dependencies, uid: string): Promise<string | undefined> {
-  const [newest] = (await listOperations(deps.pool, uid, 20)).filter((operation) => operation.kind === "restore");
+  const [newest] = await listOperations(deps.pool, uid, 1, "restore");
   return newest?.state === "Failed" ? (newest.error ?? "no reason is known") : undefined;
 }
 
-/** Makes a due scheduled backup an operation, so that it is resumed like any other. */
-async function scheduleBackup(
-  deps: Dependencies,
-  tenant: StoredTenant,
-  operations: readonly Operation[],
-): Promise<readonly Operation[]> {
-  if (operations.some((operation) => ["backup", "restore", "move"].includes(operation.kind))) return operations;
-  const operation = await requestOperation(deps.pool, {
-    tenantUid: tenant.uid,
-    kind: "backup",
-    params: { trigger: "schedule" },
-    requestedBy: "schedule",
-  });
-  return [...operations, operation];
+const MOST_PAUSE_SECONDS = 600;
+const COUNTED = 12;
+
+/**
+ * When the platform may begin work of its own of a kind again: each failure in a row makes the pause longer. Work that an operator
+ * asked for is not held up.
+ */
+async function mayBeginAt(deps: Dependencies, uid: string, kind: OperationKind): Promise<Date> {
+  const newest = await listOperations(deps.pool, uid, COUNTED, kind);
+  const ended = newest.findIndex(({ state }) => state !== "Failed");
+  const failures = ended < 0 ? newest.length : ended;
+  const last = Date.parse(newest[0]?.finishedAt ?? "");
+  if (failures === 0 || Number.isNaN(last)) return new Date(0);
+  return new Date(last + Math.min(MOST_PAUSE_SECONDS, 2 ** failures) * 1000);
 }
 
 /** Complete backups of a school that are to be forgotten now. The caller has made sure of the clock. */
@@ -186,8 +198,76 @@ export async function expiredWithoutBackup(
   return makesBackups ? pastTheirTime(expired, now) : expired;
 }
 
-/** Reads everything an attempt needs. The only effects: keys of a new school are made, a due backup is recorded as wanted. */
-export async function gather(deps: Dependencies, tenant: StoredTenant, signal: AbortSignal): Promise<Gathered> {
+/**
+ * What is open, told apart by whether this process is at it.
+ * @throws EngineError when the school has come to live on another engine meanwhile: what this attempt knows is of the old one
+ */
+async function openWork(
+  deps: Dependencies,
+  tenant: StoredTenant,
+  isActive: (id: string) => boolean,
+): Promise<readonly OpenWork[]> {
+  const open = await openOperations(deps.pool, tenant.uid);
+  // Read after it: what a move lets go when it switches is let go in one transaction with the switch.
+  const now = await findTenantByUid(deps.pool, tenant.uid);
+  if (now !== undefined && now.engine !== tenant.engine)
+    throw new EngineError(REASONS.Updating, `${tenant.slug} lives on ${now.engine} now`);
+  return open.map((operation) => ({ ...operation, active: isActive(operation.id) }));
+}
+
+/** What the platform itself wants done, and when it may begin what failed before. */
+async function dueWork(
+  deps: Dependencies,
+  uid: string,
+  wishes: readonly DueWork[],
+  now: Date,
+): Promise<{ readonly due: readonly DueWork[]; readonly retryAt: Date | undefined }> {
+  const due: DueWork[] = [];
+  const later: number[] = [];
+  for (const wish of wishes) {
+    const at = await mayBeginAt(deps, uid, wish.kind);
+    if (at <= now) due.push(wish);
+    else later.push(at.getTime());
+  }
+  return { due, retryAt: later.length === 0 ? undefined : new Date(Math.min(...later)) };
+}
+
+/** Why the newest forgetting failed; undefined if it did not, or nothing is to be forgotten. */
+async function retentionFailureOf(
+  deps: Dependencies,
+  uid: string,
+  expired: readonly Backup[],
+): Promise<string | undefined> {
+  if (expired.length === 0) return undefined;
+  const [newest] = await listOperations(deps.pool, uid, 1, "forget-backups");
+  return newest?.state === "Failed" ? (newest.error ?? "no reason is known") : undefined;
+}
+
+/** When the next backup of a school that runs is due; undefined if it makes none. */
+function nextBackupOf(
+  { platform }: Dependencies,
+  tenant: StoredTenant,
+  known: Pick<Gathered, "newestBackup" | "lastFailure" | "now">,
+): Date | undefined {
+  if (!tenant.spec.backup.enabled || tenant.status.initialisedAt === undefined) return undefined;
+  const { newestBackup, lastFailure, now } = known;
+  return nextBackup(
+    tenant.uid,
+    { startHour: platform.backup.windowStartHour, hours: platform.backup.windowHours },
+    newestBackup === undefined ? undefined : new Date(newestBackup.startedAt),
+    lastFailure === undefined ? undefined : new Date(lastFailure.startedAt),
+    // A school that a clock ahead made is not older than now.
+    new Date(Math.min(Date.parse(tenant.createdAt), now.getTime())),
+  );
+}
+
+/** Reads everything an attempt needs. The only effect: keys of a new school are made. */
+export async function gather(
+  deps: Dependencies,
+  tenant: StoredTenant,
+  signal: AbortSignal,
+  isActive: (id: string) => boolean,
+): Promise<Gathered> {
   const now = deps.clock.now();
   const clock = await askClock(deps);
   const goal = goalOf(tenant, now, clock.trusted);
@@ -196,30 +276,25 @@ export async function gather(deps: Dependencies, tenant: StoredTenant, signal: A
     deps.engine.observe(namespaceOf(tenant.slug)),
     deps.gateway?.observe(tenant.slug),
     decidingBackups(deps.pool, tenant.uid),
-    openOperations(deps.pool, tenant.uid),
+    openWork(deps, tenant, isActive),
     tenant.status.initialisedAt === undefined ? failedRestoreOf(deps, tenant.uid) : undefined,
   ]);
   const fitness = await fitnessOf(deps, goal !== "purge" && !observed.exists, signal, !observed.exists);
   const newestBackup = newestOf(backups, "Complete", now);
   const lastFailure = newestOf(backups, "Failed", now);
-  const due =
-    goal === "run" && tenant.spec.backup.enabled && tenant.status.initialisedAt !== undefined
-      ? nextBackup(
-          tenant.uid,
-          { startHour: deps.platform.backup.windowStartHour, hours: deps.platform.backup.windowHours },
-          newestBackup === undefined ? undefined : new Date(newestBackup.startedAt),
-          lastFailure === undefined ? undefined : new Date(lastFailure.startedAt),
-          // A school that a clock ahead made is not older than now.
-          new Date(Math.min(Date.parse(tenant.createdAt), now.getTime())),
-        )
-      : undefined;
+  const due = goal === "run" ? nextBackupOf(deps, tenant, { newestBackup, lastFailure, now }) : undefined;
   const makesBackups = goal === "run" && tenant.spec.backup.enabled;
   const expired =
     goal === "purge" || !clock.trusted ? [] : await expiredWithoutBackup(deps, tenant.uid, now, makesBackups);
   const verifying = goal === "run" && open.some((operation) => operation.kind === "verify-isolation");
   const breaches = verifying ? ((await deps.engine.examineIsolation?.(namespaceOf(tenant.slug))) ?? []) : [];
-  const operations = due !== undefined && due <= now ? await scheduleBackup(deps, tenant, open) : open;
-  const keys = goal === "purge" ? undefined : await keysOf(deps, tenant, operations);
+  const furnishing = goal === "run" && tenant.status.initialisedAt === undefined;
+  const wishes: DueWork[] = [];
+  if (furnishing) wishes.push({ kind: "create-administrator", params: {} });
+  if (due !== undefined && due <= now) wishes.push({ kind: "backup", params: { trigger: "schedule" } });
+  if (expired.length > 0) wishes.push({ kind: "forget-backups", params: {} });
+  const work = await dueWork(deps, tenant.uid, wishes, now);
+  const keys = goal === "purge" ? undefined : await keysOf(deps, tenant, open);
   const certificate = goal === "purge" ? undefined : await readCertificate(deps, tenant.uid);
   return {
     tenant,
@@ -233,12 +308,14 @@ export async function gather(deps: Dependencies, tenant: StoredTenant, signal: A
     observed,
     gateway,
     fitness,
-    operations,
+    operations: open,
+    due: work.due,
+    retryAt: work.retryAt,
     newestBackup,
     lastFailure,
     backups,
     nextBackup: due,
-    expiredBackups: expired,
+    retentionFailure: await retentionFailureOf(deps, tenant.uid, expired),
     failedRestore,
     breaches,
   };

@@ -8,6 +8,7 @@ import { attemptTenant } from "./attempt.ts";
 import { watchClock } from "./clock-guard.ts";
 import type { Fleet, Site } from "./dependencies.ts";
 import { createExaminer } from "./fitness.ts";
+import { createHolds } from "./holds.ts";
 
 /** If every wake-up were lost, a due school still waits no longer than this. */
 const MAX_SLEEP_MS = 30_000;
@@ -25,7 +26,7 @@ export interface Loop {
  */
 export function startLoop(deps: Fleet, options: { readonly workers: number; readonly database: DatabaseConfig }): Loop {
   const stopping = new AbortController();
-  const holder = randomUUID();
+  const holds = createHolds(deps, randomUUID(), stopping.signal);
   let wake: () => void = () => undefined;
   let woken = false;
 
@@ -51,19 +52,21 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
     });
   }
 
-  /** Attempts under way, and whose they are. */
-  const active = new Map<Promise<void>, string>();
+  /** Attempts under way. */
+  const active = new Set<Promise<void>>();
   const examiner = createExaminer(deps, stopping.signal);
 
   async function takeDue(): Promise<void> {
     while (!stopping.signal.aborted && active.size < options.workers) {
-      const tenant = await claimTenant(deps.pool, holder);
+      const tenant = await claimTenant(deps.pool, holds.holder, holds.busy());
       if (tenant === undefined) return;
-      const work = attemptTenant(deps, tenant, holder, stopping.signal).finally(() => {
-        active.delete(work);
-        wakeUp();
-      });
-      active.set(work, tenant.slug);
+      const attempt = holds
+        .attempt(tenant, (held) => attemptTenant(deps, tenant, held))
+        .finally(() => {
+          active.delete(attempt);
+          wakeUp();
+        });
+      active.add(attempt);
     }
   }
 
@@ -72,7 +75,8 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
       try {
         await takeDue();
         await examiner.answer();
-        const seconds = active.size >= options.workers ? undefined : await secondsUntilDue(deps.pool);
+        const seconds =
+          active.size >= options.workers ? undefined : await secondsUntilDue(deps.pool, holds.holder, holds.busy());
         await sleep(seconds === undefined ? MAX_SLEEP_MS : Math.min(Math.max(seconds * 1000, 10), MAX_SLEEP_MS));
       } catch (error) {
         deps.log.error({ error: messageOf(error) }, "the store cannot be reached; nothing is done until it can");
@@ -107,11 +111,11 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
       stopping.abort();
       wakeUp();
       const slow = setTimeout(
-        () =>
-          deps.log.warn({ schools: [...active.values()] }, "still ending; attempts that have not ended are of these"),
+        () => deps.log.warn({ schools: holds.describe() }, "still ending; what has not ended is at these"),
         SLOW_END_MS,
       );
-      await Promise.all([main, events, clock, stopListening(), examiner.settled(), ...active.keys()]);
+      await Promise.all([main, events, clock, stopListening(), examiner.settled(), ...active]);
+      await holds.settled();
       clearTimeout(slow);
     },
   };

@@ -1,23 +1,22 @@
 import type { ManifestHash, ObjectRef, Observation } from "../engine/engine.ts";
-import type { Operation } from "../store/operations.ts";
+import type { Operation, OperationKind } from "../store/operations.ts";
 import type { GatewayObservation, GatewayRoute } from "./dependencies.ts";
 
 /**
- * The planner: pure. From what is wanted and what was seen it makes every choice; executing a plan chooses nothing.
- * A converged school yields no steps.
+ * The planner: pure. From what is wanted and what was seen it makes every choice; executing a plan chooses nothing. It plans no
+ * waiting: what is still to come wakes another attempt, which plans anew. A converged school yields no steps.
  */
 
 export type Step = { readonly id: string; readonly after: readonly string[] } & (
   | { readonly kind: "issue-certificate" }
   | { readonly kind: "apply"; readonly objects: readonly ObjectRef[] }
   | { readonly kind: "remove"; readonly objects: readonly ObjectRef[] }
-  | { readonly kind: "await-ready"; readonly workload: ObjectRef }
-  | { readonly kind: "create-administrator" }
   | { readonly kind: "publish-certificate" }
   | { readonly kind: "open-route" }
   | { readonly kind: "close-route" }
-  | { readonly kind: "operate"; readonly operation: Operation }
-  | { readonly kind: "forget-backups" }
+  | { readonly kind: "request-work"; readonly work: OperationKind; readonly params: Operation["params"] }
+  | { readonly kind: "start-work"; readonly operation: Operation }
+  | { readonly kind: "call-off"; readonly operation: Operation; readonly why: string }
   | { readonly kind: "withdraw-route" }
   | { readonly kind: "remove-namespace" }
   | { readonly kind: "stop-elsewhere"; readonly engine: string }
@@ -26,6 +25,15 @@ export type Step = { readonly id: string; readonly after: readonly string[] } & 
 );
 
 export type DesiredObject = ObjectRef & { readonly hash: ManifestHash };
+
+/** Open work, and whether this process is at it. */
+export type OpenWork = Operation & { readonly active: boolean };
+
+/** Work that the platform itself wants done now. */
+export interface DueWork {
+  readonly kind: OperationKind;
+  readonly params: Operation["params"];
+}
 
 export interface PlanInput {
   readonly goal: "run" | "stop" | "purge";
@@ -38,12 +46,13 @@ export interface PlanInput {
   readonly runsElsewhere: string | undefined;
   /** The restore that was to furnish this school failed: it gets no first administrator. */
   readonly restoreFailed: boolean;
-  /** Some of its old backups are to be forgotten without a new one. */
-  readonly backupsExpired: boolean;
   readonly certificate: "keep" | "issue";
   /** Undefined when the engine brings its own ingress. */
   readonly gateway: (GatewayObservation & { readonly wantedFingerprint: string | undefined }) | undefined;
-  readonly operations: readonly Operation[];
+  /** Oldest first. */
+  readonly operations: readonly OpenWork[];
+  readonly due: readonly DueWork[];
+  readonly now: Date;
 }
 
 export const DB: ObjectRef = { kind: "StatefulSet", name: "db" };
@@ -58,9 +67,16 @@ function refOf(object: ObjectRef): ObjectRef {
   return { kind: object.kind, name: object.name };
 }
 
-/** Objects that are not as desired, and objects that should not be. */
+/** Whether open work keeps the app stopped and its way in closed. Pure. */
+export function isPaused(operations: readonly Pick<Operation, "holds">[]): boolean {
+  return operations.some(({ holds }) => holds.paused === true);
+}
+
+/** Objects that are not as desired, and objects that should not be; but for those that work has taken charge of. */
 function difference(input: PlanInput): { readonly apply: readonly ObjectRef[]; readonly remove: readonly ObjectRef[] } {
   const { desired, observed } = input;
+  const held = input.operations.flatMap(({ holds }) => holds.objects ?? []);
+  const free = (object: ObjectRef): boolean => !held.some((other) => same(other, object));
   const apply = desired.filter(
     (object) => !observed.objects.some((present) => same(present, object) && present.hash === object.hash),
   );
@@ -70,7 +86,7 @@ function difference(input: PlanInput): { readonly apply: readonly ObjectRef[]; r
   const remove = present.filter(
     (object) => object.kind !== "PersistentVolumeClaim" && !desired.some((wanted) => same(object, wanted)),
   );
-  return { apply: apply.map(refOf), remove: remove.map(refOf) };
+  return { apply: apply.filter(free).map(refOf), remove: remove.filter(free).map(refOf) };
 }
 
 function isReady(observed: Observation, workload: ObjectRef): boolean {
@@ -88,121 +104,206 @@ export function appEndpoint(observed: Observation): GatewayRoute | undefined {
   return endpoint === undefined ? undefined : { state: "open", address: endpoint.address, port: endpoint.port };
 }
 
-function routeStep(input: PlanInput, changing: boolean, after: readonly string[]): Step[] {
-  const { gateway } = input;
-  if (gateway === undefined) return [];
-  const endpoint = appEndpoint(input.observed);
-  if (!changing && endpoint !== undefined && sameRoute(gateway.route, endpoint)) return [];
-  return [{ id: "open-route", kind: "open-route", after }];
+/** A route to an app that is not ready stays: nothing better is known, and it will be again. */
+function openRouteStep({ gateway, observed }: PlanInput): Step[] {
+  const endpoint = appEndpoint(observed);
+  if (gateway === undefined || endpoint === undefined || sameRoute(gateway.route, endpoint)) return [];
+  return [{ id: "open-route", kind: "open-route", after: [] }];
 }
 
-/** Brings a new or changed certificate to the namespace and to the gateway. */
-function certificateSteps(input: PlanInput, late: readonly ObjectRef[], applied: readonly string[]): Step[] {
-  const issued = input.certificate === "issue";
-  const after = issued ? ["issue-certificate"] : [];
-  const steps: Step[] = [];
-  const objects = issued && !late.some((object) => same(object, TLS)) ? [TLS, ...late] : late;
-  if (objects.length > 0) steps.push({ id: "apply-tls", kind: "apply", objects, after: [...applied, ...after] });
-  const { gateway } = input;
-  if (gateway !== undefined && (issued || gateway.certificateFingerprint !== gateway.wantedFingerprint)) {
-    steps.push({ id: "publish-certificate", kind: "publish-certificate", after });
-  }
+function closeRouteStep({ gateway }: PlanInput): Step[] {
+  if (gateway === undefined || sameRoute(gateway.route, { state: "closed" })) return [];
+  return [{ id: "close-route", kind: "close-route", after: [] }];
+}
+
+const idsOf = (steps: readonly Step[]): readonly string[] => steps.map(({ id }) => id);
+
+/** Issues a certificate and brings it to the gateway, where these are due. */
+function pairSteps({ certificate, gateway }: PlanInput): Step[] {
+  const issued = certificate === "issue";
+  const steps: Step[] = issued ? [{ id: "issue-certificate", kind: "issue-certificate", after: [] }] : [];
+  if (gateway !== undefined && (issued || gateway.certificateFingerprint !== gateway.wantedFingerprint))
+    steps.push({ id: "publish-certificate", kind: "publish-certificate", after: idsOf(steps) });
   return steps;
-}
-
-/** After everything else, for that may take away what this step brings along. */
-function retentionStep(input: PlanInput, others: readonly Step[]): Step[] {
-  const after = others.map((step) => step.id);
-  return input.backupsExpired ? [{ id: "forget-backups", kind: "forget-backups", after }] : [];
 }
 
 /** The copy that a move left behind. After everything else: its engine may not answer for long. */
 function leftStep({ runsElsewhere: engine }: PlanInput, others: readonly Step[]): Step[] {
-  const after = others.map((step) => step.id);
-  return engine === undefined ? [] : [{ id: `stop-on-${engine}`, kind: "stop-elsewhere", engine, after }];
+  return engine === undefined
+    ? []
+    : [{ id: `stop-on-${engine}`, kind: "stop-elsewhere", engine, after: idsOf(others) }];
+}
+
+/** Work that moves a school's data, or its backups: one at a time. All other kinds go beside it, one of each. */
+const DATA_WORK: ReadonlySet<OperationKind> = new Set([
+  "backup",
+  "verify-backup",
+  "forget-backups",
+  "restore",
+  "move",
+  "confirm-move",
+]);
+
+const laneOf = (kind: OperationKind): string => (DATA_WORK.has(kind) ? "data" : kind);
+
+/** Work that talks to the school itself: it has to be open. */
+const NEEDS_OPEN: ReadonlySet<OperationKind> = new Set(["backup", "verify-isolation", "reset-password", "move"]);
+
+/** What is done of a school that does not run. */
+const WHILE_STOPPED: ReadonlySet<OperationKind> = new Set([
+  "renew-certificate",
+  "confirm-move",
+  "move",
+  "forget-backups",
+]);
+
+function isOpen(input: PlanInput, others: readonly Step[]): boolean {
+  const changes = others.some(
+    (step) => step.kind === "apply" && step.objects.some((object) => same(object, APP) || same(object, DB)),
+  );
+  return !changes && input.initialised && isReady(input.observed, DB) && isReady(input.observed, APP);
+}
+
+/** Whether work can begin now. What was begun goes on, whatever the school is like. */
+function canBegin(work: OpenWork, input: PlanInput, others: readonly Step[]): boolean {
+  return work.state === "Running" || !NEEDS_OPEN.has(work.kind) || isOpen(input, others);
+}
+
+/** Why work is to end although it has not come to its end; undefined if it may go on. Pure. */
+export function calledOff(work: Operation, goal: PlanInput["goal"], now: Date): string | undefined {
+  if (work.cancelReason !== undefined) return work.cancelReason;
+  if (work.deadlineAt !== undefined && Date.parse(work.deadlineAt) < now.getTime())
+    return work.state === "Pending" ? "it could not begin in time" : "it did not end in time";
+  if (goal === "purge") return "the school is being destroyed";
+  if (goal === "stop" && !WHILE_STOPPED.has(work.kind)) return "the school was suspended or deleted";
+  return undefined;
+}
+
+/** Work that ends before its time. */
+function callOffSteps(input: PlanInput): Step[] {
+  // What a purge finds cut off still says where it had got to; it goes with the school.
+  const concerned = input.goal === "purge" ? input.operations.filter(({ active }) => active) : input.operations;
+  return concerned.flatMap((operation): Step[] => {
+    const why = calledOff(operation, input.goal, input.now);
+    return why === undefined ? [] : [{ id: `call-off-${operation.id}`, kind: "call-off", operation, why, after: [] }];
+  });
+}
+
+/** What can begin of the work that is open, and of what the platform itself wants done. */
+function workSteps(input: PlanInput, others: readonly Step[]): Step[] {
+  const goingOn = input.operations.filter((work) => calledOff(work, input.goal, input.now) === undefined);
+  const taken = new Set(input.operations.filter(({ active }) => active).map(({ kind }) => laneOf(kind)));
+  const steps: Step[] = [];
+  const after = idsOf(others);
+  for (const operation of goingOn) {
+    const lane = laneOf(operation.kind);
+    // One that cannot begin yet keeps nobody from doing so: a restore may be what the school waits for.
+    if (operation.active || taken.has(lane) || !canBegin(operation, input, others)) continue;
+    taken.add(lane);
+    steps.push({ id: `start-${operation.id}`, kind: "start-work", operation, after });
+  }
+  for (const { kind, params } of input.due) {
+    const open = input.operations.some((operation) => operation.kind === kind);
+    const wish: OpenWork | undefined = open ? undefined : wishOf(kind);
+    if (wish === undefined || taken.has(laneOf(kind)) || !canBegin(wish, input, others)) continue;
+    taken.add(laneOf(kind));
+    steps.push({ id: `request-${kind}`, kind: "request-work", work: kind, params, after });
+  }
+  return steps;
+}
+
+/** Work that is not recorded yet. */
+function wishOf(kind: OperationKind): OpenWork {
+  const none = { result: undefined, error: undefined, startedAt: undefined, finishedAt: undefined };
+  return {
+    ...none,
+    id: "",
+    tenantUid: "",
+    kind,
+    params: {},
+    state: "Pending",
+    progress: {},
+    requestedBy: "schedule",
+    createdAt: "",
+    holds: {},
+    cancelReason: undefined,
+    deadlineAt: undefined,
+    active: false,
+  };
+}
+
+/** The first administrator is made beside everything else: the command itself waits until the migrations are done. */
+function furnishStep(input: PlanInput, applied: readonly string[]): Step[] {
+  const busy = input.operations.some(({ kind }) => kind === "restore" || kind === "create-administrator");
+  if (input.initialised || input.restoreFailed || busy) return [];
+  if (!input.due.some(({ kind }) => kind === "create-administrator")) return [];
+  return [
+    { id: "request-administrator", kind: "request-work", work: "create-administrator", params: {}, after: applied },
+  ];
 }
 
 function planRun(input: PlanInput): readonly Step[] {
   const { apply, remove } = difference(input);
-  const steps: Step[] = [];
-  if (input.certificate === "issue") steps.push({ id: "issue-certificate", kind: "issue-certificate", after: [] });
+  const paused = isPaused(input.operations);
+  const steps: Step[] = paused ? closeRouteStep(input) : [];
+  const closed = idsOf(steps);
+  const pair = pairSteps(input);
+  steps.push(...pair);
   // The TLS secret is known only once the certificate is, and an Ingress never names one that is not there yet; everything else
   // need not wait for it.
   const tlsChanges = input.certificate === "issue" || apply.some((object) => same(object, TLS));
   const late = tlsChanges ? apply.filter((object) => same(object, TLS) || object.kind === "Ingress") : [];
   const early = apply.filter((object) => !late.includes(object));
-  const restoring = input.restoreFailed || input.operations.some((operation) => operation.kind === "restore");
-  if (early.length > 0) steps.push({ id: "apply", kind: "apply", objects: early, after: [] });
-  const workloadsChange = early.some((object) => same(object, APP) || same(object, DB));
+  if (early.length > 0) steps.push({ id: "apply", kind: "apply", objects: early, after: closed });
   const applied = early.length > 0 ? ["apply"] : [];
-  if (workloadsChange || !isReady(input.observed, DB))
-    steps.push({ id: "await-db", kind: "await-ready", workload: DB, after: applied });
-  const starting = workloadsChange || !isReady(input.observed, APP);
-  if (starting) steps.push({ id: "await-app", kind: "await-ready", workload: APP, after: applied });
-  const awaited = starting ? ["await-app"] : [];
-  // Beside the app's start: the command itself waits until the migrations are done.
-  if (!input.initialised && !restoring)
-    steps.push({ id: "create-administrator", kind: "create-administrator", after: applied });
-  steps.push(...certificateSteps(input, late, applied));
+  steps.push(...furnishStep(input, applied));
+  const pairObjects =
+    input.certificate === "issue" && !late.some((object) => same(object, TLS)) ? [TLS, ...late] : late;
+  const issued = idsOf(pair.filter(({ kind }) => kind === "issue-certificate"));
+  if (pairObjects.length > 0)
+    steps.push({ id: "apply-tls", kind: "apply", objects: pairObjects, after: [...applied, ...issued] });
   // What led to something else before does so no more.
-  const switched = steps.filter(({ kind }) => kind === "apply").map(({ id }) => id);
+  const switched = idsOf(steps.filter(({ kind }) => kind === "apply"));
   if (remove.length > 0) steps.push({ id: "remove", kind: "remove", objects: remove, after: switched });
-  steps.push(...routeStep(input, starting, awaited));
-  steps.push(...operationSteps(input, steps));
+  if (!paused) steps.push(...openRouteStep(input));
+  const others = [...steps];
+  steps.push(...callOffSteps(input));
+  steps.push(...workSteps({ ...input, due: input.due.filter(({ kind }) => kind !== "create-administrator") }, others));
   // Last: when it cannot be done, everything else is.
-  steps.push(...retentionStep(input, steps));
-  steps.push(...leftStep(input, steps));
+  steps.push(...leftStep(input, others));
   return steps;
-}
-
-/** One after the other, when everything else is done. */
-function operationSteps(input: PlanInput, others: readonly Step[]): readonly Step[] {
-  let previous = others.map((step) => step.id);
-  return input.operations.map((operation): Step => {
-    const step: Step = { id: `operate-${operation.id}`, kind: "operate", operation, after: previous };
-    previous = [step.id];
-    return step;
-  });
 }
 
 function planStop(input: PlanInput): readonly Step[] {
+  const steps: Step[] = [...closeRouteStep(input), ...pairSteps(input), ...callOffSteps(input)];
+  // What is under way uses what is to be stopped: its end wakes the next attempt.
+  const ending = input.operations.some((work) => work.active && calledOff(work, input.goal, input.now) !== undefined);
+  if (ending) return steps;
   const { apply, remove } = difference(input);
-  const steps: Step[] = [];
-  const { gateway } = input;
-  if (gateway !== undefined && !sameRoute(gateway.route, { state: "closed" }))
-    steps.push({ id: "close-route", kind: "close-route", after: [] });
-  const closed = steps.map((step) => step.id);
-  if (input.certificate === "issue") steps.push({ id: "issue-certificate", kind: "issue-certificate", after: [] });
-  if (
-    gateway !== undefined &&
-    (input.certificate === "issue" || gateway.certificateFingerprint !== gateway.wantedFingerprint)
-  ) {
-    steps.push({
-      id: "publish-certificate",
-      kind: "publish-certificate",
-      after: input.certificate === "issue" ? ["issue-certificate"] : [],
-    });
-  }
   // Workloads stop first; then what they used (their secrets) can go.
-  if (apply.length > 0) steps.push({ id: "apply", kind: "apply", objects: apply, after: closed });
+  const before = idsOf(steps);
+  if (apply.length > 0) steps.push({ id: "apply", kind: "apply", objects: apply, after: before });
   if (remove.length > 0)
-    steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : closed });
-  steps.push(...operationSteps(input, steps));
-  steps.push(...retentionStep(input, steps));
-  steps.push(...leftStep(input, steps));
+    steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : before });
+  const others = [...steps];
+  steps.push(...workSteps(input, others));
+  steps.push(...leftStep(input, others));
   return steps;
 }
 
-function planPurge({ elsewhere: engines }: PlanInput): readonly Step[] {
-  const elsewhere = engines.map((engine): Step => {
+function planPurge(input: PlanInput): readonly Step[] {
+  const callOff = callOffSteps(input);
+  if (input.operations.some(({ active }) => active)) return callOff;
+  const elsewhere = input.elsewhere.map((engine): Step => {
     return { id: `remove-on-${engine}`, kind: "remove-elsewhere", engine, after: ["withdraw-route"] };
   });
   return [
+    ...callOff,
     { id: "withdraw-route", kind: "withdraw-route", after: [] },
     { id: "remove-namespace", kind: "remove-namespace", after: ["withdraw-route"] },
     ...elsewhere,
     // Keys last: until everything else is gone, a purge that fails half-way can still be looked into.
-    { id: "destroy-keys", kind: "destroy-keys", after: ["remove-namespace", ...elsewhere.map(({ id }) => id)] },
+    { id: "destroy-keys", kind: "destroy-keys", after: ["remove-namespace", ...idsOf(elsewhere)] },
   ];
 }
 

@@ -1,33 +1,41 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { failure } from "../backup/results.ts";
 import type { Manifest, ObjectRef } from "../engine/engine.ts";
 import { EngineError } from "../engine/engine.ts";
 import type { JobTemplate } from "../render/render.ts";
+import { type HeldClient, type Hold, whileHeld } from "../store/held.ts";
 import { namespaceOf } from "../tenant.ts";
 import type { CertificatePair } from "./certificate.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { desiredManifests, type Gathered, readCertificate, valuesOf } from "./gather.ts";
-import { APP, appEndpoint, type Step } from "./plan.ts";
+import { appEndpoint, type Step } from "./plan.ts";
 
 /** Executing steps: no choices here. Each can be repeated after a crash at any point. */
 
 const READY_DEADLINE_MS = 180_000;
 const JOB_DEADLINE_MS = 120_000;
 
-/** What the steps of one attempt hand to each other. */
+/** What the steps of one attempt, or the stages of one piece of work, act with and hand to each other. */
 export interface Attempt {
   readonly deps: Dependencies;
   readonly gathered: Gathered;
+  /** Aborts when what is under way is to end: the lease is lost, the process ends, or the work is called off. */
   readonly signal: AbortSignal;
-  /** Who holds the school's lease; what is written outside of an attempt's end is guarded by it. */
-  readonly holder: string;
+  /** Aborts when nothing may be done at the school any more. Whatever clears up after itself heeds this one alone. */
+  readonly lost: AbortSignal;
+  /** Guards whatever is written. */
+  readonly hold: Hold;
   certificate: CertificatePair | undefined;
-  administrator: { readonly username: string; readonly sealedPassword?: string } | undefined;
-  initialisedAt: string | undefined;
   keysDestroyed: number | undefined;
 }
 
-const createAdministratorResult = z.looseObject({ username: z.string(), sealedPassword: z.string().optional() });
+/** Writes about the school, while it is ours. @throws LeaseLostError */
+export function write<T>(
+  { deps, hold }: Pick<Attempt, "deps" | "hold">,
+  work: (db: HeldClient) => Promise<T>,
+): Promise<T> {
+  return whileHeld(deps.pool, hold, work);
+}
 
 /** Runs a one-off job of the school's own images and parses its output. */
 export async function runJob<T>(
@@ -101,20 +109,6 @@ async function apply(attempt: Attempt, refs: readonly ObjectRef[]): Promise<void
   await deps.engine.apply(namespaceOf(gathered.tenant.slug), select(manifests, refs), { signal: attempt.signal });
 }
 
-async function createAdministrator(attempt: Attempt): Promise<void> {
-  const { spec } = attempt.gathered.tenant;
-  const result = await runJob(attempt, "admin", {
-    command: "create-administrator",
-    input: spec.administrator,
-    schema: createAdministratorResult,
-  });
-  attempt.administrator = {
-    username: result.username,
-    ...(result.sealedPassword === undefined ? {} : { sealedPassword: result.sealedPassword }),
-  };
-  attempt.initialisedAt = attempt.deps.clock.now().toISOString();
-}
-
 async function publishCertificate(attempt: Attempt): Promise<void> {
   const { deps, gathered } = attempt;
   const pair = attempt.certificate ?? (await readCertificate(deps, gathered.tenant.uid));
@@ -141,25 +135,16 @@ export async function removeNamespace({ deps, gathered, signal }: Attempt): Prom
   await deps.engine.remove(namespace, [{ kind: "Namespace", name: namespace }], { signal, tenantUid: uid });
 }
 
-const RESTORE_DEADLINE_MS = 4 * 3_600_000;
-
-/** A job of a restore: with the database superuser's password, and time for a large school. */
-export function restoreJob<T>(command: "restore" | "settle" | "rollback", input: unknown, schema: z.ZodType<T>) {
-  return { command, input, schema, superuser: true, deadline: RESTORE_DEADLINE_MS };
+/** Work waits for what it cannot go on without; attempts never do. */
+export async function awaitReady({ deps, gathered, signal }: Attempt, workload: ObjectRef): Promise<void> {
+  await deps.engine.awaitReady(namespaceOf(gathered.tenant.slug), workload, READY_DEADLINE_MS, signal);
 }
 
-/** Starts the app again after something that needed it stopped, and opens the school. */
-export async function startApp(attempt: Attempt): Promise<void> {
-  await executeStep(attempt, { id: "apply-app", kind: "apply", objects: [APP], after: [] });
-  await executeStep(attempt, { id: "await-app", kind: "await-ready", workload: APP, after: [] });
-  await openRoute(attempt);
-}
-
-/** Steps that are work of their own: operate.ts, retention.ts. */
-type Work = { readonly kind: "operate" | "forget-backups" | "remove-elsewhere" };
+/** Steps that are not the engine's or the gateway's: execute.ts. */
+type Other = { readonly kind: "request-work" | "start-work" | "call-off" | "stop-elsewhere" | "remove-elsewhere" };
 
 /** Executes one of the other steps. */
-export async function executeStep(attempt: Attempt, step: Exclude<Step, Work>): Promise<void> {
+export async function executeStep(attempt: Attempt, step: Exclude<Step, Other>): Promise<void> {
   const { deps, gathered, signal } = attempt;
   const namespace = namespaceOf(gathered.tenant.slug);
   switch (step.kind) {
@@ -169,10 +154,6 @@ export async function executeStep(attempt: Attempt, step: Exclude<Step, Work>): 
       return apply(attempt, step.objects);
     case "remove":
       return deps.engine.remove(namespace, step.objects, { signal, tenantUid: gathered.tenant.uid });
-    case "await-ready":
-      return deps.engine.awaitReady(namespace, step.workload, READY_DEADLINE_MS, signal);
-    case "create-administrator":
-      return createAdministrator(attempt);
     case "publish-certificate":
       return publishCertificate(attempt);
     case "open-route":

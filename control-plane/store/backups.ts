@@ -1,3 +1,4 @@
+import type { HeldClient } from "./held.ts";
 import type { Queryable } from "./tenants.ts";
 
 export type BackupTrigger = "schedule" | "manual";
@@ -57,7 +58,7 @@ function toBackup(row: BackupRow): Backup {
 
 /** Records that a backup begins. Beginning the same run again (after a crash) keeps its first start. */
 export async function startBackup(
-  db: Queryable,
+  db: HeldClient,
   backup: {
     readonly runId: string;
     readonly tenantUid: string;
@@ -73,7 +74,7 @@ export async function startBackup(
 }
 
 export async function completeBackup(
-  db: Queryable,
+  db: HeldClient,
   runId: string,
   outcome: {
     readonly databaseSnapshot: string;
@@ -95,7 +96,7 @@ export async function completeBackup(
   );
 }
 
-export async function failBackup(db: Queryable, runId: string, error: string): Promise<void> {
+export async function failBackup(db: HeldClient, runId: string, error: string): Promise<void> {
   await db.query(
     "update backups set state = 'Failed', error = $2, finished_at = now() where run_id = $1 and state = 'Running'",
     [runId, error],
@@ -103,20 +104,20 @@ export async function failBackup(db: Queryable, runId: string, error: string): P
 }
 
 /** Runs that were cut off and will never end: what they left has been forgotten. */
-export async function failAbandoned(db: Queryable, runIds: readonly string[]): Promise<void> {
+export async function failAbandoned(db: HeldClient, runIds: readonly string[]): Promise<void> {
   await db.query(
     "update backups set state = 'Failed', error = 'cut off', finished_at = now() where run_id = any($1) and state = 'Running'",
     [runIds],
   );
 }
 
-export async function recordVerification(db: Queryable, runId: string, error: string | undefined): Promise<void> {
+export async function recordVerification(db: HeldClient, runId: string, error: string | undefined): Promise<void> {
   await db.query("update backups set verified_at = now(), verify_error = $2 where run_id = $1", [runId, error ?? null]);
 }
 
 /** The same snapshots have other ids in another repository. Runs that are not named keep theirs. */
 export async function renameSnapshots(
-  db: Queryable,
+  db: HeldClient,
   renamed: ReadonlyArray<{ readonly runId: string; readonly databaseSnapshot: string; readonly filesSnapshot: string }>,
 ): Promise<void> {
   for (const { runId, databaseSnapshot, filesSnapshot } of renamed)
@@ -127,7 +128,7 @@ export async function renameSnapshots(
     ]);
 }
 
-export async function markForgotten(db: Queryable, runIds: readonly string[]): Promise<void> {
+export async function markForgotten(db: HeldClient, runIds: readonly string[]): Promise<void> {
   await db.query("update backups set state = 'Forgotten' where run_id = any($1)", [runIds]);
 }
 

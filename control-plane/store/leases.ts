@@ -1,29 +1,41 @@
 import type { TenantStatus } from "../tenant.ts";
+import type { HeldClient, Hold } from "./held.ts";
 import type { ProgressStep, Queryable, StoredTenant } from "./tenants.ts";
 import { TENANT_COLUMNS, toTenant } from "./tenants.ts";
 
 /**
- * Leases: who may act on a school. Every write of a holder is guarded by the lease, so that a worker that lost it
- * (stopped, slow, cut off) cannot write over its successor. Times are the database's own.
+ * Leases: who may act on a school. A process holds it for an attempt, and beyond that for as long as work that it began goes on;
+ * then the lease is marked `working`, and a wake-up is for another attempt of the same process. Times are the database's own.
  */
 
 export const LEASE_SECONDS = 15;
 
 type TenantRow = Parameters<typeof toTenant>[0];
 
-/** Takes the school that has been due longest and that nobody holds; undefined when none is. */
-export async function claimTenant(db: Queryable, holder: string): Promise<StoredTenant | undefined> {
+/**
+ * Takes the school that has been due longest and that nobody else holds; undefined when none is.
+ * @param busy schools that this process holds and cannot take now: an attempt is under way, or work that lost its lease is ending
+ */
+export async function claimTenant(
+  db: Queryable,
+  holder: string,
+  busy: readonly string[] = [],
+): Promise<StoredTenant | undefined> {
   const { rows } = await db.query<TenantRow>(
-    `update tenants set lease_holder = $1, lease_expires = now() + make_interval(secs => $2), wake_at = 'infinity'
-     where uid = (select uid from tenants where due_at <= now() order by due_at limit 1 for update skip locked)
+    `update tenants set lease_holder = $1, lease_expires = now() + make_interval(secs => $2), wake_at = 'infinity', working = false
+     where uid = (
+       select uid from tenants
+       where due_at <= now() and (lease_expires is null or lease_expires < now() or (working and lease_holder = $1)) and uid <> all($3)
+       order by due_at limit 1 for update skip locked
+     )
      returning ${TENANT_COLUMNS}`,
-    [holder, LEASE_SECONDS],
+    [holder, LEASE_SECONDS, busy],
   );
   return rows[0] === undefined ? undefined : toTenant(rows[0]);
 }
 
 /** Prolongs a lease. False when it is no longer held: stop at once. */
-export async function renewLease(db: Queryable, uid: string, holder: string): Promise<boolean> {
+export async function renewLease(db: Queryable, { uid, holder }: Hold): Promise<boolean> {
   const { rowCount } = await db.query(
     "update tenants set lease_expires = now() + make_interval(secs => $3) where uid = $1 and lease_holder = $2 and lease_expires >= now()",
     [uid, holder, LEASE_SECONDS],
@@ -34,8 +46,7 @@ export async function renewLease(db: Queryable, uid: string, holder: string): Pr
 /** Shows the steps of the attempt under way. False when the lease is lost. */
 export async function writeProgress(
   db: Queryable,
-  uid: string,
-  holder: string,
+  { uid, holder }: Hold,
   progress: readonly ProgressStep[],
 ): Promise<boolean> {
   const { rowCount } = await db.query(
@@ -50,6 +61,8 @@ export interface AttemptEnd {
   readonly wakeInSeconds: number;
   /** Failed attempts in a row. */
   readonly attempts: number;
+  /** Whether long work goes on: then the school is not let go. */
+  readonly working: boolean;
 }
 
 /**
@@ -64,12 +77,26 @@ export async function finishAttempt(
 ): Promise<boolean> {
   const { rowCount } = await db.query(
     `update tenants set
-       lease_holder = null, lease_expires = null, attempts = $4,
+       lease_holder = case when $6 then lease_holder end, lease_expires = case when $6 then lease_expires end, working = $6,
+       attempts = $4, observed_at = now(),
        wake_at = case when generation = $3 then least(wake_at, now() + make_interval(secs => $5)) else now() end
      where uid = $1 and lease_holder = $2 and lease_expires >= now()`,
-    [tenant.uid, holder, tenant.generation, end.attempts, end.wakeInSeconds],
+    [tenant.uid, holder, tenant.generation, end.attempts, end.wakeInSeconds, end.working],
   );
   return rowCount === 1;
+}
+
+/** Lets a school go whose work was broken off: it is due at once, for whoever comes. */
+export async function releaseTenant(db: Queryable, { uid, holder }: Hold): Promise<void> {
+  await db.query(
+    "update tenants set lease_holder = null, lease_expires = null, working = false, wake_at = now() where uid = $1 and lease_holder = $2",
+    [uid, holder],
+  );
+}
+
+/** Asks for another attempt of the holder's: its work has come to something. */
+export async function wakeHeld(db: HeldClient, { uid }: Hold): Promise<void> {
+  await db.query("update tenants set wake_at = now() where uid = $1", [uid]);
 }
 
 /** Writes a status mid-attempt or at its end; guarded by lease and generation. */
@@ -79,49 +106,63 @@ export async function writeStatus(
   holder: string,
   status: TenantStatus,
 ): Promise<boolean> {
+  // These two are not an attempt's to write: the work that furnishes the school goes on beside it.
+  const { initialisedAt: _initialisedAt, administrator: _administrator, ...rest } = status;
   const { rowCount } = await db.query(
     `update tenants set status = $4 where uid = $1 and lease_holder = $2 and lease_expires >= now() and generation = $3`,
-    [tenant.uid, holder, tenant.generation, JSON.stringify(status)],
+    [tenant.uid, holder, tenant.generation, JSON.stringify(rest)],
   );
   return rowCount === 1;
+}
+
+/** Records that a school is furnished, once: by its first administrator, or by a restore, which has none. */
+export async function recordInitialised(
+  db: HeldClient,
+  { uid }: Hold,
+  at: Date,
+  administrator?: TenantStatus["administrator"],
+): Promise<void> {
+  await db.query(
+    "update tenants set initialised_at = coalesce(initialised_at, $2), administrator = coalesce($3, administrator) where uid = $1",
+    [uid, at, administrator === undefined ? null : JSON.stringify(administrator)],
+  );
 }
 
 /**
  * Lets a school live on another engine from now on; the one it came from keeps its stopped copy. The generation rises, so that
- * nothing seen on the old engine is written any more, and the next attempt is due at once. One transaction is the caller's.
- * @returns false when the lease is lost: nothing was changed
+ * nothing seen on the old engine is written any more, and the next attempt is due at once.
  */
-export async function switchEngine(db: Queryable, tenant: StoredTenant, holder: string, to: string): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update tenants set engine = $3, left_engine = engine, generation = generation + 1
-     where uid = $1 and lease_holder = $2 and lease_expires >= now()`,
-    [tenant.uid, holder, to],
+export async function switchEngine(db: HeldClient, { uid }: Hold, to: string): Promise<void> {
+  await db.query(
+    "update tenants set engine = $2, left_engine = engine, generation = generation + 1, wake_at = now() where uid = $1",
+    [uid, to],
   );
-  return rowCount === 1;
+}
+
+/** Notes which other engine holds a copy of the school; undefined: none does any more. */
+export async function writeLeftEngine(db: HeldClient, { uid }: Hold, engine: string | undefined): Promise<void> {
+  await db.query("update tenants set left_engine = $2, generation = generation + 1, wake_at = now() where uid = $1", [
+    uid,
+    engine ?? null,
+  ]);
 }
 
 /**
- * Notes which other engine holds a copy of the school; undefined: none does any more.
- * @returns false when the lease is lost
+ * Seconds until the next school is due; undefined when no school exists.
+ * @param holder whose own working schools count by their wake-up; others' by their lease
  */
-export async function writeLeftEngine(
+export async function secondsUntilDue(
   db: Queryable,
-  tenant: StoredTenant,
   holder: string,
-  engine: string | undefined,
-): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update tenants set left_engine = $3, generation = generation + 1
-     where uid = $1 and lease_holder = $2 and lease_expires >= now()`,
-    [tenant.uid, holder, engine ?? null],
-  );
-  return rowCount === 1;
-}
-
-/** Seconds until the next school is due; undefined when no school exists. */
-export async function secondsUntilDue(db: Queryable): Promise<number | undefined> {
+  busy: readonly string[] = [],
+): Promise<number | undefined> {
   const { rows } = await db.query<{ seconds: number | null }>(
-    `select extract(epoch from min(due_at) - now())::float8 as seconds from tenants`,
+    `select extract(epoch from min(due) - now())::float8 as seconds from (
+       (select due_at as due from tenants where not working and uid <> all($2) order by due_at limit 1)
+       union all
+       (select case when lease_holder = $1 then due_at else lease_expires end from tenants where working and uid <> all($2))
+     ) as each`,
+    [holder, busy],
   );
   return rows[0]?.seconds ?? undefined;
 }

@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { ClassmindError } from "../errors.ts";
+import type { HeldClient, Hold } from "./held.ts";
 import type { Queryable } from "./tenants.ts";
 
 /** Long work on a school: recorded intent, resumable, visible progress. */
 export const OPERATION_KINDS = [
+  "create-administrator",
   "backup",
   "verify-backup",
+  "forget-backups",
   "restore",
   "verify-isolation",
   "renew-certificate",
@@ -14,7 +17,17 @@ export const OPERATION_KINDS = [
   "confirm-move",
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
-export type OperationState = "Pending" | "Running" | "Succeeded" | "Failed";
+/** `Cancelled`: called off by an operator, or because of what became of the school. */
+export const OPERATION_STATES = ["Pending", "Running", "Succeeded", "Failed", "Cancelled"] as const;
+export type OperationState = (typeof OPERATION_STATES)[number];
+
+/** What long work has taken charge of: attempts leave it as it is. */
+export interface OperationHolds {
+  /** The app does not run, and its way in is closed. */
+  readonly paused?: boolean;
+  /** Objects that the work shapes in its own way. */
+  readonly objects?: ReadonlyArray<{ readonly kind: string; readonly name: string }>;
+}
 
 export interface Operation {
   readonly id: string;
@@ -29,6 +42,11 @@ export interface Operation {
   readonly createdAt: string;
   readonly startedAt: string | undefined;
   readonly finishedAt: string | undefined;
+  readonly holds: OperationHolds;
+  /** Why it is to end before its time. */
+  readonly cancelReason: string | undefined;
+  /** When it is given up. */
+  readonly deadlineAt: string | undefined;
 }
 
 interface OperationRow {
@@ -44,6 +62,9 @@ interface OperationRow {
   readonly created_at: Date;
   readonly started_at: Date | null;
   readonly finished_at: Date | null;
+  readonly holds: OperationHolds;
+  readonly cancel_reason: string | null;
+  readonly deadline_at: Date | null;
 }
 
 function toOperation(row: OperationRow): Operation {
@@ -60,27 +81,63 @@ function toOperation(row: OperationRow): Operation {
     createdAt: row.created_at.toISOString(),
     startedAt: row.started_at?.toISOString(),
     finishedAt: row.finished_at?.toISOString(),
+    holds: row.holds,
+    cancelReason: row.cancel_reason ?? undefined,
+    deadlineAt: row.deadline_at?.toISOString(),
   };
 }
 
+/** Seconds from the wish to the moment when work that has not ended is given up. Beyond what its own jobs are given. */
+const DEADLINE_SECONDS: Readonly<Record<OperationKind, number>> = {
+  "create-administrator": 3600,
+  backup: 8 * 3600,
+  "verify-backup": 12 * 3600,
+  "forget-backups": 4 * 3600,
+  restore: 24 * 3600,
+  "verify-isolation": 3600,
+  "renew-certificate": 3600,
+  "reset-password": 1800,
+  move: 48 * 3600,
+  "confirm-move": 24 * 3600,
+};
+
+export interface OperationWish {
+  readonly tenantUid: string;
+  readonly kind: OperationKind;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly requestedBy: string;
+}
+
 /** Records a wish for long work and wakes the school. */
-export async function requestOperation(
-  db: Queryable,
-  wish: {
-    readonly tenantUid: string;
-    readonly kind: OperationKind;
-    readonly params: Readonly<Record<string, unknown>>;
-    readonly requestedBy: string;
-  },
-): Promise<Operation> {
+export async function requestOperation(db: Queryable, wish: OperationWish): Promise<Operation> {
   const { rows } = await db.query<OperationRow>(
-    "insert into operations (id, tenant_uid, kind, params, requested_by) values ($1, $2, $3, $4, $5) returning *",
-    [randomUUID(), wish.tenantUid, wish.kind, JSON.stringify(wish.params), wish.requestedBy],
+    `insert into operations (id, tenant_uid, kind, params, requested_by, deadline_at)
+     values ($1, $2, $3, $4, $5, now() + make_interval(secs => $6)) returning *`,
+    [
+      randomUUID(),
+      wish.tenantUid,
+      wish.kind,
+      JSON.stringify(wish.params),
+      wish.requestedBy,
+      DEADLINE_SECONDS[wish.kind],
+    ],
   );
   await db.query("update tenants set wake_at = now() where uid = $1", [wish.tenantUid]);
   const row = rows[0];
   if (row === undefined) throw new Error("insert returned no row");
   return toOperation(row);
+}
+
+/** The same wish, of the platform itself: nothing if work of this kind is open already. */
+export async function requestOnce(
+  db: HeldClient,
+  wish: Pick<OperationWish, "kind" | "params"> & { readonly tenantUid: string },
+): Promise<Operation | undefined> {
+  const { rowCount } = await db.query(
+    "select from operations where tenant_uid = $1 and kind = $2 and state in ('Pending', 'Running')",
+    [wish.tenantUid, wish.kind],
+  );
+  return rowCount === 0 ? requestOperation(db, { ...wish, requestedBy: "schedule" }) : undefined;
 }
 
 /** @throws ClassmindError `NotFound` */
@@ -90,10 +147,10 @@ export async function getOperation(db: Queryable, id: string): Promise<Operation
   return toOperation(rows[0]);
 }
 
-/** Work still to do on a school, oldest first. One that is `Running` here was begun by a holder that is gone. */
+/** Work still to do on a school, oldest first. One that is `Running` and not this process's was begun by a holder that is gone. */
 export async function openOperations(db: Queryable, tenantUid: string): Promise<readonly Operation[]> {
   const { rows } = await db.query<OperationRow>(
-    "select * from operations where tenant_uid = $1 and state in ('Pending', 'Running') order by created_at",
+    "select * from operations where tenant_uid = $1 and state in ('Pending', 'Running') order by created_at, id",
     [tenantUid],
   );
   return rows.map(toOperation);
@@ -111,34 +168,63 @@ export async function openRestoresFrom(db: Queryable, sourceUid: string): Promis
 }
 
 /** The newest operations of a school. */
-export async function listOperations(db: Queryable, tenantUid: string, limit: number): Promise<readonly Operation[]> {
+export async function listOperations(
+  db: Queryable,
+  tenantUid: string,
+  limit: number,
+  kind?: OperationKind,
+): Promise<readonly Operation[]> {
   const { rows } = await db.query<OperationRow>(
-    "select * from operations where tenant_uid = $1 order by created_at desc limit $2",
-    [tenantUid, limit],
+    "select * from operations where tenant_uid = $1 and ($3::text is null or kind = $3) order by created_at desc, id limit $2",
+    [tenantUid, limit, kind ?? null],
   );
   return rows.map(toOperation);
 }
 
-export async function startOperation(db: Queryable, id: string): Promise<void> {
-  await db.query("update operations set state = 'Running', started_at = coalesce(started_at, now()) where id = $1", [
-    id,
-  ]);
+/** @returns the operation as it is from now on: what an earlier holder recorded says where to go on */
+export async function startOperation(db: HeldClient, id: string): Promise<Operation> {
+  const { rows } = await db.query<OperationRow>(
+    `update operations set state = 'Running', started_at = coalesce(started_at, now()),
+       progress = case when state = 'Running' then progress else jsonb_build_object('step', kind) end
+     where id = $1 returning *`,
+    [id],
+  );
+  if (rows[0] === undefined) throw new Error(`the operation ${id} is gone`);
+  return toOperation(rows[0]);
 }
 
-export async function progressOperation(db: Queryable, id: string, progress: Operation["progress"]): Promise<void> {
+export async function progressOperation(db: HeldClient, id: string, progress: Operation["progress"]): Promise<void> {
   await db.query("update operations set progress = $2 where id = $1", [id, JSON.stringify(progress)]);
 }
 
-export async function finishOperation(
-  db: Queryable,
-  id: string,
-  end: { readonly result: unknown } | { readonly error: string },
-): Promise<void> {
-  const failed = "error" in end;
-  await db.query("update operations set state = $2, result = $3, error = $4, finished_at = now() where id = $1", [
-    id,
-    failed ? "Failed" : "Succeeded",
-    failed ? null : JSON.stringify(end.result ?? null),
-    failed ? end.error : null,
-  ]);
+/** Takes charge of something, before it is touched, or (with an empty one) lets everything go; attempts are told. */
+export async function holdFor(db: HeldClient, { uid }: Hold, id: string, holds: OperationHolds): Promise<void> {
+  await db.query("update operations set holds = $2 where id = $1", [id, JSON.stringify(holds)]);
+  await db.query("update tenants set wake_at = now() where uid = $1", [uid]);
+}
+
+export type OperationEnd = { readonly result: unknown } | { readonly error: string } | { readonly cancelled: string };
+
+/** Records how work ended, lets go of all that it held, and asks for an attempt. */
+export async function finishOperation(db: HeldClient, { uid }: Hold, id: string, end: OperationEnd): Promise<void> {
+  const state = "error" in end ? "Failed" : "cancelled" in end ? "Cancelled" : "Succeeded";
+  const error = "error" in end ? end.error : "cancelled" in end ? end.cancelled : null;
+  await db.query(
+    "update operations set state = $2, result = $3, error = $4, holds = '{}', finished_at = now() where id = $1 and state in ('Pending', 'Running')",
+    [id, state, "result" in end ? JSON.stringify(end.result ?? null) : null, error],
+  );
+  await db.query("update tenants set wake_at = now() where uid = $1", [uid]);
+}
+
+/**
+ * Asks for work to end before its time; what it has done so far it undoes or leaves as its kind says.
+ * @returns false if it had ended already
+ */
+export async function cancelOperation(db: Queryable, operation: Operation, reason: string): Promise<boolean> {
+  const { rowCount } = await db.query(
+    "update operations set cancel_reason = coalesce(cancel_reason, $2) where id = $1 and state in ('Pending', 'Running')",
+    [operation.id, reason],
+  );
+  await db.query("update tenants set wake_at = now() where uid = $1", [operation.tenantUid]);
+  return rowCount === 1;
 }

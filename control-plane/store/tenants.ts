@@ -39,6 +39,10 @@ interface TenantRow {
   readonly deletion_requested_at: Date | null;
   readonly purge_after: Date | null;
   readonly attempts: number;
+  readonly initialised_at: Date | null;
+  readonly administrator: NonNullable<TenantStatus["administrator"]> | null;
+  readonly volumes: unknown;
+  readonly observed_at: Date | null;
 }
 
 /** A step of the attempt under way. */
@@ -60,7 +64,7 @@ export interface StoredTenant extends Tenant {
 
 /** What toTenant reads. */
 export const TENANT_COLUMNS =
-  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts";
+  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, observed_at";
 
 export function toTenant(row: TenantRow): StoredTenant {
   const deletion =
@@ -77,7 +81,11 @@ export function toTenant(row: TenantRow): StoredTenant {
     engineSettings: row.engine_settings ?? {},
     generation: Number(row.generation),
     spec: row.spec,
-    status: row.status,
+    status: {
+      ...row.status,
+      ...(row.initialised_at === null ? {} : { initialisedAt: row.initialised_at.toISOString() }),
+      ...(row.administrator === null ? {} : { administrator: row.administrator }),
+    },
     progress: row.progress,
     attempts: row.attempts,
     createdAt: row.created_at.toISOString(),

@@ -235,6 +235,8 @@ export function createSimulatedEngine(options: SimulatedOptions): Engine {
         });
       }
       wake(namespace);
+      // What starts says so when it is ready.
+      if ((options.startupMs ?? 0) > 0) void clock.sleep(options.startupMs ?? 0).then(() => wake(namespace));
     },
     async awaitReady(namespace, workload, deadline, signal) {
       const end = clock.now().getTime() + deadline;

@@ -350,9 +350,7 @@ describe("the API", () => {
       code: "PreconditionFailed",
       message: expect.stringContaining("never"),
     });
-    await database.pool.query(
-      `update tenants set status = status || '{"initialisedAt": "2026-01-01T00:00:00Z"}' where slug = 'umzug'`,
-    );
+    await database.pool.query(`update tenants set initialised_at = '2026-01-01T00:00:00Z' where slug = 'umzug'`);
     expect(await refused("simulated")).toMatchObject({ field: "to", message: expect.stringContaining("already") });
     expect(await refused("nirgends")).toMatchObject({ field: "engine", message: expect.stringContaining("nirgends") });
     expect(await refused("wien")).toMatchObject({
@@ -378,9 +376,7 @@ describe("the API", () => {
     await registerEngines(database.pool, [registration("simulated"), registration("fsn1", { settings: elsewhere })]);
     await call("POST", "/v1/tenants", { ...school("vorlage"), engine: "simulated" });
     const { body } = await call("GET", "/v1/tenants/vorlage");
-    await database.pool.query(
-      `update tenants set status = status || '{"initialisedAt": "2026-01-01T00:00:00Z"}' where slug = 'vorlage'`,
-    );
+    await database.pool.query(`update tenants set initialised_at = '2026-01-01T00:00:00Z' where slug = 'vorlage'`);
     await database.pool.query(
       "insert into backups (run_id, tenant_uid, trigger, state, started_at) values ($1, $2, 'manual', 'Complete', now())",
       ["0190a5c8-0000-4000-8000-00000000001c", body.uid],

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
+import type { Pool } from "pg";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../../control-plane/engine/engine.ts";
 import { memoryWorld, type WorldStore } from "../../../control-plane/engine/simulated/world.ts";
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
 import type { Dependencies } from "../../../control-plane/reconcile/dependencies.ts";
 import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
+import { LeaseLostError, whileHeld } from "../../../control-plane/store/held.ts";
 import {
   buryTenant,
   claimTenant,
@@ -12,7 +14,6 @@ import {
   LEASE_SECONDS,
   renewLease,
   switchEngine,
-  writeLeftEngine,
   writeProgress,
   writeStatus,
 } from "../../../control-plane/store/leases.ts";
@@ -20,7 +21,6 @@ import {
   findTenant,
   getTenant,
   insertTenant,
-  type Queryable,
   type StoredTenant,
   setDeletion,
 } from "../../../control-plane/store/tenants.ts";
@@ -121,15 +121,29 @@ describe("two reconcilers side by side", () => {
 
 describe("a reconciler whose lease has run out", () => {
   const WRITES: ReadonlyArray<
-    readonly [string, (db: Queryable, tenant: StoredTenant, holder: string) => Promise<boolean>]
+    readonly [string, (pool: Pool, tenant: StoredTenant, holder: string) => Promise<boolean>]
   > = [
-    ["prolong it", (db, { uid }, holder) => renewLease(db, uid, holder)],
-    ["show progress", (db, { uid }, holder) => writeProgress(db, uid, holder, [])],
-    ["write a status", (db, tenant, holder) => writeStatus(db, tenant, holder, { ...tenant.status, phase: "Ready" })],
-    ["end its attempt", (db, tenant, holder) => finishAttempt(db, tenant, holder, { attempts: 0, wakeInSeconds: 60 })],
-    ["switch the engine", (db, tenant, holder) => switchEngine(db, tenant, holder, "simulated")],
-    ["note a copy left elsewhere", (db, tenant, holder) => writeLeftEngine(db, tenant, holder, "simulated")],
-    ["bury the school", (db, tenant, holder) => buryTenant(db, tenant, holder, 0)],
+    ["prolong it", (pool, { uid }, holder) => renewLease(pool, { uid, holder })],
+    ["show progress", (pool, { uid }, holder) => writeProgress(pool, { uid, holder }, [])],
+    [
+      "write a status",
+      (pool, tenant, holder) => writeStatus(pool, tenant, holder, { ...tenant.status, phase: "Ready" }),
+    ],
+    [
+      "end its attempt",
+      (pool, tenant, holder) => finishAttempt(pool, tenant, holder, { attempts: 0, wakeInSeconds: 60, working: false }),
+    ],
+    ["bury the school", (pool, tenant, holder) => buryTenant(pool, tenant, holder, 0)],
+    // Everything else goes one way.
+    [
+      "write anything else",
+      async (pool, { uid }, holder) => {
+        const hold = { uid, holder };
+        const writing = whileHeld(pool, hold, (db) => switchEngine(db, hold, "simulated"));
+        await expect(writing).rejects.toThrow(LeaseLostError);
+        return false;
+      },
+    ],
   ];
 
   it.each(WRITES)("cannot %s any more once another one holds the school", async (_what, write) => {

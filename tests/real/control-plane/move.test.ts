@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { JobResult, JobRun } from "../../../control-plane/engine/engine.ts";
 import type { Faults } from "../../../control-plane/engine/simulated/simulated.ts";
@@ -81,7 +82,11 @@ const ready = () =>
       const settled = tenant?.status.phase === "Ready" && tenant.status.observedGeneration === tenant.generation;
       return settled ? tenant : undefined;
     },
-    async () => ({ tenant: await goethe(), due: await secondsUntilDue(databases.pool), worlds: platform.worlds }),
+    async () => ({
+      tenant: await goethe(),
+      due: await secondsUntilDue(databases.pool, randomUUID()),
+      worlds: platform.worlds,
+    }),
   );
 
 /** What an engine holds of the school. */

@@ -1,8 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Observation } from "../../../control-plane/engine/engine.ts";
-import { type DesiredObject, type PlanInput, plan } from "../../../control-plane/reconcile/plan.ts";
-import type { Operation } from "../../../control-plane/store/operations.ts";
+import {
+  type DesiredObject,
+  type DueWork,
+  type OpenWork,
+  type PlanInput,
+  plan,
+} from "../../../control-plane/reconcile/plan.ts";
 
 const DESIRED: readonly DesiredObject[] = [
   { kind: "Namespace", name: "school-goethe", hash: "sha256:1" },
@@ -43,7 +48,6 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
     runsElsewhere: undefined,
     initialised: true,
     restoreFailed: false,
-    backupsExpired: false,
     certificate: "keep",
     gateway: {
       route: { state: "open", address: "10.89.0.3", port: 8080 },
@@ -51,13 +55,19 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
       wantedFingerprint: "f",
     },
     operations: [],
+    due: [],
+    now: new Date("2026-11-23T09:00:00Z"),
     ...overrides,
   };
 }
 
-function operation(kind: Operation["kind"]): Operation {
+const ADMINISTRATOR: DueWork = { kind: "create-administrator", params: {} };
+const FORGET: DueWork = { kind: "forget-backups", params: {} };
+const BACKUP: DueWork = { kind: "backup", params: { trigger: "schedule" } };
+
+function operation(kind: OpenWork["kind"], overrides: Partial<OpenWork> = {}): OpenWork {
   return {
-    id: "0190a5c8-0000-7000-8000-00000000000b",
+    id: `id of ${kind}`,
     tenantUid: "0190a5c8-0000-7000-8000-000000000001",
     kind,
     params: {},
@@ -69,6 +79,11 @@ function operation(kind: Operation["kind"]): Operation {
     createdAt: "2026-11-23T09:00:00Z",
     startedAt: undefined,
     finishedAt: undefined,
+    holds: {},
+    cancelReason: undefined,
+    deadlineAt: undefined,
+    active: false,
+    ...overrides,
   };
 }
 
@@ -111,37 +126,32 @@ describe("the planner", () => {
     expect(plan(input({ goal: "stop", gateway: closed }))).toEqual([]);
   });
 
-  it("makes a new school in one go: certificate and administrator beside everything else, the route once the app is ready", () => {
+  it("makes a new school in one go: certificate and administrator beside everything else; the route once an attempt finds the app ready", () => {
     const wish = input({
       observed: EMPTY,
       initialised: false,
       certificate: "issue",
+      due: [ADMINISTRATOR],
       gateway: { route: undefined, certificateFingerprint: undefined, wantedFingerprint: undefined },
     });
     const steps = new Map(plan(wish).map((step) => [step.id, step]));
     expect([...steps.keys()].sort()).toEqual(
-      [
-        "apply",
-        "apply-tls",
-        "await-app",
-        "await-db",
-        "create-administrator",
-        "issue-certificate",
-        "open-route",
-        "publish-certificate",
-      ].sort(),
+      ["apply", "apply-tls", "issue-certificate", "publish-certificate", "request-administrator"].sort(),
     );
     expect(steps.get("issue-certificate")?.after).toEqual([]);
     expect(steps.get("apply")?.after).toEqual([]);
     expect(steps.get("apply-tls")?.after).toEqual(["apply", "issue-certificate"]);
-    expect(steps.get("create-administrator")?.after).toEqual(["apply"]);
-    expect(steps.get("open-route")?.after).toEqual(["await-app"]);
+    expect(steps.get("request-administrator")?.after).toEqual(["apply"]);
+    const there = { ...wish, observed: observation(), certificate: "keep" as const };
+    expect(kinds(there)).toContain("open-route");
   });
 
   // The command itself waits for the migrations: tests/real/tenant-app/betrieb.test.ts.
   describe("makes the first administrator beside the app's start, as soon as its namespace is there", () => {
     const administrator = (overrides: Partial<PlanInput>): readonly string[] | undefined =>
-      plan(input({ initialised: false, ...overrides })).find((step) => step.kind === "create-administrator")?.after;
+      plan(input({ initialised: false, due: [ADMINISTRATOR], ...overrides })).find(
+        (step) => step.kind === "request-work" && step.work === "create-administrator",
+      )?.after;
 
     it("at once when an attempt was cut off before the app had started", () => {
       const starting = observation({
@@ -163,6 +173,10 @@ describe("the planner", () => {
       expect(administrator({ initialised: true })).toBeUndefined();
       expect(administrator({ operations: [operation("restore")] })).toBeUndefined();
     });
+
+    it("never twice at once", () => {
+      expect(administrator({ operations: [operation("create-administrator", { active: true })] })).toBeUndefined();
+    });
   });
 
   it("repairs just what drifted", () => {
@@ -180,9 +194,9 @@ describe("the planner", () => {
   });
 
   it("gives no first administrator to a school whose restore failed: it stays empty and closed", () => {
-    const empty = input({ initialised: false });
-    expect(kinds(empty)).toContain("create-administrator");
-    expect(kinds({ ...empty, restoreFailed: true })).not.toContain("create-administrator");
+    const empty = input({ initialised: false, due: [ADMINISTRATOR] });
+    expect(kinds(empty)).toContain("request-work");
+    expect(kinds({ ...empty, restoreFailed: true })).not.toContain("request-work");
   });
 
   it("never removes a volume claim, wanted or not: data goes with the whole school alone", () => {
@@ -222,27 +236,96 @@ describe("the planner", () => {
 
   it("R61 forgets old backups of a school that makes none after all else, for that takes away what it brings along", () => {
     const stopped = DESIRED.filter((object) => object.kind !== "Secret");
-    const steps = plan(input({ goal: "stop", desired: stopped, backupsExpired: true }));
+    const steps = plan(input({ goal: "stop", desired: stopped, due: [FORGET] }));
     const others = steps.slice(0, -1).map((step) => step.id);
     expect(others).toContain("remove");
-    expect(steps.at(-1)).toMatchObject({ kind: "forget-backups", after: others });
-    expect(kinds(input({ backupsExpired: true }))).toEqual(["forget-backups"]);
+    expect(steps.at(-1)).toMatchObject({ kind: "request-work", work: "forget-backups", after: others });
+    expect(kinds(input({ due: [FORGET] }))).toEqual(["request-work"]);
     // Where they cannot be forgotten, a backup or a restore must not wait for it.
-    const operations = [operation("backup")];
-    expect(kinds(input({ backupsExpired: true, operations }))).toEqual(["operate", "forget-backups"]);
+    expect(kinds(input({ due: [FORGET], operations: [operation("backup")] }))).toEqual(["start-work"]);
+  });
+
+  describe("and long work", () => {
+    const starting = observation({ workloads: [], endpoints: [] });
+    const begun = (wish: PlanInput): readonly string[] =>
+      plan(wish).flatMap((step) => (step.kind === "start-work" ? [step.operation.kind] : []));
+
+    it("goes on with upkeep beside it: what drifts while a backup runs is repaired", () => {
+      const drifted = observation({ objects: DESIRED.filter(({ kind }) => kind !== "PersistentVolumeClaim") });
+      expect(kinds(input({ observed: drifted, operations: [operation("backup", { active: true })] }))).toEqual([
+        "apply",
+      ]);
+    });
+
+    it("never waits for anything: a school that is starting has nothing to be done but what can be done now", () => {
+      expect(plan(input({ observed: starting, operations: [operation("backup")] }))).toEqual([]);
+    });
+
+    it("moves a school's data one piece of work at a time, and does quick work beside it", () => {
+      const operations = [operation("backup", { active: true }), operation("restore"), operation("reset-password")];
+      expect(begun(input({ operations }))).toEqual(["reset-password"]);
+    });
+
+    it("lets a restore go first when what was asked for before waits for a school that is down", () => {
+      expect(begun(input({ observed: starting, operations: [operation("backup"), operation("restore")] }))).toEqual([
+        "restore",
+      ]);
+    });
+
+    it("takes up what was cut off, whatever the school is like", () => {
+      expect(begun(input({ observed: starting, operations: [operation("move", { state: "Running" })] }))).toEqual([
+        "move",
+      ]);
+    });
+
+    it("leaves alone what it has taken charge of", () => {
+      const [, secret] = DESIRED;
+      if (secret === undefined) throw new Error("nothing is desired");
+      const policy = { kind: "NetworkPolicy", name: "repository" };
+      const observed = observation({
+        objects: [...DESIRED.filter((object) => object !== secret), { ...policy, hash: "sha256:theirs" }],
+      });
+      const held = operation("move", { active: true, holds: { objects: [secret, policy] } });
+      expect(plan(input({ observed, operations: [held] }))).toEqual([]);
+    });
+
+    it("keeps the way in closed while it holds the app", () => {
+      const held = operation("move", { active: true, holds: { paused: true } });
+      expect(kinds(input({ operations: [held] }))).toEqual(["close-route"]);
+    });
+
+    it("calls it off when the school is to stop, and stops nothing before it has ended", () => {
+      const stopped = DESIRED.filter(({ kind }) => kind !== "Secret");
+      const operations = [operation("backup", { active: true })];
+      expect(kinds(input({ goal: "stop", desired: stopped, operations }))).toEqual(["close-route", "call-off"]);
+      expect(kinds(input({ goal: "purge", operations }))).toEqual(["call-off"]);
+    });
+
+    it("gives up what has not ended in time, begun or not", () => {
+      for (const state of ["Pending", "Running"] as const) {
+        const late = operation("backup", { state, deadlineAt: "2026-11-23T08:00:00Z" });
+        expect(plan(input({ operations: [late] }))).toMatchObject([{ kind: "call-off", why: expect.any(String) }]);
+      }
+    });
+
+    it("wants no second one of what is open already", () => {
+      expect(plan(input({ due: [BACKUP], operations: [operation("backup", { active: true })] }))).toEqual([]);
+      expect(kinds(input({ due: [BACKUP] }))).toEqual(["request-work"]);
+      expect(plan(input({ due: [BACKUP], observed: starting }))).toEqual([]);
+    });
   });
 
   it.each(["run", "stop"] as const)(
     "stops a copy that a move left last, so that its engine is waited for by nothing (%s)",
     (goal) => {
-      const steps = plan(input({ goal, observed: EMPTY, backupsExpired: true, runsElsewhere: "second" }));
+      const steps = plan(input({ goal, observed: EMPTY, due: [FORGET], runsElsewhere: "second" }));
       const others = steps.filter(({ kind }) => kind !== "stop-elsewhere");
       expect(steps.at(-1)).toMatchObject({
         kind: "stop-elsewhere",
         engine: "second",
-        after: others.map(({ id }) => id),
+        after: others.filter(({ kind }) => kind !== "request-work").map(({ id }) => id),
       });
-      expect(others).toEqual(plan(input({ goal, observed: EMPTY, backupsExpired: true })));
+      expect(others).toEqual(plan(input({ goal, observed: EMPTY, due: [FORGET] })));
     },
   );
 

@@ -1,15 +1,15 @@
-import { copyObstacle } from "../backup/repository.ts";
-import { copyResult } from "../backup/results.ts";
-import { EngineError } from "../engine/engine.ts";
-import { completeBackups } from "../store/backups.ts";
-import { namespaceOf, REASONS } from "../tenant.ts";
-import { repositoryUrl } from "./gather.ts";
-import { type Attempt, runJob } from "./steps.ts";
+import { copyObstacle } from "../../backup/repository.ts";
+import { copyResult } from "../../backup/results.ts";
+import { EngineError } from "../../engine/engine.ts";
+import { completeBackups } from "../../store/backups.ts";
+import { namespaceOf, REASONS } from "../../tenant.ts";
+import { repositoryUrl } from "../gather.ts";
+import { type Attempt, runJob } from "../steps.ts";
 
 /** A school's backups move with it: from a repository on one engine into the one that the other engine uses. */
 
 const COPYING_MS = 8 * 3_600_000;
-const REPOSITORY_POLICY = { kind: "NetworkPolicy", name: "repository" } as const;
+export const REPOSITORY_POLICY = { kind: "NetworkPolicy", name: "repository" } as const;
 
 /** A backup's snapshots as they are called where they were copied to. */
 export interface CopiedBackup {
@@ -86,7 +86,7 @@ export async function copyHistory(
     });
     return pair(snapshots);
   } finally {
-    if (!side.signal.aborted) await side.deps.engine.remove(namespace, [REPOSITORY_POLICY], { signal: side.signal });
+    if (!side.lost.aborted) await side.deps.engine.remove(namespace, [REPOSITORY_POLICY], { signal: side.lost });
   }
 }
 

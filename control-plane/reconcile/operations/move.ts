@@ -1,20 +1,23 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { restoreResult } from "../backup/results.ts";
-import { EngineError, type Manifest, type ObjectRef } from "../engine/engine.ts";
-import { messageOf } from "../errors.ts";
-import { failAbandoned, findBackup, renameSnapshots } from "../store/backups.ts";
-import { switchEngine, writeLeftEngine } from "../store/leases.ts";
-import { type Operation, progressOperation } from "../store/operations.ts";
-import { findTenantByUid, inTransaction } from "../store/tenants.ts";
-import { namespaceOf, REASONS } from "../tenant.ts";
-import { abandonedRuns, makeBackup } from "./backup.ts";
-import { attemptAt, livesOn, removeLeft, stopElsewhere } from "./elsewhere.ts";
-import { fitnessOf, unfitFailure } from "./fitness.ts";
-import { desiredManifests, valuesOf } from "./gather.ts";
-import { type CopiedBackup, copyHistory } from "./move-history.ts";
-import { APP, DB } from "./plan.ts";
-import { type Attempt, closeRoute, executeStep, removeNamespace, restoreJob, runJob, startApp } from "./steps.ts";
+import { restoreResult } from "../../backup/results.ts";
+import { EngineError, type Manifest, type ObjectRef } from "../../engine/engine.ts";
+import { messageOf } from "../../errors.ts";
+import { decidingBackups, failAbandoned, findBackup, renameSnapshots } from "../../store/backups.ts";
+import { switchEngine, writeLeftEngine } from "../../store/leases.ts";
+import { holdFor, type Operation, progressOperation } from "../../store/operations.ts";
+import { findTenantByUid } from "../../store/tenants.ts";
+import { namespaceOf, REASONS } from "../../tenant.ts";
+import { attemptAt, livesOn, removeLeft, stopElsewhere } from "../elsewhere.ts";
+import { fitnessOf, unfitFailure } from "../fitness.ts";
+import { desiredManifests, valuesOf } from "../gather.ts";
+import { APP, DB } from "../plan.ts";
+import { type Attempt, awaitReady, executeStep, removeNamespace, runJob, write } from "../steps.ts";
+import type { BegunOperation } from "./begun.ts";
+import { abandonedRuns, makeBackup } from "./make-backup.ts";
+import { type CopiedBackup, copyHistory, REPOSITORY_POLICY } from "./move-history.ts";
+import { pauseApp } from "./pause.ts";
+import { restoreJob } from "./restore.ts";
 
 /**
  * A school moves from one engine to another with its data, keys, certificate, host names and backups. It is open until everything
@@ -48,15 +51,11 @@ function withoutApp(attempt: Attempt): readonly Manifest[] {
     );
 }
 
-async function stopApp(attempt: Attempt): Promise<void> {
-  await applyOnly(attempt, withoutApp(attempt), APP);
-}
-
 /** Everything of the school on the engine it is going to, but for the app: walls, volume, secrets, an empty database. */
 async function furnish(target: Attempt): Promise<void> {
   const { deps, gathered, signal } = target;
   await deps.engine.apply(namespaceOf(gathered.tenant.slug), withoutApp(target), { signal });
-  await executeStep(target, { id: "await-db", kind: "await-ready", workload: DB, after: [] });
+  await awaitReady(target, DB);
 }
 
 /** The school is to stop, or to go: nobody wants it moved any more. */
@@ -76,8 +75,11 @@ async function heedWishes({ deps, gathered }: Attempt): Promise<void> {
 }
 
 async function report(attempt: Attempt, operation: Operation, step: string, message?: string): Promise<void> {
+  attempt.signal.throwIfAborted();
   await heedWishes(attempt);
-  await progressOperation(attempt.deps.pool, operation.id, { step, ...(message === undefined ? {} : { message }) });
+  await write(attempt, (db) =>
+    progressOperation(db, operation.id, { step, ...(message === undefined ? {} : { message }) }),
+  );
   attempt.deps.log.info({ slug: attempt.gathered.tenant.slug, step, message }, "move");
 }
 
@@ -95,13 +97,12 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
   await copyHistory(source, target, applyRendered);
   await report(source, operation, "close the school and back it up");
   const closed = performance.now();
-  await closeRoute(source);
-  await stopApp(source);
+  await pauseApp(source, operation, [REPOSITORY_POLICY]);
   // Another one each time: what was backed up before a cut is older than what people have entered since.
   const runId = randomUUID();
-  const abandoned = abandonedRuns(source.gathered.backups);
+  const abandoned = abandonedRuns(await decidingBackups(deps.pool, source.hold.uid));
   await makeBackup(source, { runId, trigger: "manual", abandoned });
-  await failAbandoned(deps.pool, abandoned);
+  await write(source, (db) => failAbandoned(db, abandoned));
   const copied = await copyHistory(source, target, applyRendered);
   await report(source, operation, "restore on the other engine");
   const backup = await findBackup(deps.pool, runId);
@@ -114,42 +115,47 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
   await runJob(target, "backup", restoreJob("settle", { runId }, any));
   await report(source, operation, "start on the other engine");
   await executeStep(target, { id: "apply-app", kind: "apply", objects: [APP], after: [] });
-  await executeStep(target, { id: "await-app", kind: "await-ready", workload: APP, after: [] });
+  await awaitReady(target, APP);
   const tables = Object.keys(z.record(z.string(), z.json()).catch({}).parse(restored.fingerprint)).length;
   const seconds = ((performance.now() - closed) / 1000).toFixed(1);
   return { copied, message: `${restored.rows} rows in ${tables} tables, equal on both sides; closed for ${seconds} s` };
 }
 
-/** From here on the school lives on the other engine. */
+/** From here on the school lives on the other engine, and nothing of this move holds it up there. */
 async function switchEngineOf(source: Attempt, operation: Operation, to: string, { copied }: Moved): Promise<void> {
-  const { deps, gathered, holder } = source;
-  await inTransaction(deps.pool, async (client) => {
-    if (!(await switchEngine(client, gathered.tenant, holder, to)))
-      throw new EngineError(REASONS.StepFailed, `the lease was lost before the switch of ${operation.id}`);
-    await renameSnapshots(client, copied);
+  const { hold } = source;
+  await write(source, async (db) => {
+    await renameSnapshots(db, copied);
+    await holdFor(db, hold, operation.id, {});
+    await switchEngine(db, hold, to);
   });
 }
+
+/** The same attempt for clearing up: work that was called off still does that. */
+const clearing = (attempt: Attempt): Attempt => ({ ...attempt, signal: attempt.lost });
 
 /**
  * The school opens where it was, and what was made on the other engine goes. What cannot go now is noted, to be removed later.
  * Each of the two only while the store says that the school lives here and is ours: another reconciler may have moved it since.
  * @throws EngineError when that cannot be said; then whoever holds the school begins again
  */
-async function undo(source: Attempt, target: Attempt, reopen: boolean): Promise<void> {
-  const { deps, gathered, holder } = source;
+async function undo(source: Attempt, target: Attempt, operation: Operation): Promise<void> {
+  const { deps, gathered, hold } = source;
   const { tenant } = gathered;
   const here = async (): Promise<void> => {
     if ((await livesOn(source)) !== deps.engineName)
       throw new EngineError(REASONS.StepFailed, `${tenant.slug} does not live on ${deps.engineName} any more`);
   };
-  const tell = (what: string) => (failure: unknown) =>
-    deps.log.error({ slug: tenant.slug, error: messageOf(failure) }, what);
   await here();
-  if (reopen) await startApp(source).catch(tell("the school does not start again where it was"));
+  // The next attempt starts it again, if it is still to run.
+  await write(source, (db) => holdFor(db, hold, operation.id, {}));
   await here();
-  await removeNamespace(target).catch(async (failure: unknown) => {
-    tell("what a move made on the other engine is still there")(failure);
-    await writeLeftEngine(deps.pool, tenant, holder, target.deps.engineName);
+  await removeNamespace(clearing(target)).catch(async (failure: unknown) => {
+    deps.log.error(
+      { slug: tenant.slug, error: messageOf(failure) },
+      "what a move made on the other engine is still there",
+    );
+    await write(source, (db) => writeLeftEngine(db, hold, target.deps.engineName));
   });
 }
 
@@ -162,9 +168,9 @@ async function switchOver(source: Attempt, target: Attempt, operation: Operation
   try {
     await switchEngineOf(source, operation, to, moved);
   } catch (error) {
-    if (source.signal.aborted) throw error;
+    if (source.lost.aborted) throw error;
     if ((await livesOn(source)) === to) return;
-    await undo(source, target, true);
+    await undo(source, target, operation);
     throw error;
   }
 }
@@ -179,6 +185,7 @@ async function clearTarget(source: Attempt, target: Attempt): Promise<void> {
 
 /** The engine it is to go to, once that may be gone to. */
 async function prepare(source: Attempt, operation: Operation, to: string): Promise<Attempt> {
+  await write(source, (db) => holdFor(db, source.hold, operation.id, { objects: [REPOSITORY_POLICY] }));
   const target = await attemptAt(source, to);
   const fitness = await fitnessOf(target.deps, true, source.signal);
   if (fitness.unmet.length > 0) {
@@ -190,14 +197,14 @@ async function prepare(source: Attempt, operation: Operation, to: string): Promi
   return target;
 }
 
-async function begin(source: Attempt, operation: Operation, to: string): Promise<unknown> {
-  const { deps, gathered, signal, holder } = source;
+async function begin(source: Attempt, operation: BegunOperation, to: string): Promise<unknown> {
+  const { deps, gathered, hold, lost } = source;
   let target: Attempt;
   try {
     target = await prepare(source, operation, to);
   } catch (error) {
     // An attempt that was cut off may have left something there, which nobody else would know of.
-    if (!signal.aborted && operation.state === "Running") await writeLeftEngine(deps.pool, gathered.tenant, holder, to);
+    if (!lost.aborted && operation.resumed) await write(source, (db) => writeLeftEngine(db, hold, to));
     throw error;
   }
   let moved: Moved;
@@ -205,8 +212,8 @@ async function begin(source: Attempt, operation: Operation, to: string): Promise
     moved = await bringOver(source, target, operation);
     await report(source, operation, "switched", moved.message);
   } catch (error) {
-    if (signal.aborted) throw error;
-    await undo(source, target, !(error instanceof CalledOff));
+    if (lost.aborted) throw error;
+    await undo(source, target, operation);
     throw error;
   }
   await switchOver(source, target, operation, moved);
@@ -214,22 +221,20 @@ async function begin(source: Attempt, operation: Operation, to: string): Promise
   return CONTINUES;
 }
 
-async function forgetLeft({ deps, gathered, holder }: Attempt): Promise<void> {
-  if (await writeLeftEngine(deps.pool, gathered.tenant, holder, undefined)) return;
-  throw new EngineError(REASONS.StepFailed, "the lease was lost");
-}
+const forgetLeft = (attempt: Attempt): Promise<void> =>
+  write(attempt, (db) => writeLeftEngine(db, attempt.hold, undefined));
 
 /** On the new engine, which has opened the school already. */
 async function end(attempt: Attempt, operation: Operation): Promise<unknown> {
-  const { deps, gathered, signal } = attempt;
+  const { deps, gathered, lost } = attempt;
   const from = gathered.tenant.leftEngine;
   const result = { from, to: deps.engineName, message: operation.progress.message };
   if (from === undefined) return result;
   try {
-    await stopElsewhere(attempt, from);
+    await stopElsewhere(clearing(attempt), from);
     return result;
   } catch (error) {
-    if (signal.aborted) throw error;
+    if (lost.aborted) throw error;
     // The next attempts go on with it.
     deps.log.warn({ slug: gathered.tenant.slug, engine: from, error: messageOf(error) }, "the old copy is not stopped");
     return { ...result, left: `The copy on ${from} could not be stopped yet: ${messageOf(error)}` };
@@ -238,15 +243,16 @@ async function end(attempt: Attempt, operation: Operation): Promise<unknown> {
 
 /** Of a school that is to stop: what a move that was cut off made over there goes, and the move has failed. */
 async function callOff(attempt: Attempt, to: string): Promise<never> {
-  await removeLeft(attempt, to);
+  await removeLeft(clearing(attempt), to);
   throw new CalledOff(attempt.gathered.tenant.slug);
 }
 
 /** Moves a school to the engine that the operation names, or goes on where an earlier attempt was cut off. */
-export async function move(attempt: Attempt, operation: Operation): Promise<unknown> {
+export async function move(attempt: Attempt, operation: BegunOperation): Promise<unknown> {
   const to = String(operation.params.to);
   if (attempt.deps.engineName === to) return end(attempt, operation);
-  return attempt.gathered.goal === "run" ? begin(attempt, operation, to) : callOff(attempt, to);
+  const wanted = attempt.gathered.goal === "run" && !attempt.signal.aborted;
+  return wanted ? begin(attempt, operation, to) : callOff(attempt, to);
 }
 
 /**

@@ -1,9 +1,10 @@
 import { z } from "zod";
-import type { ObjectRef } from "../engine/engine.ts";
-import { type Backup, markForgotten } from "../store/backups.ts";
-import { namespaceOf } from "../tenant.ts";
-import { expiredWithoutBackup, secretValues, valuesOf } from "./gather.ts";
-import { type Attempt, runJob } from "./steps.ts";
+import type { ObjectRef } from "../../engine/engine.ts";
+import { type Backup, markForgotten } from "../../store/backups.ts";
+import { holdFor, type Operation } from "../../store/operations.ts";
+import { namespaceOf } from "../../tenant.ts";
+import { expiredWithoutBackup, secretValues, valuesOf } from "../gather.ts";
+import { type Attempt, runJob, write } from "../steps.ts";
 
 /** Backups that are past their time are forgotten: nothing older than a year (R61), whether the school still makes new ones or not. */
 
@@ -22,9 +23,11 @@ export async function forget(
     .filter((snapshot) => snapshot !== undefined);
   const job = { command: "forget", input: { snapshots }, schema: z.unknown(), deadline: FORGETTING_MS };
   await runJob(attempt, template, job);
-  await markForgotten(
-    attempt.deps.pool,
-    expired.map((backup) => backup.runId),
+  await write(attempt, (db) =>
+    markForgotten(
+      db,
+      expired.map((backup) => backup.runId),
+    ),
   );
 }
 
@@ -33,24 +36,27 @@ export async function forget(
  * what opens its repository is there for as long as this takes. If it is cut off, the next plan removes that as it removes
  * whatever should not be.
  */
-export async function forgetWithoutBackup(attempt: Attempt): Promise<void> {
-  const { deps, gathered, signal } = attempt;
-  const { goal, keys, expiredBackups: expired, tenant } = gathered;
-  if (goal === "run") {
-    // A backup that was made since has forgotten them already.
-    const left = await expiredWithoutBackup(deps, tenant.uid, deps.clock.now(), tenant.spec.backup.enabled);
-    return forget(attempt, left, "retention");
+export async function forgetBackups(attempt: Attempt, operation: Operation): Promise<unknown> {
+  const { deps, gathered, hold, lost } = attempt;
+  const { goal, keys, tenant } = gathered;
+  const makesBackups = goal === "run" && tenant.spec.backup.enabled;
+  const expired = await expiredWithoutBackup(deps, tenant.uid, deps.clock.now(), makesBackups);
+  const result = { forgotten: expired.length };
+  if (goal === "run" || keys === undefined) {
+    await forget(attempt, expired, "retention");
+    return result;
   }
-  if (keys === undefined) return forget(attempt, expired, "retention");
   const namespace = namespaceOf(tenant.slug);
   const values = { ...valuesOf(deps, gathered), secrets: secretValues(deps, tenant.uid, keys) };
   const secret = deps.chart
     .renderTenant(values)
     .filter(({ kind, metadata }) => kind === REPOSITORY_SECRET.kind && metadata.name === REPOSITORY_SECRET.name);
-  await deps.engine.apply(namespace, secret, { signal });
+  await write(attempt, (db) => holdFor(db, hold, operation.id, { objects: [REPOSITORY_SECRET] }));
+  await deps.engine.apply(namespace, secret, { signal: attempt.signal });
   try {
     await forget(attempt, expired, "retention");
   } finally {
-    if (!signal.aborted) await deps.engine.remove(namespace, [REPOSITORY_SECRET], { signal });
+    if (!lost.aborted) await deps.engine.remove(namespace, [REPOSITORY_SECRET], { signal: lost });
   }
+  return result;
 }

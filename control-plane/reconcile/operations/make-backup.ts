@@ -1,7 +1,8 @@
-import { createResult } from "../backup/results.ts";
-import { messageOf } from "../errors.ts";
-import * as backups from "../store/backups.ts";
-import { type Attempt, runJob } from "./steps.ts";
+import { createResult } from "../../backup/results.ts";
+import { messageOf } from "../../errors.ts";
+import * as backups from "../../store/backups.ts";
+import { LeaseLostError } from "../../store/held.ts";
+import { type Attempt, runJob, write } from "../steps.ts";
 
 const DEADLINE_MS = 4 * 3_600_000;
 
@@ -33,10 +34,11 @@ export async function makeBackup(
     readonly abandoned: readonly string[];
   },
 ): Promise<BackupOutcome> {
-  const { deps, gathered, signal } = attempt;
+  const { deps, gathered } = attempt;
   const { runId, trigger, abandoned } = run;
   const { uid } = gathered.tenant;
-  await backups.startBackup(deps.pool, { runId, tenantUid: uid, trigger, startedAt: deps.clock.now() });
+  const startedAt = deps.clock.now();
+  await write(attempt, (db) => backups.startBackup(db, { runId, tenantUid: uid, trigger, startedAt }));
   try {
     // A repository is made only for a school that never had a backup: a lost one must not be replaced in silence.
     const allowInit = !(await backups.everBackedUp(deps.pool, uid));
@@ -46,10 +48,11 @@ export async function makeBackup(
       schema: createResult,
       deadline: DEADLINE_MS,
     });
-    await backups.completeBackup(deps.pool, runId, outcome);
+    await write(attempt, (db) => backups.completeBackup(db, runId, outcome));
     return outcome;
   } catch (error) {
-    if (!signal.aborted) await backups.failBackup(deps.pool, runId, messageOf(error));
+    if (!attempt.lost.aborted && !(error instanceof LeaseLostError))
+      await write(attempt, (db) => backups.failBackup(db, runId, messageOf(error)));
     throw error;
   }
 }
