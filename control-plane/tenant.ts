@@ -186,6 +186,36 @@ export interface TenantStatus {
   readonly backup?: { readonly newest?: string; readonly verifiedAt?: string; readonly next?: string };
 }
 
+/** One volume of a school, as its record says. */
+export interface VolumeRecord {
+  /** Name of the claim. */
+  readonly claim: string;
+  /** What its engine knows it by. Absent until it was first seen: only until then may it be made. */
+  readonly identity?: string;
+}
+
+/** Which volumes are a school's. What is not as recorded is never replaced without a person's word. */
+export interface SchoolVolumes {
+  /** The one it runs from. */
+  readonly own: VolumeRecord;
+  /** Being filled by work, to take the own one's place; `ready`: it is to do that now. */
+  readonly next?: VolumeRecord & {
+    readonly operation: string;
+    readonly ready: boolean;
+    /** Of one that was kept aside before: given up, it goes back there. */
+    readonly kept?: { readonly since: string; readonly why: string };
+  };
+  /** What was replaced, kept until an operator confirms. */
+  readonly aside: ReadonlyArray<VolumeRecord & { readonly since: string; readonly why: string }>;
+  /** Claims that are to be removed. */
+  readonly dropped: readonly string[];
+  /** How many were named so far: no name is given twice. */
+  readonly named: number;
+}
+
+export const FIRST_VOLUME = "data";
+export const NEW_VOLUMES: SchoolVolumes = { own: { claim: FIRST_VOLUME }, aside: [], dropped: [], named: 1 };
+
 export interface Tenant {
   /** Distinguishes two schools that had the same slug one after the other: keys and backups are bound to it. */
   readonly uid: string;
@@ -197,6 +227,7 @@ export interface Tenant {
   readonly generation: number;
   readonly spec: TenantSpec;
   readonly status: TenantStatus;
+  readonly volumes: SchoolVolumes;
   readonly createdAt: string;
   /** Soft deletion: when it was asked for and when the purge begins. */
   readonly deletion?: { readonly requestedAt: string; readonly purgeAfter: string };

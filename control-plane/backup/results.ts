@@ -6,11 +6,13 @@ export const createResult = z.object({
   filesSnapshot: z.string().regex(/^[0-9a-f]{64}$/),
   bytesAdded: z.number(),
   fingerprint: z.json(),
+  /** What a restore needs room for, and what tells a backup that has shrunk. */
+  size: z.object({ databaseBytes: z.number(), filesBytes: z.number(), files: z.number(), rows: z.number() }),
 });
 
 export const verifyResult = z.object({ checked: z.literal(true), databaseBytes: z.number(), files: z.number() });
 
-export const restoreResult = z.object({ swapped: z.boolean(), fingerprint: z.json(), rows: z.number() });
+export const restoreResult = z.object({ fingerprint: z.json(), rows: z.number(), files: z.number() });
 
 export const copyResult = z.object({
   /** Snapshots in the repository they were brought to. */

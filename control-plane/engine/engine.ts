@@ -39,8 +39,17 @@ export interface WorkloadObservation {
   readonly restarts: number;
 }
 
+/** `Terminating`: somebody has deleted it, and it goes when no pod uses it any more. `Lost`: its claim is there, what it stood for is not. */
+export type VolumeState = "Present" | "Terminating" | "Lost";
+
 export interface VolumeObservation {
   readonly name: string;
+  readonly state: VolumeState;
+  /**
+   * What tells this volume from any other, of this name too, for as long as it exists. Undefined while it cannot be told, and of one
+   * that is lost.
+   */
+  readonly identity: string | undefined;
   readonly capacityBytes: number;
   /** Undefined while the volume is locked (no pod uses it), and where a cluster does not tell. */
   readonly usedBytes: number | undefined;

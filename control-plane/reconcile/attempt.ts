@@ -16,6 +16,7 @@ import { certificateOf, desiredManifests, desiredObjects, fingerprintOf, type Ga
 import type { HeldSchool } from "./holds.ts";
 import { plan, type Step } from "./plan.ts";
 import type { Attempt } from "./steps.ts";
+import { seenVolume } from "./volumes.ts";
 
 /** A school that needs nothing is looked at again after this time even if no event came. */
 const RESYNC_SECONDS = 3600;
@@ -38,6 +39,7 @@ async function planOf(deps: Dependencies, gathered: Gathered): Promise<readonly 
     desired: desiredObjects(manifests),
     observed: gathered.observed,
     initialised: gathered.tenant.status.initialisedAt !== undefined,
+    volumes: gathered.tenant.volumes,
     elsewhere: otherEngines(gathered),
     runsElsewhere: await leftToStop(deps, gathered),
     restoreFailed: gathered.failedRestore !== undefined,
@@ -132,11 +134,14 @@ async function statusAfter(
   const newest = newestOf(backups, "Complete", now);
   const { failure, leftFailure } = failuresOf(gathered, execution);
   const evidence: Evidence = {
+    slug: tenant.slug,
     goal: gathered.goal,
     stopReason: gathered.stopReason,
     fitness: gathered.fitness,
     observed,
     storageLocks: deps.engine.name === "kubernetes",
+    volumes: tenant.volumes,
+    initialised: tenant.status.initialisedAt !== undefined,
     gateway,
     certificate: certificate.judgement,
     backup: {
@@ -155,7 +160,7 @@ async function statusAfter(
   };
   const conditions = judge(evidence, tenant.status.conditions);
   const { initialisedAt } = tenant.status;
-  const volume = observed.volumes.find((candidate) => candidate.name === "data");
+  const volume = seenVolume(observed, tenant.volumes.own.claim);
   const used = volume?.usedBytes ?? tenant.status.volume?.usedBytes;
   return {
     observedGeneration: tenant.generation,

@@ -1,19 +1,31 @@
 import type { Observation, WorkloadObservation } from "../engine/engine.ts";
 import type { Backup } from "../store/backups.ts";
-import { type Condition, type ConditionType, type Phase, REASONS, type Reason, type TenantStatus } from "../tenant.ts";
+import {
+  type Condition,
+  type ConditionType,
+  type Phase,
+  REASONS,
+  type Reason,
+  type SchoolVolumes,
+  type TenantStatus,
+} from "../tenant.ts";
 import type { GatewayObservation } from "./dependencies.ts";
 import type { Fitness } from "./fitness.ts";
 import { appEndpoint } from "./plan.ts";
+import { seenVolume, type VolumeFault, volumeFault } from "./volumes.ts";
 
 /** Judges what was gathered: pure checks, each named after the fault it finds. */
 
 export interface Evidence {
+  readonly slug: string;
   readonly goal: "run" | "stop" | "purge";
   readonly stopReason: Reason;
   readonly fitness: Fitness;
   readonly observed: Observation;
   /** Whether a volume that no pod uses is closed by the cluster's storage, which does not tell, and not by the engine. */
   readonly storageLocks?: boolean;
+  readonly volumes: SchoolVolumes;
+  readonly initialised: boolean;
   readonly gateway: GatewayObservation | undefined;
   readonly certificate: Judgement;
   readonly backup: {
@@ -75,10 +87,22 @@ function judgeWorkload(evidence: Evidence, name: string, title: string): Judgeme
   return { status: "False", reason: knownReason(workload.reason), message: workload.message };
 }
 
+/** What is to be done is a person's to say: what is there may be all that is left. */
+function faultWords({ slug, volumes }: Evidence, { kind, message }: VolumeFault): string {
+  if (volumes.next !== undefined) return `${message} A restore is filling another one, ${volumes.next.claim}.`;
+  const restore = `classmind backup restore ${slug}`;
+  if (kind === "terminating") return `${message} Back it up now: classmind backup create ${slug}. Then: ${restore}`;
+  return `${message} Nothing is made in its place by itself. Restore a backup: ${restore}. If the right volume is there again: classmind tenant accept-volume ${slug}`;
+}
+
 function judgeVolume(evidence: Evidence): Judgement {
-  const volume = evidence.observed.volumes.find((candidate) => candidate.name === "data");
+  const { own } = evidence.volumes;
+  const fault = volumeFault(own, evidence.observed, evidence.initialised);
+  if (fault !== undefined)
+    return { status: "False", reason: REASONS.VolumeMissing, message: faultWords(evidence, fault) };
+  const volume = seenVolume(evidence.observed, own.claim);
   if (volume === undefined)
-    return { status: "False", reason: REASONS.VolumeMissing, message: "The encrypted volume does not exist." };
+    return { status: "False", reason: REASONS.VolumePending, message: "The encrypted volume is still to be made." };
   if (volume.locked && evidence.goal === "run")
     return { status: "False", reason: REASONS.VolumeLocked, message: "The volume is locked." };
   if (volume.locked) {
@@ -93,7 +117,7 @@ function judgeVolume(evidence: Evidence): Judgement {
     return {
       status: "False",
       reason: REASONS.VolumeFull,
-      message: `The volume is ${Math.floor(share * 100)} % full. Give it more: classmind tenant update --storage`,
+      message: `The volume is ${Math.floor(share * 100)} % full. Give it more: classmind tenant update ${evidence.slug} --storage`,
     };
   }
   return good(`The volume is ${Math.floor(share * 100)} % full.`);

@@ -2,7 +2,7 @@ import { EngineError, type ObjectRef, type Observation } from "../engine/engine.
 import { LeaseLostError } from "../store/held.ts";
 import { renewLease } from "../store/leases.ts";
 import { findTenantByUid, type StoredTenant } from "../store/tenants.ts";
-import { namespaceOf, REASONS } from "../tenant.ts";
+import { NEW_VOLUMES, namespaceOf, REASONS } from "../tenant.ts";
 import { CERTIFICATE } from "./certificate.ts";
 import { type Dependencies, dependenciesAt } from "./dependencies.ts";
 import { desiredManifests, desiredObjects, type Gathered } from "./gather.ts";
@@ -53,6 +53,8 @@ async function stopLeft(left: Attempt): Promise<void> {
     desired: desiredObjects(manifests),
     observed: gathered.observed,
     initialised: true,
+    // What identity it has there is on nobody's record.
+    volumes: { ...NEW_VOLUMES, own: { claim: gathered.tenant.volumes.own.claim } },
     elsewhere: [],
     runsElsewhere: undefined,
     restoreFailed: false,

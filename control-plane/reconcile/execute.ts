@@ -30,6 +30,8 @@ function labelOf(step: Step): string {
       return step.objects.length === 1
         ? `${step.kind} ${step.objects[0]?.kind}/${step.objects[0]?.name}`
         : `${step.kind} ${step.objects.length} objects`;
+    case "take-volume":
+      return `take volume ${step.claim}`;
     case "request-work":
       return `begin ${step.work}`;
     case "start-work":

@@ -16,7 +16,8 @@ import { askClock, type ClockState } from "./clock-guard.ts";
 import type { Dependencies, GatewayObservation } from "./dependencies.ts";
 import { type Fitness, fitnessOf } from "./fitness.ts";
 import { goalOf, stopReasonOf } from "./goal.ts";
-import { APP, type DesiredObject, type DueWork, isPaused, type OpenWork, type PlanInput } from "./plan.ts";
+import { APP, DB, type DesiredObject, type DueWork, isPaused, type OpenWork, type PlanInput } from "./plan.ts";
+import { volumeFault } from "./volumes.ts";
 
 /** Everything one attempt knows before it plans. */
 export interface Gathered {
@@ -115,6 +116,25 @@ export function valuesOf(
   });
 }
 
+/**
+ * Kinds that stand still although the school is to run: the app while work wants it so; the database too while a volume changes
+ * places, has to be restored, or is still to be filled by the restore that furnishes the school. Pure.
+ */
+export function restingOf({
+  tenant,
+  observed,
+  operations,
+  failedRestore,
+}: Pick<Gathered, "tenant" | "observed" | "operations" | "failedRestore">): readonly string[] {
+  const { volumes, status } = tenant;
+  const initialised = status.initialisedAt !== undefined;
+  const furnished = initialised || !(failedRestore !== undefined || operations.some(({ kind }) => kind === "restore"));
+  const replaced =
+    volumes.next !== undefined && (volumes.next.ready || volumeFault(volumes.own, observed, initialised) !== undefined);
+  if (!furnished || replaced) return [DB.kind, APP.kind, "Ingress"];
+  return isPaused(operations) ? [APP.kind, "Ingress"] : [];
+}
+
 export function desiredManifests(
   deps: Dependencies,
   gathered: Gathered,
@@ -122,10 +142,10 @@ export function desiredManifests(
 ): readonly Manifest[] {
   const values = valuesOf(deps, gathered, certificate);
   const manifests = deps.chart.renderTenant(values);
-  if (values.replicas === 0 || !isPaused(gathered.operations)) return manifests;
-  // Work wants the app at rest and nothing else.
+  const resting = restingOf(gathered);
+  if (values.replicas === 0 || resting.length === 0) return manifests;
   const atRest = deps.chart.renderTenant({ ...values, replicas: 0 });
-  const stands = ({ kind }: Manifest): boolean => kind === APP.kind || kind === "Ingress";
+  const stands = ({ kind }: Manifest): boolean => resting.includes(kind);
   return manifests.map((manifest) =>
     stands(manifest) ? (atRest.find(({ kind }) => kind === manifest.kind) ?? manifest) : manifest,
   );
@@ -150,7 +170,7 @@ export function fingerprintOf(certificate: CertificatePair | undefined): string 
 async function keysOf(deps: Dependencies, tenant: StoredTenant, operations: readonly Operation[]): Promise<SchoolKeys> {
   const keys = await deps.keyring.ensureSchoolKeys(tenant.uid);
   const foreign = operations.find(
-    (operation) => operation.kind === "restore" && operation.params.sourceUid !== tenant.uid,
+    ({ kind, params }) => kind === "restore" && typeof params.sourceUid === "string" && params.sourceUid !== tenant.uid,
   );
   // Without the source's keys there is nothing to take over; the restore itself says so.
   if (foreign === undefined || (await deps.keyring.readSchoolKeys(String(foreign.params.sourceUid))) === undefined)
@@ -161,7 +181,8 @@ async function keysOf(deps: Dependencies, tenant: StoredTenant, operations: read
 
 async function failedRestoreOf(deps: Dependencies, uid: string): Promise<string | undefined> {
   const [newest] = await listOperations(deps.pool, uid, 1, "restore");
-  return newest?.state === "Failed" ? (newest.error ?? "no reason is known") : undefined;
+  const failed = newest?.state === "Failed" || newest?.state === "Cancelled";
+  return failed ? (newest.error ?? "no reason is known") : undefined;
 }
 
 const MOST_PAUSE_SECONDS = 600;

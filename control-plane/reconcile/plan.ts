@@ -1,6 +1,8 @@
 import type { ManifestHash, ObjectRef, Observation } from "../engine/engine.ts";
 import type { Operation, OperationKind } from "../store/operations.ts";
+import type { SchoolVolumes } from "../tenant.ts";
 import type { GatewayObservation, GatewayRoute } from "./dependencies.ts";
+import { claimRef, unrecorded, volumeFault } from "./volumes.ts";
 
 /**
  * The planner: pure. From what is wanted and what was seen it makes every choice; executing a plan chooses nothing. It plans no
@@ -11,6 +13,9 @@ export type Step = { readonly id: string; readonly after: readonly string[] } & 
   | { readonly kind: "issue-certificate" }
   | { readonly kind: "apply"; readonly objects: readonly ObjectRef[] }
   | { readonly kind: "remove"; readonly objects: readonly ObjectRef[] }
+  | { readonly kind: "record-volumes"; readonly claims: readonly string[] }
+  | { readonly kind: "take-volume"; readonly claim: string; readonly from: string }
+  | { readonly kind: "remove-volumes"; readonly claims: readonly string[] }
   | { readonly kind: "publish-certificate" }
   | { readonly kind: "open-route" }
   | { readonly kind: "close-route" }
@@ -40,6 +45,7 @@ export interface PlanInput {
   readonly desired: readonly DesiredObject[];
   readonly observed: Observation;
   readonly initialised: boolean;
+  readonly volumes: SchoolVolumes;
   /** Other engines that hold something of the school; a purge removes that too. */
   readonly elsewhere: readonly string[];
   /** An engine that the school has left and on which its copy is not at rest yet. */
@@ -72,21 +78,80 @@ export function isPaused(operations: readonly Pick<Operation, "holds">[]): boole
   return operations.some(({ holds }) => holds.paused === true);
 }
 
+interface Difference {
+  readonly apply: readonly ObjectRef[];
+  readonly remove: readonly ObjectRef[];
+}
+
 /** Objects that are not as desired, and objects that should not be; but for those that work has taken charge of. */
-function difference(input: PlanInput): { readonly apply: readonly ObjectRef[]; readonly remove: readonly ObjectRef[] } {
+function difference(input: PlanInput): Difference {
   const { desired, observed } = input;
   const held = input.operations.flatMap(({ holds }) => holds.objects ?? []);
+  const out = withoutVolume(input);
   const free = (object: ObjectRef): boolean => !held.some((other) => same(other, object));
   const apply = desired.filter(
     (object) => !observed.objects.some((present) => same(present, object) && present.hash === object.hash),
   );
   // A removal that was cut off leaves a remnant, a key's file perhaps.
   const present = [...observed.objects, ...(observed.remnants ?? [])];
-  // What holds data goes with the whole school alone: a change of configuration must not cost anybody their backups.
+  // What holds data goes with the whole school alone, or by name: a change of configuration must not cost anybody their backups.
   const remove = present.filter(
     (object) => object.kind !== "PersistentVolumeClaim" && !desired.some((wanted) => same(object, wanted)),
   );
-  return { apply: apply.filter(free).map(refOf), remove: remove.filter(free).map(refOf) };
+  return {
+    apply: apply.filter((object) => free(object) && !out(object)).map(refOf),
+    remove: remove.filter(free).map(refOf),
+  };
+}
+
+const WORKLOADS: ReadonlySet<string> = new Set([DB.kind, APP.kind]);
+
+/**
+ * What is not applied while a volume is not the recorded one: neither it, nor what would begin anew on another one; and where a whole
+ * namespace is gone, nothing, unless a person has asked for a volume to take its place.
+ */
+function withoutVolume({ volumes, observed, initialised }: PlanInput): (object: ObjectRef) => boolean {
+  const { own, next } = volumes;
+  const lost = volumeFault(own, observed, initialised) !== undefined;
+  const nextLost = next !== undefined && volumeFault(next, observed, false) !== undefined;
+  return (object) => {
+    if (nextLost && same(object, claimRef(next.claim))) return true;
+    if (!lost) return false;
+    if (same(object, claimRef(own.claim))) return true;
+    // At rest it can come to no harm, and has to be so before another volume takes its place.
+    return next === undefined && (WORKLOADS.has(object.kind) || !observed.exists);
+  };
+}
+
+/** What is made of a school before its volumes are on record: workloads, and what leads to them, only after. */
+function volumeSteps(input: PlanInput, early: readonly ObjectRef[], after: readonly string[]): Step[] {
+  const { own, next, dropped } = input.volumes;
+  const steps: Step[] = [];
+  const made = [own, ...(next === undefined ? [] : [next])]
+    .filter((record) => record.identity === undefined && early.some((object) => same(object, claimRef(record.claim))))
+    .map(({ claim }) => claim);
+  const claims = [...new Set([...made, ...unrecorded(input.volumes, input.observed)])];
+  const first = claims.length === 0 ? early : early.filter(({ kind }) => !AFTER_VOLUMES.has(kind));
+  if (first.length > 0) steps.push({ id: "apply", kind: "apply", objects: first, after });
+  if (claims.length > 0) {
+    const known = first.length > 0 ? ["apply"] : [];
+    steps.push({ id: "record-volumes", kind: "record-volumes", claims, after: known });
+    const rest = early.filter((object) => !first.includes(object));
+    if (rest.length > 0)
+      steps.push({ id: "apply-rest", kind: "apply", objects: rest, after: [...known, "record-volumes"] });
+  }
+  const present = dropped.filter((claim) => claim !== own.claim && claim !== next?.claim);
+  if (present.length > 0) steps.push({ id: "remove-volumes", kind: "remove-volumes", claims: present, after: [] });
+  return steps;
+}
+
+const AFTER_VOLUMES: ReadonlySet<string> = new Set([...WORKLOADS, "Service", "Ingress"]);
+
+/** A volume that was offered takes the own one's place once nothing of the school runs. */
+function takeStep({ volumes }: PlanInput, others: readonly Step[]): Step[] {
+  const { own, next } = volumes;
+  if (next?.ready !== true) return [];
+  return [{ id: "take-volume", kind: "take-volume", claim: next.claim, from: own.claim, after: idsOf(others) }];
 }
 
 function isReady(observed: Observation, workload: ObjectRef): boolean {
@@ -140,6 +205,8 @@ const DATA_WORK: ReadonlySet<OperationKind> = new Set([
   "verify-backup",
   "forget-backups",
   "restore",
+  "confirm-restore",
+  "accept-volume",
   "move",
   "confirm-move",
 ]);
@@ -153,6 +220,8 @@ const NEEDS_OPEN: ReadonlySet<OperationKind> = new Set(["backup", "verify-isolat
 const WHILE_STOPPED: ReadonlySet<OperationKind> = new Set([
   "renew-certificate",
   "confirm-move",
+  "confirm-restore",
+  "accept-volume",
   "move",
   "forget-backups",
 ]);
@@ -244,7 +313,7 @@ function furnishStep(input: PlanInput, applied: readonly string[]): Step[] {
 
 function planRun(input: PlanInput): readonly Step[] {
   const { apply, remove } = difference(input);
-  const paused = isPaused(input.operations);
+  const paused = isPaused(input.operations) || input.volumes.next?.ready === true;
   const steps: Step[] = paused ? closeRouteStep(input) : [];
   const closed = idsOf(steps);
   const pair = pairSteps(input);
@@ -254,8 +323,8 @@ function planRun(input: PlanInput): readonly Step[] {
   const tlsChanges = input.certificate === "issue" || apply.some((object) => same(object, TLS));
   const late = tlsChanges ? apply.filter((object) => same(object, TLS) || object.kind === "Ingress") : [];
   const early = apply.filter((object) => !late.includes(object));
-  if (early.length > 0) steps.push({ id: "apply", kind: "apply", objects: early, after: closed });
-  const applied = early.length > 0 ? ["apply"] : [];
+  steps.push(...volumeSteps(input, early, closed));
+  const applied = idsOf(steps.filter(({ kind }) => kind === "apply"));
   steps.push(...furnishStep(input, applied));
   const pairObjects =
     input.certificate === "issue" && !late.some((object) => same(object, TLS)) ? [TLS, ...late] : late;
@@ -266,6 +335,7 @@ function planRun(input: PlanInput): readonly Step[] {
   const switched = idsOf(steps.filter(({ kind }) => kind === "apply"));
   if (remove.length > 0) steps.push({ id: "remove", kind: "remove", objects: remove, after: switched });
   if (!paused) steps.push(...openRouteStep(input));
+  steps.push(...takeStep(input, steps));
   const others = [...steps];
   steps.push(...callOffSteps(input));
   steps.push(...workSteps({ ...input, due: input.due.filter(({ kind }) => kind !== "create-administrator") }, others));
@@ -282,9 +352,10 @@ function planStop(input: PlanInput): readonly Step[] {
   const { apply, remove } = difference(input);
   // Workloads stop first; then what they used (their secrets) can go.
   const before = idsOf(steps);
-  if (apply.length > 0) steps.push({ id: "apply", kind: "apply", objects: apply, after: before });
+  steps.push(...volumeSteps(input, apply, before));
+  const applied = idsOf(steps.filter(({ kind }) => kind === "apply"));
   if (remove.length > 0)
-    steps.push({ id: "remove", kind: "remove", objects: remove, after: apply.length > 0 ? ["apply"] : before });
+    steps.push({ id: "remove", kind: "remove", objects: remove, after: applied.length > 0 ? applied : before });
   const others = [...steps];
   steps.push(...workSteps(input, others));
   steps.push(...leftStep(input, others));

@@ -4,11 +4,13 @@ import type { Manifest, ObjectRef } from "../engine/engine.ts";
 import { EngineError } from "../engine/engine.ts";
 import type { JobTemplate } from "../render/render.ts";
 import { type HeldClient, type Hold, whileHeld } from "../store/held.ts";
-import { namespaceOf } from "../tenant.ts";
+import { forgetDropped, recordIdentity, takeNext } from "../store/volumes.ts";
+import { namespaceOf, REASONS } from "../tenant.ts";
 import type { CertificatePair } from "./certificate.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { desiredManifests, type Gathered, readCertificate, valuesOf } from "./gather.ts";
 import { appEndpoint, type Step } from "./plan.ts";
+import { claimRef, seenVolume } from "./volumes.ts";
 
 /** Executing steps: no choices here. Each can be repeated after a crash at any point. */
 
@@ -46,9 +48,9 @@ export async function runJob<T>(
     readonly input: unknown;
     readonly schema: z.ZodType<T>;
     readonly deadline?: number;
-    readonly superuser?: boolean;
     /** See JobValues. */
     readonly repositoryOf?: string;
+    readonly claim?: string;
   },
 ): Promise<T> {
   const { deps, gathered } = attempt;
@@ -57,8 +59,8 @@ export async function runJob<T>(
     name: `${template}-${job.command}`,
     command: job.command,
     deadlineSeconds: Math.ceil(deadline / 1000),
-    superuser: job.superuser ?? false,
     ...(job.repositoryOf === undefined ? {} : { repositoryOf: job.repositoryOf }),
+    ...(job.claim === undefined ? {} : { claim: job.claim }),
   });
   const result = await deps.engine.run(namespaceOf(gathered.tenant.slug), {
     manifest,
@@ -109,6 +111,42 @@ async function apply(attempt: Attempt, refs: readonly ObjectRef[]): Promise<void
   await deps.engine.apply(namespaceOf(gathered.tenant.slug), select(manifests, refs), { signal: attempt.signal });
 }
 
+/** Who a school's new volumes are is on record before anything is kept on them. */
+async function recordVolumes(attempt: Attempt, claims: readonly string[]): Promise<void> {
+  const { deps, gathered, hold } = attempt;
+  const observed = await deps.engine.observe(namespaceOf(gathered.tenant.slug));
+  for (const claim of claims) {
+    const identity = seenVolume(observed, claim)?.identity;
+    if (identity === undefined)
+      throw new EngineError(
+        REASONS.VolumePending,
+        `The volume ${claim} is not there yet, or cannot be told from others.`,
+      );
+    await write(attempt, (db) => recordIdentity(db, hold, claim, identity));
+  }
+}
+
+/** The offered volume takes the own one's place: nothing runs that could still write to that. */
+async function takeVolume(attempt: Attempt, claim: string): Promise<void> {
+  const { deps, gathered, hold } = attempt;
+  const observed = await deps.engine.observe(namespaceOf(gathered.tenant.slug));
+  const running = observed.workloads.filter(({ state }) => state !== "Stopped");
+  if (running.length > 0)
+    throw new EngineError(
+      REASONS.ContainerStopping,
+      `${running.map(({ ref }) => ref.name).join(" and ")} must stop before ${claim} takes the volume's place.`,
+    );
+  const now = deps.clock.now();
+  await write(attempt, (db) => takeNext(db, hold, now, `replaced by ${claim}`));
+}
+
+async function removeVolumes(attempt: Attempt, claims: readonly string[]): Promise<void> {
+  const { deps, gathered, signal, hold } = attempt;
+  const { slug, uid } = gathered.tenant;
+  await deps.engine.remove(namespaceOf(slug), claims.map(claimRef), { signal, tenantUid: uid });
+  await write(attempt, (db) => forgetDropped(db, hold, claims));
+}
+
 async function publishCertificate(attempt: Attempt): Promise<void> {
   const { deps, gathered } = attempt;
   const pair = attempt.certificate ?? (await readCertificate(deps, gathered.tenant.uid));
@@ -154,6 +192,12 @@ export async function executeStep(attempt: Attempt, step: Exclude<Step, Other>):
       return apply(attempt, step.objects);
     case "remove":
       return deps.engine.remove(namespace, step.objects, { signal, tenantUid: gathered.tenant.uid });
+    case "record-volumes":
+      return recordVolumes(attempt, step.claims);
+    case "take-volume":
+      return takeVolume(attempt, step.claim);
+    case "remove-volumes":
+      return removeVolumes(attempt, step.claims);
     case "publish-certificate":
       return publishCertificate(attempt);
     case "open-route":

@@ -32,7 +32,10 @@ const shape = z.looseObject({
   metadata: z.looseObject({ name: objectName, namespace: objectName.optional() }),
 });
 
-export type JobTemplate = "admin" | "backup" | "probe" | "retention";
+export type JobTemplate = "admin" | "backup" | "probe" | "restore" | "retention";
+
+/** The one object of which there may be several: a volume that is being filled is made like the one that it is to replace. */
+const VOLUME = "persistentvolumeclaim-data.yaml.hbs";
 
 export interface Chart {
   /** All objects of a school, in the order of KIND_ORDER. Throws when anything is unknown, malformed or misplaced. */
@@ -82,10 +85,16 @@ export function loadChart(directory: string): Chart {
   return {
     renderTenant(values) {
       const context = templateContext(values);
-      const manifests = [...objects].flatMap(([name, template]) => {
-        const manifest = parseManifest(name, template(context), values.namespace);
+      const render = (name: string, template: Template, of = context): readonly Manifest[] => {
+        const manifest = parseManifest(name, template(of), values.namespace);
         return manifest === undefined ? [] : [manifest];
+      };
+      const more = values.storage.more.flatMap((claim) => {
+        const template = objects.get(VOLUME);
+        if (template === undefined) throw new Error(`the chart has no ${VOLUME}`);
+        return render(VOLUME, template, templateContext({ ...values, storage: { ...values.storage, claim } }));
       });
+      const manifests = [...[...objects].flatMap(([name, template]) => render(name, template)), ...more];
       return manifests.sort(
         (a, b) => kindRank(a.kind) - kindRank(b.kind) || (a.metadata.name < b.metadata.name ? -1 : 1),
       );

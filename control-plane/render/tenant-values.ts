@@ -7,7 +7,7 @@ import type { SecretValues, TenantValues } from "./values.ts";
  * Pure. Without secrets the school is rendered stopped.
  */
 export function tenantValues(input: {
-  readonly tenant: Pick<Tenant, "uid" | "slug" | "spec">;
+  readonly tenant: Pick<Tenant, "uid" | "slug" | "spec" | "volumes">;
   readonly platform: PlatformConfig;
   readonly secrets: SecretValues | undefined;
   readonly certificate: TenantValues["certificate"];
@@ -33,7 +33,13 @@ export function tenantValues(input: {
     secrets: input.secrets,
     certificate: input.certificate,
     clusterIssuer: clusterIssuerOf(platform),
-    storage: { className: platform.storageClass, size: tenant.spec.storage ?? limits.storage },
+    storage: {
+      className: platform.storageClass,
+      size: tenant.spec.storage ?? limits.storage,
+      claim: tenant.volumes.own.claim,
+      more: tenant.volumes.next === undefined ? [] : [tenant.volumes.next.claim],
+      others: tenant.volumes.aside.length + tenant.volumes.dropped.length,
+    },
     backup: {
       local: platform.backup.repository === "local",
       className: platform.backup.storageClass ?? "classmind-repository",

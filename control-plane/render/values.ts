@@ -50,7 +50,16 @@ export interface TenantValues {
   readonly certificate: { readonly chain: string; readonly key: string } | undefined;
   /** ClusterIssuer by which cert-manager makes the certificate; undefined where we do. */
   readonly clusterIssuer: string | undefined;
-  readonly storage: { readonly className: string; readonly size: string };
+  readonly storage: {
+    readonly className: string;
+    readonly size: string;
+    /** The volume that the school runs from. */
+    readonly claim: string;
+    /** Volumes that are being filled to take its place. */
+    readonly more: readonly string[];
+    /** How many others there are: kept aside, or to be removed. */
+    readonly others: number;
+  };
   readonly backup: {
     readonly local: boolean;
     readonly className: string;
@@ -78,10 +87,10 @@ export interface JobValues {
   readonly name: string;
   readonly command: string;
   readonly deadlineSeconds: number;
-  /** Whether the job gets the database superuser's password (restore only). */
-  readonly superuser: boolean;
   /** Namespace whose local repository the job reads instead of its own (a restore into a new school). */
   readonly repositoryOf?: string;
+  /** Volume that the job fills, where it is not the one that the school runs from. */
+  readonly claim?: string;
 }
 
 /** uid, gid and fsGroup of every pod that mounts the volume: one identity, so that nobody's ownership changes. */
@@ -104,25 +113,28 @@ export const POD = {
     capabilities: { drop: ["ALL"] },
     seccompProfile: { type: "RuntimeDefault" },
   },
-  // The volume is ReadWriteOnce: all pods that mount it must share a node. A pod matches itself, so the first one schedules.
-  affinity: {
-    podAffinity: {
-      requiredDuringSchedulingIgnoredDuringExecution: [
-        { labelSelector: { matchLabels: { "classmind.de/volume": "data" } }, topologyKey: "kubernetes.io/hostname" },
-      ],
-    },
-  },
 } as const;
 
+/** The volume is ReadWriteOnce: all pods that mount it must share a node. A pod matches itself, so the first one schedules. */
+export function besideVolume(claim: string): { readonly podAffinity: TemplateValue } {
+  const labelSelector = { matchLabels: { "classmind.de/volume": claim } };
+  return {
+    podAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: [{ labelSelector, topologyKey: "kubernetes.io/hostname" }],
+    },
+  };
+}
+
 /** What all pods of a school have in common; with a label of nodes, they run in the school's country alone. */
-function podOf({ nodeCountryLabel, country }: TenantValues): TemplateValue {
-  if (nodeCountryLabel === undefined) return { ...POD, placement: false };
+function podOf({ nodeCountryLabel, country }: TenantValues, claim: string): TemplateValue {
+  const beside = besideVolume(claim);
+  if (nodeCountryLabel === undefined) return { ...POD, affinity: beside, placement: false };
   const inCountry = { key: nodeCountryLabel, operator: "In", values: [country] };
   const nodeAffinity = {
     requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [inCountry] }] },
   };
   // `placement` is for pods that need not be beside the volume.
-  return { ...POD, affinity: { ...POD.affinity, nodeAffinity }, placement: { nodeAffinity } };
+  return { ...POD, affinity: { ...beside, nodeAffinity }, placement: { nodeAffinity } };
 }
 
 const MEBI = 1024 * 1024;
@@ -143,14 +155,20 @@ export function cpuToMillis(quantity: string): number {
   return match[2] === "m" ? Number(match[1]) : Number(match[1]) * 1000;
 }
 
-/** The namespace's totals: database, two app pods (surge), one job, in Kubernetes quantities. */
-function quotaOf(values: TenantValues): { cpu: string; memory: string; storage: string } {
+/** The namespace's totals: database, two app pods (surge), one job, in Kubernetes quantities; its volumes and its repository. */
+function quotaOf(values: TenantValues): { cpu: string; memory: string; storage: string; claims: string } {
   const { database, app } = values.plan;
   const cpu = cpuToMillis(database.cpu) + 2 * cpuToMillis(app.cpu) + 1000;
   const memory = quantityToBytes(database.memory) + 2 * quantityToBytes(app.memory) + 768 * MEBI;
+  const volumes = 1 + values.storage.more.length + values.storage.others;
   const storage =
-    quantityToBytes(values.storage.size) + (values.backup.local ? quantityToBytes(values.backup.size) : 0);
-  return { cpu: `${cpu}m`, memory: `${Math.ceil(memory / MEBI)}Mi`, storage: `${Math.ceil(storage / MEBI)}Mi` };
+    volumes * quantityToBytes(values.storage.size) + (values.backup.local ? quantityToBytes(values.backup.size) : 0);
+  return {
+    cpu: `${cpu}m`,
+    memory: `${Math.ceil(memory / MEBI)}Mi`,
+    storage: `${Math.ceil(storage / MEBI)}Mi`,
+    claims: String(volumes + 1),
+  };
 }
 
 /** PostgreSQL's shared_buffers: small, as most schools idle most of the day; grows with the plan. */
@@ -177,7 +195,7 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
     clusterIssuer: values.clusterIssuer ?? false,
     issuedPair: ISSUED_PAIR,
     servedPair: values.clusterIssuer === undefined || values.certificate !== undefined ? OWN_PAIR : ISSUED_PAIR,
-    storage: { ...values.storage },
+    storage: { ...values.storage, more: [...values.storage.more] },
     backup: { ...values.backup, hosts: [], hostAliases: hostAliases(values) },
     network: {
       ingressClass: values.network.ingressClass,
@@ -191,7 +209,7 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
       gatewayPeers: values.network.gatewayPeers,
       repositoryPeers: values.network.repositoryPeers.map((peer) => ({ ...peer })),
     },
-    pod: podOf(values),
+    pod: podOf(values, job?.claim ?? values.storage.claim),
     quota: quotaOf(values),
     database: { sharedBuffers: sharedBuffers(values.plan) },
     labels: {
@@ -203,6 +221,13 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
     },
     ...(job === undefined
       ? {}
-      : { job: { ...job, repositoryOf: job.repositoryOf ?? false, inputSecret: `${job.name}-input` } }),
+      : {
+          job: {
+            ...job,
+            repositoryOf: job.repositoryOf ?? false,
+            claim: job.claim ?? values.storage.claim,
+            inputSecret: `${job.name}-input`,
+          },
+        }),
   };
 }

@@ -4,6 +4,14 @@ import type { Queryable } from "./tenants.ts";
 export type BackupTrigger = "schedule" | "manual";
 export type BackupState = "Running" | "Complete" | "Failed" | "Forgotten";
 
+/** What a backup holds. */
+export interface BackupSize {
+  readonly databaseBytes: number;
+  readonly filesBytes: number;
+  readonly files: number;
+  readonly rows: number;
+}
+
 /** One backup of a school: two snapshots with one run id. It exists only with both. */
 export interface Backup {
   readonly runId: string;
@@ -15,6 +23,8 @@ export interface Backup {
   readonly bytesAdded: number | undefined;
   /** Row counts and hashes taken with the backup, to hold a restore against. */
   readonly fingerprint: unknown;
+  /** Undefined of backups from before sizes were recorded. */
+  readonly size: BackupSize | undefined;
   readonly error: string | undefined;
   readonly startedAt: string;
   readonly finishedAt: string | undefined;
@@ -31,6 +41,7 @@ interface BackupRow {
   readonly files_snapshot: string | null;
   readonly bytes_added: string | null;
   readonly fingerprint: unknown;
+  readonly size: BackupSize | null;
   readonly error: string | null;
   readonly started_at: Date;
   readonly finished_at: Date | null;
@@ -48,6 +59,7 @@ function toBackup(row: BackupRow): Backup {
     filesSnapshot: row.files_snapshot ?? undefined,
     bytesAdded: row.bytes_added === null ? undefined : Number(row.bytes_added),
     fingerprint: row.fingerprint ?? undefined,
+    size: row.size ?? undefined,
     error: row.error ?? undefined,
     startedAt: row.started_at.toISOString(),
     finishedAt: row.finished_at?.toISOString(),
@@ -81,10 +93,12 @@ export async function completeBackup(
     readonly filesSnapshot: string;
     readonly bytesAdded: number;
     readonly fingerprint: unknown;
+    readonly size: BackupSize;
   },
 ): Promise<void> {
   await db.query(
-    `update backups set state = 'Complete', database_snapshot = $2, files_snapshot = $3, bytes_added = $4, fingerprint = $5, finished_at = now()
+    `update backups set state = 'Complete', database_snapshot = $2, files_snapshot = $3, bytes_added = $4, fingerprint = $5,
+       size = $6, finished_at = now()
      where run_id = $1`,
     [
       runId,
@@ -92,6 +106,7 @@ export async function completeBackup(
       outcome.filesSnapshot,
       outcome.bytesAdded,
       JSON.stringify(outcome.fingerprint ?? null),
+      JSON.stringify(outcome.size),
     ],
   );
 }

@@ -1,7 +1,14 @@
 import { randomUUID } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
 import { ClassmindError } from "../errors.ts";
-import type { Phase, Tenant, TenantSpec, TenantStatus } from "../tenant.ts";
+import {
+  NEW_VOLUMES,
+  type Phase,
+  type SchoolVolumes,
+  type Tenant,
+  type TenantSpec,
+  type TenantStatus,
+} from "../tenant.ts";
 
 /** Anything one can query: a pool or a client inside a transaction. */
 export type Queryable = Pick<Pool | PoolClient, "query">;
@@ -41,7 +48,7 @@ interface TenantRow {
   readonly attempts: number;
   readonly initialised_at: Date | null;
   readonly administrator: NonNullable<TenantStatus["administrator"]> | null;
-  readonly volumes: unknown;
+  readonly volumes: Partial<SchoolVolumes>;
   readonly observed_at: Date | null;
 }
 
@@ -86,6 +93,7 @@ export function toTenant(row: TenantRow): StoredTenant {
       ...(row.initialised_at === null ? {} : { initialisedAt: row.initialised_at.toISOString() }),
       ...(row.administrator === null ? {} : { administrator: row.administrator }),
     },
+    volumes: { ...NEW_VOLUMES, ...row.volumes },
     progress: row.progress,
     attempts: row.attempts,
     createdAt: row.created_at.toISOString(),

@@ -49,7 +49,7 @@ async function manifestsOf(slug: string): Promise<readonly Manifest[]> {
     hosts: [`${slug}.${DOMAIN}`],
     images: { app: cluster.images.app, postgres: cluster.images.postgres },
     certificate: { chain: base64(pair.certificatePem + pair.chainPem), key: base64(pair.privateKeyPem) },
-    storage: { className: cluster.storageClass, size: "1Gi" },
+    storage: { className: cluster.storageClass, size: "1Gi", claim: "data", more: [], others: 0 },
     backup: { local: false, className: cluster.storageClass, size: "1Gi", hosts: [] },
     network: {
       ingressClass: cluster.ingressClass,

@@ -111,9 +111,20 @@ export function openClaims(
     async observe(claim) {
       const name = claim.metadata.name;
       if (isEncrypted(claim)) return { name, ...(await volumes.observe(namespaceOf(claim), name)) };
+      const there = await stat(directoryOf(claim)).then(
+        (entry) => entry.isDirectory(),
+        () => false,
+      );
       const usage = await statfs(directoryOf(claim)).catch(() => undefined);
       const free = usage ? usage.bavail * usage.bsize : 0;
-      return { name, capacityBytes: bytesOf(claim), usedBytes: Math.max(0, bytesOf(claim) - free), locked: false };
+      return {
+        name,
+        state: there ? "Present" : "Lost",
+        identity: undefined,
+        capacityBytes: bytesOf(claim),
+        usedBytes: Math.max(0, bytesOf(claim) - free),
+        locked: false,
+      };
     },
     async namespaces() {
       const own = await readdir(repositories).catch(() => []);

@@ -1,10 +1,10 @@
-import { hkdfSync } from "node:crypto";
+import { hkdfSync, randomUUID } from "node:crypto";
 import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Instance } from "../../host/instance.ts";
 import { ProgramError, runHost } from "../../host/program.ts";
-import { EngineError } from "../engine.ts";
+import { EngineError, type VolumeObservation } from "../engine.ts";
 import { syncDirectory, writeWhole } from "./files.ts";
 import { isMountPoint, listMounts } from "./mounts.ts";
 import { createMutex } from "./mutex.ts";
@@ -27,10 +27,7 @@ export interface EncryptedVolumes {
   unstage(namespace: string, claim: string): Promise<void>;
   remove(namespace: string, claim: string): Promise<void>;
   removeNamespace(namespace: string): Promise<void>;
-  observe(
-    namespace: string,
-    claim: string,
-  ): Promise<{ capacityBytes: number; usedBytes: number | undefined; locked: boolean }>;
+  observe(namespace: string, claim: string): Promise<Omit<VolumeObservation, "name">>;
   namespaces(): Promise<readonly string[]>;
 }
 
@@ -47,8 +44,13 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
   const imageOf = (namespace: string, claim: string) => join(instance.stateDir, "volumes", namespace, `${claim}.img`);
   const mountOf = (namespace: string, claim: string) => join(instance.stateDir, "mnt", namespace, claim);
   const dataOf = (namespace: string, claim: string) => join(mountOf(namespace, claim), "data");
-  /** Says that the volume held data once: should its image vanish, no empty one may take its place unnoticed. */
+  /**
+   * Says that the volume held data once: should its image vanish, no empty one may take its place unnoticed, and no other one. Holds
+   * the file system's UUID.
+   */
   const markerOf = (namespace: string, claim: string) => join(instance.stateDir, "engine", namespace, `made.${claim}`);
+  /** The UUID that the file system is to have, from before it is made. */
+  const wishOf = (namespace: string, claim: string) => join(instance.stateDir, "engine", namespace, `wanted.${claim}`);
   /** Volumes that this process has unlocked and not locked since: asking fscrypt takes longer than all else about a mounted one. */
   const unlocked = new Set<string>();
   const exclusive = <T>(namespace: string, claim: string, task: () => Promise<T>) =>
@@ -87,7 +89,9 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
     await detach(half);
     await rm(half, { force: true });
     await allocate(half, bytes);
-    await runHost("mkfs.ext4", ["-q", "-O", "encrypt", "-E", "lazy_itable_init=1,nodiscard", "-m", "0", half]);
+    const identity = await identityToBe(namespace, claim);
+    const options = ["-O", "encrypt", "-E", "lazy_itable_init=1,nodiscard", "-m", "0", "-U", identity];
+    await runHost("mkfs.ext4", ["-q", ...options, half]);
     await mkdir(target, { recursive: true, mode: 0o700 });
     await runHost("mount", ["-o", `loop,${MOUNT_OPTIONS}`, half, target]);
     await runHost("fscrypt", ["setup", target, "--quiet", "--force"]);
@@ -108,12 +112,33 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
     // From here on it is a volume with data, and is never made again.
     await rename(half, image);
     await syncDirectory(dirname(image));
-    await remember(namespace, claim);
+    await remember(namespace, claim, identity);
   }
 
-  async function remember(namespace: string, claim: string): Promise<void> {
+  async function identityToBe(namespace: string, claim: string): Promise<string> {
+    const file = wishOf(namespace, claim);
+    const wished = await readFile(file, "utf8").catch(() => "");
+    if (UUID.test(wished)) return wished;
+    const identity = randomUUID();
+    await writeWhole(file, identity, { mode: 0o600, durable: true });
+    return identity;
+  }
+
+  async function remember(namespace: string, claim: string, identity: string): Promise<void> {
     const marker = markerOf(namespace, claim);
-    if ((await sizeOf(marker)) < 0) await writeWhole(marker, "", { mode: 0o600, durable: true });
+    if ((await sizeOf(marker)) <= 0) await writeWhole(marker, identity, { mode: 0o600, durable: true });
+  }
+
+  /** Another file system under the school's name is not the school's, whatever is on it. */
+  async function refuseForeign(namespace: string, claim: string, image: string): Promise<string> {
+    const remembered = await readFile(markerOf(namespace, claim), "utf8").catch(() => "");
+    const identity = await uuidOf(image);
+    if (remembered === "" || remembered === identity) return identity;
+    throw new EngineError(
+      "VolumeMissing",
+      `${image} is another file system (${identity}) than the one that this school's volume ${claim} was (${remembered})`,
+      { retryable: false },
+    );
   }
 
   async function refuseReplacement(namespace: string, claim: string): Promise<void> {
@@ -127,7 +152,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
 
   async function unlock(namespace: string, claim: string, image: string, secret: Buffer): Promise<void> {
     const target = mountOf(namespace, claim);
-    await remember(namespace, claim);
+    await remember(namespace, claim, await refuseForeign(namespace, claim, image));
     if (!(await isGrown(image))) await grow(image, target);
     await mkdir(target, { recursive: true, mode: 0o700 });
     await runHost("mount", ["-o", `loop,${MOUNT_OPTIONS}`, image, target]);
@@ -166,6 +191,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
         await refuseReplacement(namespace, claim);
         // The key may not be there yet: the file system is made when the first pod needs it.
         await mkdir(dirname(image), { recursive: true, mode: 0o700 });
+        await identityToBe(namespace, claim);
         if ((await sizeOf(`${image}.new`)) !== bytes) await allocate(`${image}.new`, bytes);
         return "done";
       }),
@@ -195,6 +221,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
         await unmount(namespace, claim);
         await detach(`${imageOf(namespace, claim)}.new`);
         await rm(markerOf(namespace, claim), { force: true });
+        await rm(wishOf(namespace, claim), { force: true });
         await rm(imageOf(namespace, claim), { force: true });
         await rm(`${imageOf(namespace, claim)}.new`, { force: true });
       }),
@@ -203,13 +230,20 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
       await rm(join(instance.stateDir, "mnt", namespace), { recursive: true, force: true });
     },
     async observe(namespace, claim) {
-      const size = Math.max(await sizeOf(imageOf(namespace, claim)), await sizeOf(`${imageOf(namespace, claim)}.new`));
+      const image = imageOf(namespace, claim);
+      const [made, half] = await Promise.all([sizeOf(image), sizeOf(`${image}.new`)]);
+      // A half-made one is what will be; but not where there was one before.
+      const began = half >= 0 && (await sizeOf(markerOf(namespace, claim))) < 0;
+      const state = made >= 0 || began ? "Present" : "Lost";
+      const identity = made >= 0 ? await uuidOf(image) : began ? await identityToBe(namespace, claim) : undefined;
       const target = mountOf(namespace, claim);
       if (!(await isMountPoint(target)) || (await isLocked(dataOf(namespace, claim)))) {
-        return { capacityBytes: Math.max(size, 0), usedBytes: undefined, locked: true };
+        return { state, identity, capacityBytes: Math.max(made, half, 0), usedBytes: undefined, locked: true };
       }
       const usage = await statfs(target);
       return {
+        state,
+        identity,
         capacityBytes: usage.blocks * usage.bsize,
         usedBytes: (usage.blocks - usage.bfree) * usage.bsize,
         locked: false,
@@ -267,20 +301,34 @@ async function enlarge(image: string, bytes: number): Promise<void> {
   await handle.close();
 }
 
-/** Whether the file system fills its image; read from the superblock (ext4 on-disk format: 1024 bytes in, little-endian). */
-async function isGrown(image: string): Promise<boolean> {
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** ext4's superblock: 1024 bytes in, little-endian (the kernel's Documentation/filesystems/ext4). */
+async function readSuperblock(image: string): Promise<{ readonly size: number; readonly superblock: Buffer }> {
   const handle = await open(image, "r");
   try {
     const { size } = await handle.stat();
     const superblock = Buffer.alloc(1024);
     await handle.read(superblock, 0, 1024, 1024);
-    const blockSize = 1024 << superblock.readUInt32LE(24);
-    const blocks = superblock.readUInt32LE(4) + superblock.readUInt32LE(0x150) * 2 ** 32;
-    // A last group too small to be worth it may stay unused.
-    return size - blocks * blockSize < 1024 * 1024;
+    return { size, superblock };
   } finally {
     await handle.close();
   }
+}
+
+/** UUID of the file system in an image (s_uuid). */
+async function uuidOf(image: string): Promise<string> {
+  const hex = (await readSuperblock(image)).superblock.toString("hex", 0x68, 0x78);
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+/** Whether the file system fills its image. */
+async function isGrown(image: string): Promise<boolean> {
+  const { size, superblock } = await readSuperblock(image);
+  const blockSize = 1024 << superblock.readUInt32LE(24);
+  const blocks = superblock.readUInt32LE(4) + superblock.readUInt32LE(0x150) * 2 ** 32;
+  // A last group too small to be worth it may stay unused.
+  return size - blocks * blockSize < 1024 * 1024;
 }
 
 /** Grows the file system to its image's size, while it is used if the host permits that. */

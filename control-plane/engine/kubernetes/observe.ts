@@ -1,5 +1,5 @@
 import { messageOf } from "../../errors.ts";
-import type { EndpointObservation, Observation, VolumeObservation } from "../engine.ts";
+import type { EndpointObservation, Observation, VolumeObservation, VolumeState } from "../engine.ts";
 import { observeCertificates } from "./certificates.ts";
 import type { KubernetesContext } from "./context.ts";
 import { isStatus } from "./failure.ts";
@@ -111,6 +111,11 @@ export function endpointsOf(
   });
 }
 
+function volumeState(claim: LiveObject): VolumeState {
+  if (claim.metadata.deletionTimestamp !== undefined) return "Terminating";
+  return textAt(claim, "status", "phase") === "Lost" ? "Lost" : "Present";
+}
+
 async function observeVolume(
   context: KubernetesContext,
   claim: LiveObject,
@@ -123,6 +128,8 @@ async function observeVolume(
   const node = users.map((pod) => textAt(pod, "spec", "nodeName")).find((candidate) => candidate !== undefined);
   return {
     name,
+    state: volumeState(claim),
+    identity: textAt(claim, "status", "phase") === "Lost" ? undefined : claim.metadata.uid,
     capacityBytes: bytesOf(capacity),
     usedBytes: node === undefined ? undefined : await context.usage.usedBytes(node, namespace, name),
     locked: users.length === 0,

@@ -18,6 +18,8 @@ const refusal = (message: string): JobResult => ({
   logTail: [],
 });
 
+const SIZE = { databaseBytes: 8_000_000, filesBytes: 0, files: 0, rows: 0 };
+
 /** Told apart like real ones: 64 hexadecimal digits, of the run and of which half it is. */
 function snapshot(runId: string, half: string): string {
   return createHash("sha256").update(`${runId} ${half}`).digest("hex");
@@ -47,14 +49,14 @@ export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNames
     case "backup-create": {
       const { runId } = named.parse(job.input);
       const [databaseSnapshot, filesSnapshot] = [snapshot(runId, "database"), snapshot(runId, "files")];
-      return answer({ databaseSnapshot, filesSnapshot, bytesAdded: 1, fingerprint: {} });
+      return answer({ databaseSnapshot, filesSnapshot, bytesAdded: 1, fingerprint: {}, size: SIZE });
     }
     case "backup-copy":
       return answer({ snapshots: [] });
     case "backup-verify":
       return answer({ checked: true, databaseBytes: 0, files: 0 });
-    case "backup-restore":
-      return answer({ swapped: true, fingerprint: {}, rows: 0 });
+    case "restore-restore":
+      return answer({ fingerprint: {}, rows: 0, files: 0 });
     default:
       return answer({});
   }

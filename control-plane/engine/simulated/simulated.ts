@@ -166,6 +166,8 @@ function observeNamespace(name: string, state: SimulatedNamespace | undefined, n
     workloads,
     volumes: state.volumes.map((volume) => ({
       name: volume.name,
+      state: "Present",
+      identity: String(volume.made),
       capacityBytes: volume.capacityBytes,
       usedBytes: used ? JSON.stringify(volume.data).length : undefined,
       locked: !used,

@@ -1,23 +1,23 @@
 import { randomUUID } from "node:crypto";
-import { z } from "zod";
-import { restoreResult } from "../../backup/results.ts";
 import { EngineError, type Manifest, type ObjectRef } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
 import { decidingBackups, failAbandoned, findBackup, renameSnapshots } from "../../store/backups.ts";
 import { switchEngine, writeLeftEngine } from "../../store/leases.ts";
 import { holdFor, type Operation, progressOperation } from "../../store/operations.ts";
 import { findTenantByUid } from "../../store/tenants.ts";
-import { namespaceOf, REASONS } from "../../tenant.ts";
+import { recordOnOtherEngine } from "../../store/volumes.ts";
+import { namespaceOf, REASONS, type VolumeRecord } from "../../tenant.ts";
 import { attemptAt, livesOn, removeLeft, stopElsewhere } from "../elsewhere.ts";
 import { fitnessOf, unfitFailure } from "../fitness.ts";
 import { desiredManifests, valuesOf } from "../gather.ts";
 import { APP, DB } from "../plan.ts";
-import { type Attempt, awaitReady, executeStep, removeNamespace, runJob, write } from "../steps.ts";
+import { type Attempt, awaitReady, executeStep, removeNamespace, write } from "../steps.ts";
+import { seenVolume } from "../volumes.ts";
 import type { BegunOperation } from "./begun.ts";
 import { abandonedRuns, makeBackup } from "./make-backup.ts";
 import { type CopiedBackup, copyHistory, REPOSITORY_POLICY } from "./move-history.ts";
 import { pauseApp } from "./pause.ts";
-import { restoreJob } from "./restore.ts";
+import { fillVolume } from "./restore.ts";
 
 /**
  * A school moves from one engine to another with its data, keys, certificate, host names and backups. It is open until everything
@@ -29,8 +29,6 @@ import { restoreJob } from "./restore.ts";
 /** The operation is recorded as far as it went; the next attempt, on the other engine, ends it. */
 export const CONTINUES = Symbol("continues on the other engine");
 
-const any = z.unknown();
-
 async function applyOnly(attempt: Attempt, manifests: readonly Manifest[], ref: ObjectRef): Promise<void> {
   const { deps, gathered, signal } = attempt;
   const wanted = manifests.filter(({ kind, metadata }) => kind === ref.kind && metadata.name === ref.name);
@@ -40,22 +38,22 @@ async function applyOnly(attempt: Attempt, manifests: readonly Manifest[], ref: 
 const applyRendered = (attempt: Attempt, ref: ObjectRef): Promise<void> =>
   applyOnly(attempt, desiredManifests(attempt.deps, attempt.gathered, attempt.certificate), ref);
 
-/** The school as it is wanted, but for the app, which does not run, and the way in. */
-function withoutApp(attempt: Attempt): readonly Manifest[] {
+/** The school as it is wanted, but for what runs, which does not, and the way in. */
+function atRest(attempt: Attempt): readonly Manifest[] {
   const { deps, gathered } = attempt;
   const stopped = deps.chart.renderTenant({ ...valuesOf(deps, gathered, attempt.certificate), replicas: 0 });
+  const still = new Set([DB.kind, APP.kind]);
   return desiredManifests(deps, gathered, attempt.certificate)
     .filter(({ kind }) => kind !== "Ingress")
     .map((manifest) =>
-      manifest.kind === APP.kind ? (stopped.find(({ kind }) => kind === APP.kind) ?? manifest) : manifest,
+      still.has(manifest.kind) ? (stopped.find(({ kind }) => kind === manifest.kind) ?? manifest) : manifest,
     );
 }
 
-/** Everything of the school on the engine it is going to, but for the app: walls, volume, secrets, an empty database. */
+/** Everything of the school on the engine it is going to, but nothing that runs: walls, secrets, an empty volume. */
 async function furnish(target: Attempt): Promise<void> {
   const { deps, gathered, signal } = target;
-  await deps.engine.apply(namespaceOf(gathered.tenant.slug), withoutApp(target), { signal });
-  await awaitReady(target, DB);
+  await deps.engine.apply(namespaceOf(gathered.tenant.slug), atRest(target), { signal });
 }
 
 /** The school is to stop, or to go: nobody wants it moved any more. */
@@ -85,6 +83,7 @@ async function report(attempt: Attempt, operation: Operation, step: string, mess
 
 interface Moved {
   readonly copied: readonly CopiedBackup[];
+  readonly volume: VolumeRecord;
   readonly message: string;
 }
 
@@ -110,22 +109,29 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
     databaseSnapshot: backup?.databaseSnapshot,
     filesSnapshot: backup?.filesSnapshot,
   };
-  const input = { runId, databaseSnapshot, filesSnapshot, fingerprint: backup?.fingerprint };
-  const restored = await runJob(target, "backup", restoreJob("restore", input, restoreResult));
-  await runJob(target, "backup", restoreJob("settle", { runId }, any));
+  const { claim } = source.gathered.tenant.volumes.own;
+  const restored = await fillVolume(target, runId, claim, {
+    databaseSnapshot,
+    filesSnapshot,
+    fingerprint: backup?.fingerprint,
+    size: backup?.size,
+  });
   await report(source, operation, "start on the other engine");
-  await executeStep(target, { id: "apply-app", kind: "apply", objects: [APP], after: [] });
+  await executeStep(target, { id: "apply-db", kind: "apply", objects: [DB, APP], after: [] });
   await awaitReady(target, APP);
-  const tables = Object.keys(z.record(z.string(), z.json()).catch({}).parse(restored.fingerprint)).length;
+  const { volumes } = await target.deps.engine.observe(namespaceOf(source.gathered.tenant.slug));
+  const identity = seenVolume({ volumes }, claim)?.identity;
+  const volume = { claim, ...(identity === undefined ? {} : { identity }) };
   const seconds = ((performance.now() - closed) / 1000).toFixed(1);
-  return { copied, message: `${restored.rows} rows in ${tables} tables, equal on both sides; closed for ${seconds} s` };
+  return { copied, volume, message: `${restored}, equal on both sides; closed for ${seconds} s` };
 }
 
 /** From here on the school lives on the other engine, and nothing of this move holds it up there. */
-async function switchEngineOf(source: Attempt, operation: Operation, to: string, { copied }: Moved): Promise<void> {
+async function switchEngineOf(source: Attempt, operation: Operation, to: string, moved: Moved): Promise<void> {
   const { hold } = source;
   await write(source, async (db) => {
-    await renameSnapshots(db, copied);
+    await renameSnapshots(db, moved.copied);
+    await recordOnOtherEngine(db, hold, moved.volume);
     await holdFor(db, hold, operation.id, {});
     await switchEngine(db, hold, to);
   });
@@ -186,6 +192,13 @@ async function clearTarget(source: Attempt, target: Attempt): Promise<void> {
 /** The engine it is to go to, once that may be gone to. */
 async function prepare(source: Attempt, operation: Operation, to: string): Promise<Attempt> {
   await write(source, (db) => holdFor(db, source.hold, operation.id, { objects: [REPOSITORY_POLICY] }));
+  const { aside, next } = source.gathered.tenant.volumes;
+  if (aside.length > 0 || next !== undefined)
+    throw new EngineError(
+      REASONS.StepFailed,
+      `What a restore replaced is kept beside the school and would not move with it: classmind backup confirm ${source.gathered.tenant.slug}`,
+      { retryable: false },
+    );
   const target = await attemptAt(source, to);
   const fitness = await fitnessOf(target.deps, true, source.signal);
   if (fitness.unmet.length > 0) {

@@ -49,12 +49,8 @@ export async function pauseApp(
   await untilSeen(attempt, "stopping the app", (observed) => stateOfApp(observed) === "Stopped");
 }
 
-/** Lets the app run again, and returns when it does and the way in is open. */
-export async function resumeApp(attempt: Attempt, { id }: Operation): Promise<void> {
-  await write(attempt, (db) => holdFor(db, attempt.hold, id, {}));
-  await untilSeen(attempt, "starting the app", async (observed) => {
-    if (stateOfApp(observed) !== "Ready") return false;
-    const { deps, gathered } = attempt;
-    return deps.gateway === undefined || (await deps.gateway.observe(gathered.tenant.slug)).route?.state === "open";
-  });
+/** Whether the app serves and the way in is open. */
+export async function isAppOpen({ deps, gathered }: Attempt, observed: Observation): Promise<boolean> {
+  if (stateOfApp(observed) !== "Ready") return false;
+  return deps.gateway === undefined || (await deps.gateway.observe(gathered.tenant.slug)).route?.state === "open";
 }

@@ -2,13 +2,24 @@ import { z } from "zod";
 import { restoreResult } from "../../backup/results.ts";
 import { EngineError } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
+import type { Backup } from "../../store/backups.ts";
 import { recordInitialised } from "../../store/leases.ts";
 import { type Operation, progressOperation } from "../../store/operations.ts";
-import { namespaceOf } from "../../tenant.ts";
+import { findTenantByUid } from "../../store/tenants.ts";
+import { dropAside, dropNext, offerNext, prepareNext } from "../../store/volumes.ts";
+import { namespaceOf, REASONS, type SchoolVolumes, type VolumeRecord } from "../../tenant.ts";
 import { repositoryUrl } from "../gather.ts";
 import { type Attempt, runJob, write } from "../steps.ts";
-import { pauseApp, resumeApp } from "./pause.ts";
+import type { BegunOperation } from "./begun.ts";
+import { isAppOpen, untilSeen } from "./pause.ts";
 import { namedBackup } from "./verify-backup.ts";
+
+/**
+ * A restore fills a volume of its own, beside the school, which is open meanwhile; what was filled is compared with what was backed
+ * up; and only then does it take the place of the school's volume, in the seconds that stopping and starting take. What it replaces
+ * is kept aside until an operator confirms. A failure anywhere before that leaves the school as it was; a school that does not open
+ * on the restored volume goes back to the one that it had.
+ */
 
 /** The input that opens another school's repository to a restore: its address and password. */
 async function foreignSource(
@@ -30,65 +41,190 @@ async function foreignSource(
   return { source, repositoryOf: namespaceOf(sourceSlug) };
 }
 
-const SETTLING = "settle";
-const any = z.unknown();
-const RESTORE_DEADLINE_MS = 4 * 3_600_000;
+const FILLING_MS = 8 * 3_600_000;
+const FILL = "fill a volume";
+const SWAP = "change volumes";
+const OPEN = "open the school";
 
-/** A job of a restore: with the database superuser's password, and time for a large school. */
-export function restoreJob<T>(command: "restore" | "settle" | "rollback", input: unknown, schema: z.ZodType<T>) {
-  return { command, input, schema, superuser: true, deadline: RESTORE_DEADLINE_MS };
+/** Fills a volume from a backup and compares. Repeatable: one that is whole already says so. */
+export async function fillVolume(
+  attempt: Attempt,
+  id: string,
+  claim: string,
+  backup: Pick<Backup, "databaseSnapshot" | "filesSnapshot" | "fingerprint" | "size">,
+  foreign: Awaited<ReturnType<typeof foreignSource>> = {},
+): Promise<string> {
+  const { source, repositoryOf } = foreign;
+  const { databaseSnapshot, filesSnapshot, fingerprint, size } = backup;
+  const restored = await runJob(attempt, "restore", {
+    command: "restore",
+    input: { runId: id, databaseSnapshot, filesSnapshot, fingerprint, databaseBytes: size?.databaseBytes, source },
+    schema: restoreResult,
+    deadline: FILLING_MS,
+    claim,
+    ...(repositoryOf === undefined ? {} : { repositoryOf }),
+  });
+  const tables = Object.keys(z.record(z.string(), z.json()).catch({}).parse(restored.fingerprint)).length;
+  return `${restored.rows} rows in ${tables} tables`;
 }
+
+async function volumesOf({ deps, hold }: Attempt): Promise<SchoolVolumes> {
+  const tenant = await findTenantByUid(deps.pool, hold.uid);
+  if (tenant === undefined) throw new EngineError(REASONS.StepFailed, "the school is gone", { retryable: false });
+  return tenant.volumes;
+}
+
+async function tell(attempt: Attempt, { id }: Operation, step: string, message?: string): Promise<void> {
+  await write(attempt, (db) => progressOperation(db, id, { step, ...(message === undefined ? {} : { message }) }));
+}
+
+/** A volume is there and on record: attempts make it. */
+async function untilMade(attempt: Attempt, claim: string): Promise<void> {
+  await untilSeen(attempt, `making the volume ${claim}`, async () => {
+    const { own, next } = await volumesOf(attempt);
+    return [own, next].some((record) => record?.claim === claim && record.identity !== undefined);
+  });
+}
+
+/** The school runs from a volume, and is open. */
+async function untilOpenOn(attempt: Attempt, claim: string): Promise<void> {
+  await untilSeen(attempt, "opening the school", async (observed) => {
+    const { own } = await volumesOf(attempt);
+    return own.claim === claim && (await isAppOpen(attempt, observed));
+  });
+}
+
+/** Same attempt, for what goes on although the work was called off: there is no way back any more, or this is the way back. */
+const unstoppable = (attempt: Attempt): Attempt => ({ ...attempt, signal: attempt.lost });
 
 /**
- * Drops what a restore has replaced. From here on the school is open again with the restored data: recorded first, so that a
- * restore that is resumed after this never restores over what people have entered since.
+ * Has a volume take the own one's place and returns when the school is open on it. One that does not open there goes back.
+ * @returns seconds for which the school was closed
  */
-async function settleRestore(attempt: Attempt, operation: Operation, message: string | undefined): Promise<unknown> {
-  const { deps, gathered, hold, signal } = attempt;
-  await write(attempt, async (db) => {
-    await progressOperation(db, operation.id, { step: SETTLING, ...(message === undefined ? {} : { message }) });
-    await recordInitialised(db, hold, deps.clock.now());
-  });
-  const result = { runId: operation.params.runId, ...(message === undefined ? {} : { message }) };
+async function change(attempt: Attempt, operation: Operation, volume: VolumeRecord): Promise<number> {
+  const { deps, hold } = attempt;
+  const before = (await volumesOf(attempt)).own;
+  const began = deps.clock.now().getTime();
+  if (before.claim !== volume.claim) await write(attempt, (db) => offerNext(db, hold, operation.id, volume));
   try {
-    await runJob(attempt, "backup", restoreJob("settle", { runId: operation.id }, any));
-    return result;
+    await untilOpenOn(attempt, volume.claim);
+    return (deps.clock.now().getTime() - began) / 1000;
   } catch (error) {
-    if (signal.aborted) throw error;
-    deps.log.warn({ slug: gathered.tenant.slug, error: messageOf(error) }, "what a restore replaced is still there");
-    return { ...result, left: "What was replaced is still on the volume and takes room there." };
+    if (attempt.lost.aborted) throw error;
+    await goBack(unstoppable(attempt), operation, volume, before);
+    throw error;
   }
 }
 
-/** Restores a backup into place, or into a new school. */
-export async function restore(attempt: Attempt, operation: Operation): Promise<unknown> {
-  const { lost } = attempt;
-  if (operation.progress.step === SETTLING) return settleRestore(attempt, operation, operation.progress.message);
-  const found = await namedBackup(attempt, operation.params);
-  const { source, ...foreign } = await foreignSource(
-    attempt,
-    String(operation.params.sourceUid),
-    String(operation.params.sourceSlug),
+/** The school goes back to the volume that it had; if it was lost, to the fault that it had. */
+async function goBack(
+  attempt: Attempt,
+  operation: Operation,
+  volume: VolumeRecord,
+  before: VolumeRecord,
+): Promise<void> {
+  const { deps, gathered, hold } = attempt;
+  const { own, next, aside } = await volumesOf(attempt);
+  if (own.claim !== volume.claim) {
+    if (next?.operation === operation.id) await write(attempt, (db) => dropNext(db, hold, operation.id));
+    return;
+  }
+  const kept = aside.find(({ claim }) => claim === before.claim);
+  if (kept === undefined) return;
+  await write(attempt, (db) => offerNext(db, hold, operation.id, kept));
+  await untilOpenOn(attempt, kept.claim).catch((error: unknown) =>
+    deps.log.error(
+      { slug: gathered.tenant.slug, error: messageOf(error) },
+      "the school does not open on the volume that it had before the restore",
+    ),
   );
-  const input = {
-    runId: operation.id,
-    databaseSnapshot: found.databaseSnapshot,
-    filesSnapshot: found.filesSnapshot,
-    fingerprint: found.fingerprint,
-    ...(source === undefined ? {} : { source }),
-  };
-  let restored: z.infer<typeof restoreResult>;
+}
+
+/** Fills the only volume of a school that was never furnished; then it opens for the first time. */
+async function furnish(attempt: Attempt, operation: BegunOperation, backup: Backup): Promise<unknown> {
+  const { deps, gathered, hold } = attempt;
+  const { own } = gathered.tenant.volumes;
+  const { runId, sourceUid, sourceSlug } = operation.params;
+  await untilMade(attempt, own.claim);
+  await tell(attempt, operation, FILL);
+  const foreign = await foreignSource(attempt, String(sourceUid), String(sourceSlug));
+  const message = await fillVolume(attempt, operation.id, own.claim, backup, foreign);
+  // One with the other: what is taken up after this fills nothing any more.
+  await write(attempt, async (db) => {
+    await progressOperation(db, operation.id, { step: OPEN, message });
+    await recordInitialised(db, hold, deps.clock.now());
+  });
+  await untilOpenOn(attempt, own.claim);
+  return { runId, message };
+}
+
+/** Fills another volume and lets it take the place of the school's own. */
+async function replace(attempt: Attempt, operation: BegunOperation, backup: Backup): Promise<unknown> {
+  const { hold } = attempt;
+  const { runId } = operation.params;
+  let claim: string | undefined;
   try {
-    await pauseApp(attempt, operation);
-    restored = await runJob(attempt, "backup", { ...restoreJob("restore", input, restoreResult), ...foreign });
-    await resumeApp(attempt, operation);
+    if (operation.progress.step === SWAP) return await finish(operation.progress.message ?? "");
+    ({ claim } = await write(attempt, (db) => prepareNext(db, hold, operation.id)));
+    await untilMade(attempt, claim);
+    await tell(attempt, operation, FILL);
+    const message = await fillVolume(attempt, operation.id, claim, backup);
+    attempt.signal.throwIfAborted();
+    // From here on what people enter goes on the old volume, until it is replaced; resumed, it is only replaced.
+    await tell(attempt, operation, SWAP, message);
+    return await finish(message);
   } catch (error) {
-    if (lost.aborted) throw error;
-    const clearing: Attempt = { ...attempt, signal: lost };
-    // Back to what was there: the swap is undone if it had happened, and the school opens again.
-    await runJob(clearing, "backup", restoreJob("rollback", { runId: operation.id }, any));
+    if (attempt.lost.aborted) throw error;
+    await write(attempt, async (db) => {
+      await dropNext(db, hold, operation.id);
+      if (claim !== undefined) await dropAside(db, hold, claim);
+    });
     throw error;
   }
-  const tables = Object.keys(z.record(z.string(), z.json()).catch({}).parse(restored.fingerprint)).length;
-  return settleRestore(attempt, operation, `${restored.rows} rows in ${tables} tables`);
+
+  async function finish(message: string): Promise<unknown> {
+    const { own, next } = await volumesOf(attempt);
+    const filled = next?.operation === operation.id ? next : own;
+    claim = filled.claim;
+    const seconds = await change(attempt, operation, filled);
+    return {
+      runId,
+      message: `${message}; closed for ${seconds.toFixed(1)} s`,
+      closedSeconds: seconds,
+      volume: filled.claim,
+    };
+  }
+}
+
+/** Puts a volume that was kept aside back in its place. */
+async function revert(attempt: Attempt, operation: BegunOperation, claim: string): Promise<unknown> {
+  const { own, next, aside } = await volumesOf(attempt);
+  const volume = [...aside, ...(next === undefined ? [] : [next]), own].find((record) => record.claim === claim);
+  if (volume === undefined)
+    throw new EngineError(REASONS.VolumeMissing, `No volume ${claim} is kept aside.`, { retryable: false });
+  await tell(attempt, operation, SWAP);
+  const seconds = await change(attempt, operation, volume);
+  return { volume: claim, message: `closed for ${seconds.toFixed(1)} s`, closedSeconds: seconds };
+}
+
+/** Restores a backup into place or into a new school, or goes back to the volume that a restore replaced. */
+export async function restore(attempt: Attempt, operation: BegunOperation): Promise<unknown> {
+  const { volume } = operation.params;
+  if (typeof volume === "string") return revert(attempt, operation, volume);
+  if (operation.progress.step === OPEN) {
+    await untilOpenOn(attempt, attempt.gathered.tenant.volumes.own.claim);
+    return { runId: operation.params.runId, message: operation.progress.message };
+  }
+  const backup = await namedBackup(attempt, operation.params);
+  const furnished = attempt.gathered.tenant.status.initialisedAt !== undefined;
+  return furnished ? replace(attempt, operation, backup) : furnish(attempt, operation, backup);
+}
+
+/** Removes what restores have replaced: from here on there is no way back to it but a backup. */
+export async function confirmRestore(attempt: Attempt, operation: Operation): Promise<unknown> {
+  const named = operation.params.volumes;
+  const claims = Array.isArray(named) ? named.map(String) : [];
+  // Only what the operator was shown: another restore may have replaced another one since.
+  for (const claim of claims) await write(attempt, (db) => dropAside(db, attempt.hold, claim));
+  return { removed: claims };
 }

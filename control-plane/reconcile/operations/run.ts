@@ -12,6 +12,7 @@ import { wakeTenant } from "../../store/tenants.ts";
 import { CalledOffError, type HeldSchool } from "../holds.ts";
 import type { DueWork } from "../plan.ts";
 import { type Attempt, write } from "../steps.ts";
+import { acceptVolume } from "./accept-volume.ts";
 import { createAdministrator } from "./administrator.ts";
 import { backup } from "./backup.ts";
 import type { BegunOperation } from "./begun.ts";
@@ -20,7 +21,7 @@ import { forgetBackups } from "./forget-backups.ts";
 import { verifyIsolation } from "./isolation.ts";
 import { CONTINUES, confirmMove, move } from "./move.ts";
 import { resetPassword } from "./password.ts";
-import { restore } from "./restore.ts";
+import { confirmRestore, restore } from "./restore.ts";
 import { verifyBackup } from "./verify-backup.ts";
 
 /**
@@ -36,6 +37,8 @@ const WORK: Readonly<Record<OperationKind, Work>> = {
   "verify-backup": verifyBackup,
   "forget-backups": forgetBackups,
   restore,
+  "confirm-restore": confirmRestore,
+  "accept-volume": acceptVolume,
   "verify-isolation": verifyIsolation,
   "renew-certificate": renewCertificate,
   "reset-password": resetPassword,

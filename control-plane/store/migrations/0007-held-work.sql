@@ -32,6 +32,8 @@ alter table operations
   -- When it is given up if it has not ended.
   add column deadline_at timestamptz;
 
+alter table backups add column size jsonb;
+
 do $$
 begin
   if exists (select from pg_roles where rolname = 'controlplane_api') then

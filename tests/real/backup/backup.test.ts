@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createResult, restoreResult, verifyResult } from "../../../control-plane/backup/results.ts";
-import { type Bench, type JobResult, openBench } from "./bench.ts";
+import { type Bench, type JobResult, openBench, type Volume } from "./bench.ts";
 import { fillSchool, PLAINTEXT, pictureOf, ruinSchool, withClient } from "./school-data.ts";
 
 let bench: Bench;
@@ -41,11 +41,6 @@ async function filesOf(directory: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-const databases = () =>
-  withClient(bench, async (client) => {
-    const { rows } = await client.query<{ datname: string }>("SELECT datname FROM pg_database ORDER BY 1");
-    return rows.map((row) => row.datname);
-  });
 const clean = ["postgres", "school", "template0", "template1"];
 const restoreInput = (runId: string) => ({
   runId,
@@ -81,13 +76,14 @@ describe("creating", () => {
   it("a key that does not fit is named, and no fresh repository takes the place of the old one", async () => {
     const before = (await filesOf(".")).sort();
     for (const command of ["create", "verify", "restore", "forget"]) {
+      const volume = command === "restore" ? { volume: await bench.volume() } : {};
       const input = {
         ...restoreInput(randomUUID()),
         host: "gymnasium",
         allowInit: true,
         snapshots: [first.filesSnapshot],
       };
-      failedWith(await bench.run(command, input, wrongKey), "WrongKey");
+      failedWith(await bench.run(command, input, { ...wrongKey, ...volume }), "WrongKey");
     }
     expect((await filesOf(".")).sort()).toEqual(before);
   });
@@ -152,94 +148,123 @@ describe("a run that is cut off between its two snapshots", () => {
 });
 
 describe("restoring", () => {
-  it("R14 brings dropped tables and deleted files back, with owners, rights and row-level security", async () => {
-    await ruinSchool(bench);
-    const runId = randomUUID();
-    const restored = restoreResult.parse(succeeded(await bench.run("restore", restoreInput(runId))));
-    expect(restored).toEqual({ swapped: true, fingerprint: first.fingerprint, rows: 5004 });
-    expect(await pictureOf(bench)).toEqual(picture);
-    await withClient(
-      bench,
-      async (client) => {
-        expect((await client.query("SELECT id FROM pupil")).rows).toEqual([{ id: "1" }]);
-        const { rows } = await client.query(
-          "SELECT has_database_privilege('school_journal', 'school', 'CONNECT') AS everybody",
-        );
-        expect(rows).toEqual([{ everybody: false }]);
-      },
-      "school_app",
-    );
-    succeeded(await bench.run("settle", { runId }));
-    expect(await databases()).toEqual(clean);
-    expect(await readdir(bench.files)).toEqual(["blobs"]);
-    succeeded(await bench.run("settle", { runId }));
-    expect(await pictureOf(bench)).toEqual(picture);
-  });
+  const restore = async (volume: Volume, input = restoreInput(randomUUID())) => bench.run("restore", input, { volume });
+  const pictureIn = async (volume: Volume) => {
+    const living = await bench.open(volume);
+    return pictureOf(living).finally(() => living.end());
+  };
 
-  it("a backup that does not match its fingerprint never replaces the living data", async () => {
+  it("fills an empty volume with rows, owners, rights, row-level security and files; the living school is not touched", async () => {
     await ruinSchool(bench);
     const living = await pictureOf(bench);
-    const runId = randomUUID();
-    const input = { ...restoreInput(runId), fingerprint: { "public.pupil": { rows: 1, hash: "1" } } };
-    failedWith(await bench.run("restore", input), "FingerprintDiffers");
+    const volume = await bench.volume();
+    const restored = restoreResult.parse(succeeded(await restore(volume)));
+    expect(restored).toMatchObject({ fingerprint: first.fingerprint, rows: 5004 });
+    const school = await bench.open(volume);
+    try {
+      expect(await pictureOf(school)).toEqual(picture);
+      await withClient(
+        school,
+        async (client) => {
+          expect((await client.query("SELECT id FROM pupil")).rows).toEqual([{ id: "1" }]);
+          const { rows } = await client.query(
+            "SELECT has_database_privilege('school_journal', 'school', 'CONNECT') AS everybody",
+          );
+          expect(rows).toEqual([{ everybody: false }]);
+        },
+        "school_app",
+      );
+      const { rows } = await withClient(school, (client) => client.query("SELECT datname FROM pg_database ORDER BY 1"));
+      expect(rows.map(({ datname }) => datname)).toEqual(clean);
+    } finally {
+      await school.end();
+    }
     expect(await pictureOf(bench)).toEqual(living);
-    succeeded(await bench.run("rollback", { runId }));
-    expect(await pictureOf(bench)).toEqual(living);
-    expect(await databases()).toEqual(clean);
+    expect(await readdir(bench.files)).toEqual(["blobs"]);
   });
 
-  it("rolling back brings data and files from before the restore back, however often it is asked", async () => {
-    const living = await pictureOf(bench);
-    const runId = randomUUID();
-    succeeded(await bench.run("restore", restoreInput(runId)));
-    expect(await pictureOf(bench)).toEqual(picture);
-    succeeded(await bench.run("rollback", { runId }));
-    succeeded(await bench.run("rollback", { runId }));
-    expect(await pictureOf(bench)).toEqual(living);
-    expect(await databases()).toEqual(clean);
-    expect(await readdir(bench.files)).toEqual(["blobs"]);
+  it("says again what it did when its answer was lost, without doing it again", async () => {
+    const volume = await bench.volume();
+    const input = restoreInput(randomUUID());
+    const once = succeeded(await restore(volume, input));
+    const school = await bench.open(volume);
+    await withClient(school, (client) => client.query("CREATE TABLE entered_since AS SELECT 1 AS one"));
+    await school.end();
+    expect(succeeded(await restore(volume, input))).toEqual(once);
+    const again = await bench.open(volume);
+    expect((await withClient(again, (client) => client.query("SELECT one FROM entered_since"))).rowCount).toBe(1);
+    await again.end();
+  });
+
+  it("never touches a volume that holds something no restore has put there", async () => {
+    const volume = await bench.volume();
+    await writeFile(join(volume.files, "somebody's"), "");
+    failedWith(await restore(volume), "VolumeNotEmpty");
+    expect(await readdir(volume.files)).toEqual(["somebody's"]);
+    expect(await readdir(volume.database)).toEqual([]);
+    // The same where another restore has been and gone.
+    const filled = await bench.volume();
+    succeeded(await restore(filled));
+    failedWith(await restore(filled), "VolumeNotEmpty");
+    expect(await pictureIn(filled)).toEqual(picture);
+  });
+
+  it("a backup that does not match its fingerprint is not taken for restored, then or later", async () => {
+    const volume = await bench.volume();
+    const input = { ...restoreInput(randomUUID()), fingerprint: { "public.pupil": { rows: 1, hash: "1" } } };
+    failedWith(await restore(volume, input), "FingerprintDiffers");
+    failedWith(await restore(volume, input), "FingerprintDiffers");
   });
 
   it.each([
-    ["finishes when asked again", "restore"],
-    ["is undone by rolling back", "rollback"],
-  ])("a restore killed between the swap of the databases and that of the files %s", async (_, then) => {
-    const living = await pictureOf(bench);
-    const runId = randomUUID();
-    // In place of mv: the swap of the files is reached, and never returns.
-    const stand = await mkdtemp(join(tmpdir(), "cmtest-mv-"));
-    const mv = join(stand, "mv");
+    ["bytes", { mebibytes: 150, inodes: 100_000 }, /needs \d.*MiB.*room for \d.*MiB/],
+    ["files", { mebibytes: 1024, inodes: 2_000 }, /needs room for \d+ files.*room for \d+ files/],
+  ])(
+    "refuses a volume with too little room for its %s, with numbers and before anything is written",
+    async (_, limit, said) => {
+      const volume = await bench.volume(limit);
+      const result = await restore(volume);
+      failedWith(result, "VolumeTooSmall");
+      expect(result.output.error?.message).toMatch(said);
+      expect(await readdir(volume.database)).toEqual([]);
+      expect(await readdir(volume.files)).toEqual([".incoming"]);
+    },
+  );
+
+  it.each([
+    ["while files come", "mv", "/var/lib/classmind/files/blobs.part"],
+    ["while the database is compared", "jq", "-cS"],
+    ["before it is said to be whole", "rm", "/var/lib/classmind/files/.incoming"],
+  ])("killed %s it begins anew and ends as if nothing had been", async (_, program, argument) => {
+    const volume = await bench.volume();
+    const stand = await mkdtemp(join(tmpdir(), "cmtest-stand-"));
+    const file = join(stand, program);
+    // In place of the program: the moment is reached, and never passes.
     await writeFile(
-      mv,
-      '#!/bin/bash\n[[ $* != *"/outgoing-"* ]] || { touch /var/lib/classmind/files/reached; exec sleep infinity; }\nexec /usr/bin/mv "$@"\n',
+      file,
+      `#!/bin/bash\n[[ " $* " != *" ${argument} "* ]] || { touch /var/lib/classmind/files/reached; exec sleep infinity; }\nexec /usr/bin/${program} "$@"\n`,
     );
     await chmod(stand, 0o755);
-    await chmod(mv, 0o755);
-    const job = await bench.start("restore", restoreInput(runId), { binds: [`${mv}:/usr/local/bin/mv:ro`] });
+    await chmod(file, 0o755);
+    const input = restoreInput(randomUUID());
+    const binds = [`${file}:/usr/local/bin/${program}:ro`];
+    const job = await bench.start("restore", input, { volume, binds });
     const result = job.result();
-    const reached = join(bench.files, "reached");
+    const reached = join(volume.files, "reached");
     while (!(await stat(reached).catch(() => undefined))) await delay(50);
     await job.container.kill({ signal: "SIGKILL" });
     expect((await result).code).not.toBe(0);
     await rm(reached);
     await rm(stand, { recursive: true });
-    expect(await databases()).toContain(`outgoing_${runId.replaceAll("-", "")}`);
-
-    const output = succeeded(await bench.run(then, restoreInput(runId)));
-    expect(await pictureOf(bench)).toEqual(then === "restore" ? picture : living);
-    // The second case begins with ruined data again.
-    if (then === "restore") {
-      expect(output.fingerprint).toEqual(first.fingerprint);
-      succeeded(await bench.run("rollback", { runId }));
-      expect(await pictureOf(bench)).toEqual(living);
-    }
-    expect(await databases()).toEqual(clean);
+    succeeded(await restore(volume, input));
+    expect(await pictureIn(volume)).toEqual(picture);
+    expect((await readdir(volume.files)).sort()).toEqual([`.restored-${input.runId.replaceAll("-", "")}`, "blobs"]);
   });
 
-  it.each(["restore", "rollback", "settle"])("%s refuses a run id that is none, before any effect", async (command) => {
-    const before = await databases();
-    failedWith(await bench.run(command, { ...restoreInput("x; drop database school") }), "Invalid");
-    expect(await databases()).toEqual(before);
+  it("refuses a run id that is none, before any effect", async () => {
+    const volume = await bench.volume();
+    failedWith(await restore(volume, restoreInput("x; drop database school")), "Invalid");
+    expect(await readdir(volume.files)).toEqual([]);
   });
 });
 
@@ -280,11 +305,8 @@ describe("the repository", () => {
     await handle.close();
     await chown(pack.file, 10001, 10001);
     failedWith(await bench.run("verify", restoreInput(randomUUID())), "RepositoryDamaged");
-    const living = await pictureOf(bench);
-    const runId = randomUUID();
-    const result = await bench.run("restore", restoreInput(runId));
+    const volume = await bench.volume();
+    const result = await bench.run("restore", restoreInput(randomUUID()), { volume });
     expect(["RestoreFailed", "RepositoryDamaged"], result.log).toContain(result.output.error?.code);
-    expect(await pictureOf(bench)).toEqual(living);
-    succeeded(await bench.run("rollback", { runId }));
   });
 });

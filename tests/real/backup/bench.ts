@@ -1,12 +1,15 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import Dockerode from "dockerode";
 import pg from "pg";
 import { inject } from "vitest";
 import { z } from "zod";
 import { testInstance } from "../test-host.ts";
 
+const run = promisify(execFile);
 const UID = 10001;
 const BACKUP = "/usr/local/lib/classmind/backup";
 const ROLES = ["superuser", "owner", "app", "backup"] as const;
@@ -18,6 +21,20 @@ export interface JobOptions {
   readonly secrets?: Readonly<Record<string, string>>;
   /** Further bind mounts, as "source:target:ro". */
   readonly binds?: readonly string[];
+  /** What a restore fills. */
+  readonly volume?: Volume;
+}
+
+/** What stands for a school's volume: its two directories on the host. */
+export interface Volume {
+  readonly database: string;
+  readonly files: string;
+}
+
+/** A school that can be looked into. */
+export interface Living {
+  readonly files: string;
+  connect(user?: string, database?: string): Promise<pg.Client>;
 }
 
 export interface JobResult {
@@ -35,10 +52,12 @@ export interface RunningJob {
 }
 
 /** A school's database in its container, its directory of files and its repository, with jobs mounted as the chart does. */
-export interface Bench {
-  readonly files: string;
+export interface Bench extends Living {
   readonly repository: string;
-  connect(user?: string, database?: string): Promise<pg.Client>;
+  /** An empty volume; of a size, if it is to be one that can be full (MiB, and inodes). */
+  volume(limit?: { readonly mebibytes: number; readonly inodes: number }): Promise<Volume>;
+  /** Starts the school's database on a volume that was filled. The caller calls `end`. */
+  open(volume: Volume): Promise<Living & { end(): Promise<void> }>;
   start(command: string, input: unknown, options?: JobOptions): Promise<RunningJob>;
   run(command: string, input: unknown, options?: JobOptions): Promise<JobResult>;
   end(): Promise<void>;
@@ -99,44 +118,47 @@ export async function openBench(name: string): Promise<Bench> {
     User: `${UID}:${UID}`,
     Labels: { "classmind.instance": instance.name },
   };
-  const database = await docker.createContainer({
-    ...common,
-    Cmd: ["/usr/local/lib/classmind/postgres-start", "-c", "fsync=off", "-c", "full_page_writes=off"],
-    Env: ["PGDATA=/var/lib/classmind/db/pgdata", "CLASSMIND_SHARED_BUFFERS=16MB"],
-    HostConfig: {
-      ...sandbox,
-      Binds: [
-        `${socket}:/run/postgresql`,
-        ...bindSecrets(
-          schoolSecrets,
-          ROLES.map((role) => `database-${role}`),
-        ),
-      ],
-      Tmpfs: { "/var/lib/classmind/db": "size=1g,mode=1777", "/tmp": "size=64m,mode=1777" },
-    },
-  });
-  await database.start();
-
-  const connect = async (user = "postgres", target = "school") => {
-    const role = ROLES.find((candidate) => user === `school_${candidate}`) ?? "superuser";
-    const password = passwords.get(role) ?? "";
-    const client = new pg.Client({ host: socket, user, password, database: target });
-    // A restore ends the sessions of the database it replaces.
-    client.on("error", () => undefined);
-    await client.connect();
-    return client;
-  };
-  const untilReady = async () => {
+  const allRoles = ROLES.map((role) => `database-${role}`);
+  /** @param data directory of the host; in memory if there is none */
+  const startDatabase = async (runDir: string, data?: string) => {
+    const database = await docker.createContainer({
+      ...common,
+      Cmd: ["/usr/local/lib/classmind/postgres-start", "-c", "fsync=off", "-c", "full_page_writes=off"],
+      Env: ["PGDATA=/var/lib/classmind/db/pgdata", "CLASSMIND_SHARED_BUFFERS=16MB"],
+      HostConfig: {
+        ...sandbox,
+        Binds: [
+          `${runDir}:/run/postgresql`,
+          ...(data === undefined ? [] : [`${data}:/var/lib/classmind/db`]),
+          ...bindSecrets(schoolSecrets, allRoles),
+        ],
+        Tmpfs: {
+          ...(data === undefined ? { "/var/lib/classmind/db": "size=1g,mode=1777" } : {}),
+          "/tmp": "size=64m,mode=1777",
+        },
+      },
+    });
+    await database.start();
+    const connect = async (user = "postgres", target = "school") => {
+      const role = ROLES.find((candidate) => user === `school_${candidate}`) ?? "superuser";
+      const password = passwords.get(role) ?? "";
+      const client = new pg.Client({ host: runDir, user, password, database: target });
+      client.on("error", () => undefined);
+      await client.connect();
+      return client;
+    };
     for (const until = Date.now() + 60_000; ; ) {
       try {
-        return await (await connect()).end();
+        await (await connect()).end();
+        return { database, connect };
       } catch (error) {
         if (Date.now() > until) throw error;
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }
   };
-  await untilReady();
+  const { database, connect } = await startDatabase(socket);
+  const mounted: string[] = [];
 
   let jobs = 0;
   const start = async (command: string, input: unknown, options: JobOptions = {}): Promise<RunningJob> => {
@@ -146,22 +168,34 @@ export async function openBench(name: string): Promise<Bench> {
     await makeDirectory(join(own, "job"));
     await writeSecret(join(own, "job", "input.json"), JSON.stringify(input));
     const jobSecrets = await writeSecrets(join(own, "secrets"), { ...secrets, ...options.secrets });
-    const superuser = ["restore", "rollback", "settle"].includes(command) ? ["database-superuser"] : [];
+    const { volume } = options;
+    const mounts =
+      volume === undefined
+        ? [`${socket}:/run/postgresql`, `${files}:/var/lib/classmind/files`]
+        : [`${volume.database}:/var/lib/classmind/db`, `${volume.files}:/var/lib/classmind/files`];
+    const roles = volume === undefined ? ["database-backup"] : allRoles;
     const container = await docker.createContainer({
       ...common,
       Cmd: [BACKUP, command],
-      Env: ["PGHOST=/run/postgresql", "RESTIC_CACHE_DIR=/tmp/restic"],
+      Env: [
+        "PGHOST=/run/postgresql",
+        "PGDATA=/var/lib/classmind/db/pgdata",
+        "CLASSMIND_SHARED_BUFFERS=64MB",
+        "RESTIC_CACHE_DIR=/tmp/restic",
+      ],
       HostConfig: {
         ...sandbox,
         Binds: [
-          `${socket}:/run/postgresql`,
-          `${files}:/var/lib/classmind/files`,
+          ...mounts,
           `${repository}:/var/lib/classmind/repository`,
           `${join(own, "job")}:/run/job:ro`,
-          ...bindSecrets(jobSecrets, ["backup-repository", "database-backup", ...superuser]),
+          ...bindSecrets(jobSecrets, ["backup-repository", ...roles]),
           ...(options.binds ?? []),
         ],
-        Tmpfs: { "/tmp": "size=256m,mode=1777" },
+        Tmpfs: {
+          "/tmp": "size=256m,mode=1777",
+          ...(volume === undefined ? {} : { "/run/postgresql": "size=8m,mode=1777" }),
+        },
       },
     });
     await container.start();
@@ -180,10 +214,33 @@ export async function openBench(name: string): Promise<Bench> {
     files,
     repository,
     connect,
+    async volume(limit) {
+      const root = join(base, `volume-${randomBytes(4).toString("hex")}`);
+      await makeDirectory(root);
+      if (limit !== undefined) {
+        const options = `size=${limit.mebibytes}m,nr_inodes=${limit.inodes},mode=0711,uid=${UID},gid=${UID}`;
+        await run("mount", ["-t", "tmpfs", "-o", options, "cmtest-volume", root]);
+        mounted.push(root);
+      }
+      const volume = { database: join(root, "db"), files: join(root, "files") };
+      for (const path of Object.values(volume)) await makeDirectory(path);
+      return volume;
+    },
+    async open(volume) {
+      const runDir = join(base, `socket-${randomBytes(4).toString("hex")}`);
+      await makeDirectory(runDir);
+      const living = await startDatabase(runDir, volume.database);
+      return {
+        files: volume.files,
+        connect: living.connect,
+        end: async () => living.database.remove({ force: true, v: true }),
+      };
+    },
     start,
     run: async (command, input, options) => (await start(command, input, options)).result(),
     async end() {
       await database.remove({ force: true, v: true });
+      for (const path of mounted) await run("umount", [path]);
       await rm(base, { recursive: true, force: true });
     },
   };

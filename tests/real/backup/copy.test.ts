@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { copyResult, createResult, verifyResult } from "../../../control-plane/backup/results.ts";
 import { type Bench, type JobResult, openBench } from "./bench.ts";
-import { fillSchool, pictureOf, ruinSchool } from "./school-data.ts";
+import { fillSchool, pictureOf } from "./school-data.ts";
 
 /** A school's backups move between two repositories: real restic, both as directories that the job mounts. */
 
@@ -109,7 +109,7 @@ describe("copying a school's backups", () => {
     const snapshots = await copied(HERE, THERE, "from");
     const newest = snapshots.filter(({ run }) => run === runs.at(-1));
     const id = (kind: string) => newest.find((snapshot) => snapshot.kind === kind)?.id;
-    await ruinSchool(bench);
+    const volume = await bench.volume();
     const runId = randomUUID();
     const input = {
       runId,
@@ -117,9 +117,9 @@ describe("copying a school's backups", () => {
       filesSnapshot: id("files"),
       fingerprint: last.fingerprint,
     };
-    succeeded(await bench.run("restore", input, at(HERE)));
-    succeeded(await bench.run("settle", { runId }, at(HERE)));
-    expect(await pictureOf(bench)).toEqual(picture);
+    succeeded(await bench.run("restore", input, { ...at(HERE), volume }));
+    const living = await bench.open(volume);
+    expect(await pictureOf(living).finally(() => living.end())).toEqual(picture);
   });
 
   it("fails by name when the source is not there, and makes nothing", async () => {

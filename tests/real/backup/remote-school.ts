@@ -41,6 +41,9 @@ export interface RemoteResult {
   readonly words: string;
 }
 
+/** The volume that a restore fills. */
+const FILLED = "data-2";
+
 /** The input of a school's first backup. */
 export const creation = () => ({ runId: randomUUID(), host: "gymnasium", allowInit: true });
 
@@ -54,7 +57,7 @@ export function remoteSchool(engine: Engine, namespace: string): RemoteSchool {
     return {
       ...plain,
       images: inject("images"),
-      storage: { ...plain.storage, size: "256Mi" },
+      storage: { ...plain.storage, size: "256Mi", more: [FILLED] },
       secrets: {
         ...plain.secrets,
         volumeKey: base64("0123456789abcdef0123456789abcdef"),
@@ -75,11 +78,11 @@ export function remoteSchool(engine: Engine, namespace: string): RemoteSchool {
     };
   }
   const job = (command: string, remote: RemoteAddress): Manifest =>
-    chart.renderJob("backup", values(remote), {
+    chart.renderJob(command === "restore" ? "restore" : "backup", values(remote), {
       name: `backup-${command}`,
       command,
       deadlineSeconds: 120,
-      superuser: ["restore", "settle"].includes(command),
+      claim: FILLED,
     });
   async function run(command: string, input: unknown, remote: RemoteAddress): Promise<RemoteResult> {
     const { exitCode, output, logTail } = await engine.run(namespace, {

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { chown, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type pg from "pg";
-import type { Bench } from "./bench.ts";
+import type { Bench, Living } from "./bench.ts";
 
 /** A sentence that stands in the database and in a blob, to be looked for in the repository. */
 export const PLAINTEXT = "Zeugnisnotiz: Ärger mit \"Anführung\", 'Hochkomma' und\nZeilenumbruch 7f3a91c2";
@@ -56,7 +56,7 @@ export async function ruinSchool(bench: Bench): Promise<void> {
   await writeBlob(bench, "cc/later", Buffer.from("later"));
 }
 
-export async function withClient<T>(bench: Bench, work: (client: pg.Client) => Promise<T>, user?: string): Promise<T> {
+export async function withClient<T>(bench: Living, work: (client: pg.Client) => Promise<T>, user?: string): Promise<T> {
   const client = await bench.connect(user);
   try {
     return await work(client);
@@ -66,7 +66,7 @@ export async function withClient<T>(bench: Bench, work: (client: pg.Client) => P
 }
 
 /** Everything of a school that a restore must bring back: rows by table, rights, owners, row-level security, blobs by digest. */
-export async function pictureOf(bench: Bench): Promise<unknown> {
+export async function pictureOf(bench: Living): Promise<unknown> {
   const tables = await withClient(bench, async (client) => {
     const { rows } = await client.query<{ name: string; relkind: string }>(
       `SELECT format('%I', relname) AS name, relkind, pg_get_userbyid(relowner) AS owner, relrowsecurity, relforcerowsecurity,

@@ -82,8 +82,7 @@ describe("a repository over SFTP", () => {
     const { databaseSnapshot, filesSnapshot, fingerprint } = backup;
     const input = { runId: randomUUID(), databaseSnapshot, filesSnapshot, fingerprint };
     verifyResult.parse(await succeeded("verify", input));
-    expect(restoreResult.parse(await succeeded("restore", input))).toMatchObject({ swapped: true, fingerprint });
-    await succeeded("settle", input);
+    expect(restoreResult.parse(await succeeded("restore", input))).toMatchObject({ fingerprint });
     const second = createResult.parse(await succeeded("create", creation()));
     const snapshots = [second.databaseSnapshot, second.filesSnapshot];
     expect(await succeeded("forget", { snapshots })).toEqual({ forgotten: 2 });
@@ -121,7 +120,7 @@ describe("a repository over SFTP", () => {
       ...{ runId: randomUUID(), databaseSnapshot, filesSnapshot, fingerprint },
       source: { url, password },
     };
-    expect(await other.succeeded("restore", input, remote())).toMatchObject({ swapped: true });
+    expect(await other.succeeded("restore", input, remote())).toMatchObject({ fingerprint });
   });
 });
 

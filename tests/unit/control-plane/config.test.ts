@@ -8,6 +8,7 @@ import {
   sitesOf,
 } from "../../../control-plane/config.ts";
 import { tenantValues } from "../../../control-plane/render/tenant-values.ts";
+import { NEW_VOLUMES } from "../../../control-plane/tenant.ts";
 import { platformConfig, tenantSpec } from "../../fixtures/platform.ts";
 import { inDirectory } from "../k8s/in-directory.ts";
 
@@ -96,7 +97,7 @@ describe("the configuration of a process", () => {
   });
 
   it("names the class of local repositories' volumes where a cluster calls it otherwise", () => {
-    const tenant = { uid: "u", slug: "goethe", spec: tenantSpec() };
+    const tenant = { uid: "u", slug: "goethe", spec: tenantSpec(), volumes: NEW_VOLUMES };
     const classOf = (platform = platformConfig()): string =>
       tenantValues({ tenant, platform, secrets: undefined, certificate: undefined }).backup.className;
     const { backup } = platformConfig();

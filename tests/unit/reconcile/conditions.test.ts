@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import { type Evidence, judge } from "../../../control-plane/reconcile/conditions.ts";
-import { REASONS } from "../../../control-plane/tenant.ts";
+import { NEW_VOLUMES, REASONS } from "../../../control-plane/tenant.ts";
 
 /** A suspended school in order. */
 const suspended: Evidence = {
+  slug: "x",
   goal: "stop",
   stopReason: REASONS.Suspended,
   fitness: { engine: "kubernetes", unmet: [], overridden: [] },
@@ -12,9 +13,11 @@ const suspended: Evidence = {
     exists: true,
     objects: [],
     workloads: [],
-    volumes: [{ name: "data", capacityBytes: 1, usedBytes: undefined, locked: true }],
+    volumes: [{ name: "data", state: "Present", identity: "v1", capacityBytes: 1, usedBytes: undefined, locked: true }],
     endpoints: [],
   },
+  volumes: { ...NEW_VOLUMES, own: { claim: "data", identity: "v1" } },
+  initialised: true,
   gateway: undefined,
   certificate: { reason: REASONS.AsDesired, status: "True", message: "" },
   backup: { enabled: false, newest: undefined, lastFailure: undefined, retentionFailure: undefined },

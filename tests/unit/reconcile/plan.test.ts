@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Observation } from "../../../control-plane/engine/engine.ts";
+import type { Observation, VolumeObservation } from "../../../control-plane/engine/engine.ts";
 import {
   type DesiredObject,
   type DueWork,
@@ -8,6 +8,7 @@ import {
   type PlanInput,
   plan,
 } from "../../../control-plane/reconcile/plan.ts";
+import { NEW_VOLUMES, type SchoolVolumes } from "../../../control-plane/tenant.ts";
 
 const DESIRED: readonly DesiredObject[] = [
   { kind: "Namespace", name: "school-goethe", hash: "sha256:1" },
@@ -31,13 +32,18 @@ function observation(overrides: Partial<Observation> = {}): Observation {
     exists: true,
     objects: DESIRED,
     workloads: [ready("StatefulSet", "db"), ready("Deployment", "app")],
-    volumes: [],
+    volumes: [volume("data", "v1")],
     endpoints: [{ service: "app", address: "10.89.0.3", port: 8080 }],
     ...overrides,
   };
 }
 
-const EMPTY = observation({ exists: false, objects: [], workloads: [], endpoints: [] });
+const OWN: SchoolVolumes = { ...NEW_VOLUMES, own: { claim: "data", identity: "v1" } };
+const EMPTY = observation({ exists: false, objects: [], workloads: [], volumes: [], endpoints: [] });
+
+function volume(name: string, identity: string, state: VolumeObservation["state"] = "Present"): VolumeObservation {
+  return { name, identity, state, capacityBytes: 1, usedBytes: 0, locked: false };
+}
 
 function input(overrides: Partial<PlanInput> = {}): PlanInput {
   return {
@@ -47,6 +53,7 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
     elsewhere: [],
     runsElsewhere: undefined,
     initialised: true,
+    volumes: OWN,
     restoreFailed: false,
     certificate: "keep",
     gateway: {
@@ -130,18 +137,35 @@ describe("the planner", () => {
     const wish = input({
       observed: EMPTY,
       initialised: false,
+      volumes: NEW_VOLUMES,
       certificate: "issue",
       due: [ADMINISTRATOR],
       gateway: { route: undefined, certificateFingerprint: undefined, wantedFingerprint: undefined },
     });
     const steps = new Map(plan(wish).map((step) => [step.id, step]));
     expect([...steps.keys()].sort()).toEqual(
-      ["apply", "apply-tls", "issue-certificate", "publish-certificate", "request-administrator"].sort(),
+      [
+        "apply",
+        "apply-rest",
+        "apply-tls",
+        "issue-certificate",
+        "publish-certificate",
+        "record-volumes",
+        "request-administrator",
+      ].sort(),
     );
     expect(steps.get("issue-certificate")?.after).toEqual([]);
     expect(steps.get("apply")?.after).toEqual([]);
-    expect(steps.get("apply-tls")?.after).toEqual(["apply", "issue-certificate"]);
-    expect(steps.get("request-administrator")?.after).toEqual(["apply"]);
+    expect(steps.get("record-volumes")?.after).toEqual(["apply"]);
+    expect(steps.get("apply-rest")).toMatchObject({
+      objects: [
+        { kind: "StatefulSet", name: "db" },
+        { kind: "Deployment", name: "app" },
+      ],
+      after: ["apply", "record-volumes"],
+    });
+    expect(steps.get("apply-tls")?.after).toEqual(["apply", "apply-rest", "issue-certificate"]);
+    expect(steps.get("request-administrator")?.after).toEqual(["apply", "apply-rest"]);
     const there = { ...wish, observed: observation(), certificate: "keep" as const };
     expect(kinds(there)).toContain("open-route");
   });
@@ -328,6 +352,70 @@ describe("the planner", () => {
       expect(others).toEqual(plan(input({ goal, observed: EMPTY, due: [FORGET] })));
     },
   );
+
+  describe("and a volume that is not the recorded one", () => {
+    const CLAIM = { kind: "PersistentVolumeClaim", name: "data" };
+    const without = DESIRED.filter(({ kind }) => kind !== CLAIM.kind && kind !== "StatefulSet");
+    const applied = (wish: PlanInput): readonly string[] =>
+      plan(wish).flatMap((step) => (step.kind === "apply" ? step.objects.map(({ kind }) => kind) : []));
+
+    it.each([
+      ["is gone", { volumes: [] }],
+      ["is being deleted", { volumes: [volume("data", "v1", "Terminating")] }],
+      ["has lost what it stood for", { volumes: [volume("data", "v1", "Lost")] }],
+      ["is another one", { volumes: [volume("data", "v2")] }],
+    ] satisfies [string, Partial<Observation>][])(
+      "makes nothing in its place when it %s, and repairs all else",
+      (_, seen) => {
+        for (const goal of ["run", "stop"] as const) {
+          const observed = observation({ objects: without.filter(({ kind }) => kind !== "Namespace"), ...seen });
+          expect(applied(input({ goal, observed }))).toEqual(["Namespace"]);
+        }
+      },
+    );
+
+    it("makes nothing at all where the whole namespace is gone", () => {
+      for (const goal of ["run", "stop"] as const) expect(applied(input({ goal, observed: EMPTY }))).toEqual([]);
+      // Nor for a school from before identities were recorded.
+      expect(applied(input({ observed: EMPTY, volumes: NEW_VOLUMES }))).toEqual([]);
+    });
+
+    it("begins no backup of it: what that would hold is not the school", () => {
+      expect(plan(input({ observed: EMPTY, due: [BACKUP] }))).toEqual([]);
+    });
+
+    it("makes everything that a restore needs once a person has asked for one, at rest and beside what is left", () => {
+      const volumes = { ...OWN, next: { claim: "data-2", operation: "r", ready: false } };
+      const desired = [...DESIRED, { kind: "PersistentVolumeClaim", name: "data-2", hash: "sha256:7" }];
+      const steps = plan(input({ observed: EMPTY, volumes, desired }));
+      const objects = steps.flatMap((step) => (step.kind === "apply" ? step.objects : []));
+      expect(objects).not.toContainEqual(CLAIM);
+      expect(objects).toContainEqual({ kind: "PersistentVolumeClaim", name: "data-2" });
+      expect(steps.find(({ kind }) => kind === "record-volumes")).toMatchObject({ claims: ["data-2"] });
+    });
+  });
+
+  describe("and a volume that is offered", () => {
+    const offered = { ...OWN, next: { claim: "data-2", identity: "v2", operation: "r", ready: true } };
+
+    it("closes the way in, stops what runs, and only then lets it take the own one's place", () => {
+      const desired = DESIRED.map((object) =>
+        object.kind === "Deployment" || object.kind === "StatefulSet" ? { ...object, hash: "sha256:rest" } : object,
+      );
+      const observed = observation({ volumes: [volume("data", "v1"), volume("data-2", "v2")] });
+      const steps = plan(input({ desired, observed, volumes: offered }));
+      expect(steps.map(({ kind, after }) => [kind, after])).toEqual([
+        ["close-route", []],
+        ["apply", ["close-route"]],
+        ["take-volume", ["close-route", "apply"]],
+      ]);
+    });
+
+    it("removes by name what was dropped, and nothing else that holds data", () => {
+      const volumes = { ...OWN, dropped: ["data-3"], aside: [{ claim: "data-2", since: "", why: "" }] };
+      expect(plan(input({ volumes }))).toMatchObject([{ kind: "remove-volumes", claims: ["data-3"] }]);
+    });
+  });
 
   it("purges in a fixed order with the keys last, whatever is left", () => {
     for (const observed of [EMPTY, observation()]) {

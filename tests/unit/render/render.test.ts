@@ -63,8 +63,9 @@ describe("the manifests of a school", () => {
     expect(find("Secret", "tls-issued")).toBeUndefined();
   });
 
-  it.each(["admin", "backup", "probe"] as const)("include the job %s as on record", async (template) => {
-    const job = { name: `${template}-1`, command: "create", deadlineSeconds: 60, superuser: template === "backup" };
+  it.each(["admin", "backup", "probe", "restore"] as const)("include the job %s as on record", async (template) => {
+    const claim = template === "restore" ? { claim: "data-2" } : {};
+    const job = { name: `${template}-1`, command: "create", deadlineSeconds: 60, ...claim };
     const manifest = chart.renderJob(template, tenantValues(), job);
     await expect(`${JSON.stringify(manifest, null, 2)}\n`).toMatchFileSnapshot(`../../golden/job-${template}.json`);
   });
@@ -84,7 +85,7 @@ describe("the manifests of a school", () => {
       network: { ...plain.network, repositoryPeers: [{ peers: [{ ipBlock: { cidr: "192.0.2.10/32" } }], port: 23 }] },
     });
     const ofBackups = chart.renderTenant(values).filter(({ metadata }) => metadata.name.includes("repository"));
-    const job = { name: "backup-1", command: "create", deadlineSeconds: 60, superuser: false };
+    const job = { name: "backup-1", command: "create", deadlineSeconds: 60 };
     const manifests = [...ofBackups, chart.renderJob("backup", values, job)];
     const holders = manifests.filter((manifest) => JSON.stringify(manifest).includes(key));
     expect(holders.map(({ kind, metadata }) => `${kind}/${metadata.name}`)).toEqual(["Secret/backup-repository"]);
@@ -95,7 +96,7 @@ describe("the manifests of a school", () => {
   it("R62 run on nodes of the school's country alone where a label tells, each of their pods", () => {
     const values = tenantValues({ country: "AT", nodeCountryLabel: "topology.example.org/country" });
     const jobs = (["admin", "backup", "probe", "retention"] as const).map((template) =>
-      chart.renderJob(template, values, { name: "j", command: "c", deadlineSeconds: 60, superuser: false }),
+      chart.renderJob(template, values, { name: "j", command: "c", deadlineSeconds: 60 }),
     );
     const pods = [...chart.renderTenant(values), ...jobs].filter(({ kind }) =>
       ["Deployment", "StatefulSet", "Job"].includes(kind),

@@ -1,0 +1,65 @@
+import type { ObjectRef, Observation, VolumeObservation } from "../engine/engine.ts";
+import type { SchoolVolumes, VolumeRecord } from "../tenant.ts";
+
+/**
+ * Whether a school's volume is the one that its record names. What is missing, ending, or another is never made anew: a new, empty
+ * school would say that all is well. Pure.
+ */
+
+export interface VolumeFault {
+  readonly kind: "missing" | "terminating" | "lost" | "other";
+  /** For people. */
+  readonly message: string;
+}
+
+export function claimRef(claim: string): ObjectRef {
+  return { kind: "PersistentVolumeClaim", name: claim };
+}
+
+export function seenVolume(observed: Pick<Observation, "volumes">, claim: string): VolumeObservation | undefined {
+  return observed.volumes.find(({ name }) => name === claim);
+}
+
+/** Whether a volume may be made: it never was, and the school has never held anything. */
+export function mayBeMade({ identity }: VolumeRecord, initialised: boolean): boolean {
+  return identity === undefined && !initialised;
+}
+
+/**
+ * What is wrong with a volume, if it is not as recorded.
+ * @param initialised whether the school was ever furnished: then its volume was there, recorded or not
+ */
+export function volumeFault(
+  record: VolumeRecord,
+  observed: Pick<Observation, "volumes">,
+  initialised: boolean,
+): VolumeFault | undefined {
+  const seen = seenVolume(observed, record.claim);
+  const was = record.identity === undefined ? "" : ` (${record.identity})`;
+  if (seen === undefined) {
+    if (mayBeMade(record, initialised)) return undefined;
+    return { kind: "missing", message: `The volume ${record.claim}${was} is gone.` };
+  }
+  if (seen.state === "Terminating")
+    return {
+      kind: "terminating",
+      message: `Somebody has deleted the volume ${record.claim}${was}: it goes as soon as nothing uses it any more.`,
+    };
+  if (seen.state === "Lost")
+    return { kind: "lost", message: `What the volume ${record.claim}${was} consisted of is gone.` };
+  if (record.identity !== undefined && seen.identity !== undefined && seen.identity !== record.identity)
+    return {
+      kind: "other",
+      message: `The volume ${record.claim} is another one (${seen.identity}) than the school's own${was}.`,
+    };
+  return undefined;
+}
+
+/** Volumes that were seen for the first time: who they are is to be recorded before anything is kept on them. */
+export function unrecorded(volumes: SchoolVolumes, observed: Pick<Observation, "volumes">): readonly string[] {
+  const records = [volumes.own, ...(volumes.next === undefined ? [] : [volumes.next])];
+  return records
+    .filter(({ identity }) => identity === undefined)
+    .map(({ claim }) => claim)
+    .filter((claim) => seenVolume(observed, claim)?.identity !== undefined);
+}
