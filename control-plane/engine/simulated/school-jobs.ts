@@ -9,6 +9,21 @@ import type { SimulatedNamespace } from "./world.ts";
  */
 
 const person = z.looseObject({ firstName: z.string(), lastName: z.string() });
+/** Of a job's manifest: which volume it fills. */
+const filled = z.looseObject({
+  spec: z.looseObject({
+    template: z.looseObject({
+      spec: z.looseObject({
+        volumes: z.array(
+          z.looseObject({
+            name: z.string(),
+            persistentVolumeClaim: z.looseObject({ claimName: z.string() }).optional(),
+          }),
+        ),
+      }),
+    }),
+  }),
+});
 const named = z.looseObject({ runId: z.string() });
 
 const answer = (output: unknown): JobResult => ({ exitCode: 0, output, logTail: [] });
@@ -55,8 +70,14 @@ export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNames
       return answer({ snapshots: [] });
     case "backup-verify":
       return answer({ checked: true, databaseBytes: 0, files: 0 });
-    case "restore-restore":
+    case "restore-restore": {
+      const { databaseSnapshot } = z.looseObject({ databaseSnapshot: z.string() }).parse(job.input);
+      const claim = filled.parse(job.manifest).spec.template.spec.volumes.find(({ name }) => name === "data");
+      const volume = state.volumes.find(({ name }) => name === claim?.persistentVolumeClaim?.claimName);
+      if (volume === undefined) return refusal("There is no volume to fill.");
+      volume.data.restoredFrom = databaseSnapshot;
       return answer({ fingerprint: {}, rows: 0, files: 0 });
+    }
     default:
       return answer({});
   }

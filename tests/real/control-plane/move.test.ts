@@ -73,6 +73,7 @@ const ended = ({ id }: Operation) =>
     return operation.state === "Succeeded" || operation.state === "Failed" ? operation : undefined;
   });
 
+const SIZE = { databaseBytes: 1, filesBytes: 0, files: 0, rows: 0 };
 const goethe = () => findTenant(databases.pool, "goethe");
 const ready = () =>
   until(
@@ -137,7 +138,7 @@ describe("a school that is moved", () => {
   it("is not open for anybody between its last backup and its start over there", async () => {
     await open();
     let meanwhile: unknown;
-    answers.set("backup-restore", async () => {
+    answers.set("restore-restore", async () => {
       meanwhile = { here: held("simulated"), there: held("second") };
       return answer({ swapped: true, fingerprint: {}, rows: 0 });
     });
@@ -176,7 +177,7 @@ describe("a school that is moved", () => {
     expect(platform.worlds.simulated.read().volumesMade).toBeGreaterThan(before);
     expect(ran.map(({ engine, name }) => `${engine} ${name}`).slice(0, 2)).toEqual([
       "second backup-create",
-      "simulated backup-restore",
+      "simulated restore-restore",
     ]);
     expect(held("second")).toMatchObject(STOPPED);
   });
@@ -204,7 +205,7 @@ describe("the backups of a school that is moved", () => {
       direction: "to",
       other: { url: `rest:https://backup.example.org:8000/${uid}`, environment: "LOGIN=second\n" },
     });
-    expect(ran.find(({ name }) => name === "backup-restore")?.input.databaseSnapshot).toBe(COPY_OF);
+    expect(ran.find(({ name }) => name === "restore-restore")?.input.databaseSnapshot).toBe(COPY_OF);
     const backups = await listBackups(databases.pool, uid, 10);
     expect(backups.length).toBeGreaterThan(1);
     for (const backup of backups.slice(-2))
@@ -291,7 +292,7 @@ describe("a school that is to stop while it is moved", () => {
     answers.set("backup-create", async () => {
       await suspend();
       answers.delete("backup-create");
-      return answer({ databaseSnapshot: COPY_OF, filesSnapshot: COPY_OF, bytesAdded: 1, fingerprint: {} });
+      return answer({ databaseSnapshot: COPY_OF, filesSnapshot: COPY_OF, bytesAdded: 1, fingerprint: {}, size: SIZE });
     });
     const { state, error } = await ended(await ask("move", { to: "second" }));
     expect({ state, error }).toEqual({ state: "Failed", error: expect.stringContaining("suspended or deleted") });
@@ -385,7 +386,7 @@ describe("a copy that cannot be stopped when its school has moved", () => {
 });
 
 describe("a move that fails", () => {
-  it.each(["backup-create", "backup-restore"])(
+  it.each(["backup-create", "restore-restore"])(
     "at %s opens the school where it was, and leaves nothing over there",
     async (name) => {
       await open();
@@ -415,7 +416,7 @@ describe("a move that fails", () => {
       },
     });
     await open();
-    answers.set("backup-restore", async () => answer({ error: { code: "RestoreFailed", message: "no room" } }));
+    answers.set("restore-restore", async () => answer({ error: { code: "RestoreFailed", message: "no room" } }));
     await ended(await ask("move", { to: "second" }));
     expect(await ready()).toMatchObject({ engine: "simulated", leftEngine: "second" });
     broken = false;

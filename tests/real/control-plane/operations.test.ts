@@ -1,11 +1,16 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EngineError, type JobResult, type JobRun } from "../../../control-plane/engine/engine.ts";
-import { memoryWorld } from "../../../control-plane/engine/simulated/world.ts";
+import { memoryWorld, type WorldStore } from "../../../control-plane/engine/simulated/world.ts";
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
 import type { Dependencies } from "../../../control-plane/reconcile/dependencies.ts";
 import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
 import { listBackups } from "../../../control-plane/store/backups.ts";
-import { getOperation, type Operation, requestOperation } from "../../../control-plane/store/operations.ts";
+import {
+  cancelOperation,
+  getOperation,
+  type Operation,
+  requestOperation,
+} from "../../../control-plane/store/operations.ts";
 import {
   findTenant,
   getTenant,
@@ -27,6 +32,7 @@ let authority: AuthorityMaterial;
 let databases: PlatformDatabase;
 let deps: Dependencies & { close(): Promise<void> };
 let loop: Loop;
+let world: WorldStore;
 /** What each job answers by its name instead of its usual answer. */
 let answers: Map<string, Answer>;
 /** Jobs that ran since the school was ready, in order: namespace and name. */
@@ -41,7 +47,7 @@ const unreachable = failingWith("RepositoryUnreachable", "The backup server does
 const ended = ({ id }: Operation) =>
   until("the operation has ended", async () => {
     const operation = await getOperation(deps.pool, id);
-    return operation.state === "Succeeded" || operation.state === "Failed" ? operation : undefined;
+    return operation.state === "Pending" || operation.state === "Running" ? undefined : operation;
   });
 
 const inPhase = (slug: string, phase: string) =>
@@ -59,7 +65,8 @@ beforeEach(async () => {
   ran = [];
   databases = await platformDatabase();
   const { database, keyring } = databases;
-  deps = await simulatedPlatform({ database, keyring, authority, world: memoryWorld(), startupMs: 0 });
+  world = memoryWorld();
+  deps = await simulatedPlatform({ database, keyring, authority, world, startupMs: 0 });
   const run = deps.engine.run.bind(deps.engine);
   deps.engine.run = (namespace, job) => {
     const { name } = job.manifest.metadata;
@@ -297,44 +304,122 @@ describe("R61 a school whose backups fail", () => {
 });
 
 describe("a restore", () => {
-  it("that failed puts everything back and opens the school again", async () => {
-    answers.set("backup-restore", failing);
+  const inWorld = () => world.read().namespaces[namespaceOf("goethe")];
+  const volumes = () => inWorld()?.volumes.map(({ name, data }) => [name, data.restoredFrom !== undefined]);
+  const record = async () => (await getTenant(deps.pool, "goethe")).volumes;
+
+  it("fills a volume of its own beside the open school, changes places, and keeps what it replaced", async () => {
+    let open: unknown;
+    answers.set("restore-restore", async (job) => {
+      const observed = await deps.engine.observe(namespaceOf("goethe"));
+      open = observed.workloads.map(({ ref, state }) => [ref.name, state]);
+      answers.delete("restore-restore");
+      return deps.engine.run(namespaceOf("goethe"), job);
+    });
     const operation = await ended(await restoreInto("goethe"));
-    expect(operation).toMatchObject({ state: "Failed", error: expect.stringContaining("pack 4f") });
-    expect(ran).toEqual(["school-goethe backup-restore", "school-goethe backup-rollback"]);
+    expect(operation).toMatchObject({ state: "Succeeded", result: { volume: "data-2" } });
+    expect(open).toEqual([
+      ["db", "Ready"],
+      ["app", "Ready"],
+    ]);
+    await inPhase("goethe", "Ready");
+    expect(volumes()).toEqual([
+      ["data", false],
+      ["data-2", true],
+    ]);
+    expect(await record()).toMatchObject({ own: { claim: "data-2" }, aside: [{ claim: "data" }], dropped: [] });
+    expect((await record()).next).toBeUndefined();
+
+    const { uid } = await getTenant(deps.pool, "goethe");
+    const confirm = { kind: "confirm-restore", params: { volumes: ["data"] }, requestedBy: "anna" } as const;
+    await ended(await requestOperation(deps.pool, { tenantUid: uid, ...confirm }));
+    await until("the old one is gone", async () => (volumes()?.length === 1 ? true : undefined));
+    await until("that is on record", async () => ((await record()).dropped.length === 0 ? true : undefined));
     await inPhase("goethe", "Ready");
   });
 
-  it("that was cut off after it had taken effect is not repeated over what people entered since", async () => {
-    let cutOff = false;
-    answers.set("backup-settle", (job) => {
-      cutOff = true;
-      return new Promise((_resolve, reject) =>
-        job.signal?.addEventListener("abort", () => reject(new Error("killed"))),
-      );
+  it("is taken back by going back to the volume that was kept", async () => {
+    await ended(await restoreInto("goethe"));
+    const { uid } = await getTenant(deps.pool, "goethe");
+    const back = { kind: "restore", params: { volume: "data" }, requestedBy: "anna" } as const;
+    const operation = await ended(await requestOperation(deps.pool, { tenantUid: uid, ...back }));
+    expect(operation).toMatchObject({ state: "Succeeded", result: { volume: "data" } });
+    expect(await record()).toMatchObject({ own: { claim: "data" }, aside: [{ claim: "data-2" }] });
+    await inPhase("goethe", "Ready");
+  });
+
+  it("that failed leaves the school as it was, open, with nothing left over", async () => {
+    const before = inWorld()?.workloads.map(({ name, readyAt }) => [name, readyAt]);
+    answers.set("restore-restore", failing);
+    const operation = await ended(await restoreInto("goethe"));
+    expect(operation).toMatchObject({ state: "Failed", error: expect.stringContaining("pack 4f") });
+    await until("the volume is gone", async () => (volumes()?.length === 1 ? true : undefined));
+    await inPhase("goethe", "Ready");
+    expect(inWorld()?.workloads.map(({ name, readyAt }) => [name, readyAt])).toEqual(before);
+    expect(await record()).toMatchObject({ own: { claim: "data" }, aside: [] });
+  });
+
+  it("that an operator calls off ends, and leaves the school as it was", async () => {
+    let filling = false;
+    answers.set("restore-restore", (job) => {
+      filling = true;
+      return new Promise((_resolve, reject) => job.signal?.addEventListener("abort", () => reject(new Error("ended"))));
     });
     const operation = await restoreInto("goethe");
-    await until("the restore drops what it replaced", async () => (cutOff ? true : undefined));
-    await loop.stop();
-    expect(ran).toEqual(["school-goethe backup-restore", "school-goethe backup-settle"]);
+    await until("a volume is filled", async () => (filling ? true : undefined));
+    await cancelOperation(deps.pool, operation, "the wrong day");
+    expect(await ended(operation)).toMatchObject({ state: "Cancelled", error: "the wrong day" });
+    await until("the volume is gone", async () => (volumes()?.length === 1 ? true : undefined));
+    await inPhase("goethe", "Ready");
+  });
 
-    answers.clear();
+  it("onto which the school does not open goes back to what there was", async () => {
+    // From the moment on which it is to run from the restored volume, its app crashes.
+    const { apply } = deps.engine;
+    deps.engine.apply = async (namespace, objects, options) => {
+      await apply(namespace, objects, options);
+      const restored = (await record()).own.claim !== "data";
+      world.change((state) => {
+        for (const workload of state.namespaces[namespace]?.workloads ?? [])
+          workload.crashing = restored && workload.name === "app";
+      });
+    };
+    const operation = await restoreInto("goethe");
+    await until("it runs from the restored one", async () =>
+      (await record()).own.claim === "data-2" ? true : undefined,
+    );
+    await cancelOperation(deps.pool, operation, "it does not open");
+    expect(await ended(operation)).toMatchObject({ state: "Cancelled" });
+    await inPhase("goethe", "Ready");
+    await until("only its own is left", async () => (volumes()?.length === 1 ? true : undefined));
+    expect(await record()).toMatchObject({ own: { claim: "data" }, aside: [] });
+  });
+
+  it("that was cut off after it had changed places is not repeated over what people entered since", async () => {
+    // The way in does not open: the work waits, and is cut off.
+    let cutOff = false;
+    const { observe } = deps.engine;
+    deps.engine.observe = async (namespace) => {
+      const observed = await observe(namespace);
+      if (cutOff || (await record()).own.claim === "data") return observed;
+      return { ...observed, workloads: observed.workloads.map((each) => ({ ...each, state: "Starting" as const })) };
+    };
+    const operation = await restoreInto("goethe");
+    await until("it runs from the restored one", async () =>
+      (await record()).own.claim === "data-2" ? true : undefined,
+    );
+    await loop.stop();
+    cutOff = true;
     ran = [];
     loop = startLoop(deps, { workers: 4, database: databases.database });
     await wakeTenant(deps.pool, "goethe");
-    expect(await ended(operation)).toMatchObject({ state: "Succeeded" });
-    expect(ran).toEqual(["school-goethe backup-settle"]);
-  });
-
-  it("succeeds although what it replaced could not be dropped, and says that it is left", async () => {
-    answers.set("backup-settle", failing);
-    const operation = await ended(await restoreInto("goethe"));
-    expect(operation).toMatchObject({ state: "Succeeded", result: { left: expect.stringContaining("volume") } });
+    expect(await ended(operation)).toMatchObject({ state: "Succeeded", result: { volume: "data-2" } });
+    expect(ran).toEqual([]);
     await inPhase("goethe", "Ready");
   });
 
   it("into a new school that failed leaves it empty and failed, says so, lets nobody in, and the school can be purged", async () => {
-    answers.set("backup-restore", failing);
+    answers.set("restore-restore", failing);
     expect(await ended(await restoreInto("goethe-neu"))).toMatchObject({ state: "Failed" });
     const failed = await inPhase("goethe-neu", "Failed");
     const ready = failed.status.conditions.find(({ type }) => type === "Ready");
@@ -350,6 +435,85 @@ describe("a restore", () => {
       (await findTenant(deps.pool, "goethe-neu")) === undefined ? true : undefined,
     );
     expect((await deps.engine.observe(namespaceOf("goethe-neu"))).objects).toEqual([]);
+    await inPhase("goethe", "Ready");
+  });
+});
+
+describe("a school whose volume is lost", () => {
+  const spaceOf = (slug = "goethe") => world.read().namespaces[namespaceOf(slug)];
+  const missing = () =>
+    until("the school says so", async () => {
+      const { status } = await getTenant(deps.pool, "goethe");
+      const ready = status.conditions.find(({ type }) => type === "Ready");
+      return ready?.reason === "VolumeMissing" ? ready : undefined;
+    });
+  const loseVolume = () =>
+    world.change((state) => {
+      const space = state.namespaces[namespaceOf("goethe")];
+      if (space === undefined) throw new Error("there is no school");
+      space.volumes = [];
+      space.objects = space.objects.filter(({ kind }) => kind !== "PersistentVolumeClaim");
+      space.workloads = [];
+    });
+  const loseAll = () =>
+    world.change((state) => {
+      delete state.namespaces[namespaceOf("goethe")];
+    });
+
+  it.each([
+    ["its volume", loseVolume],
+    ["its whole namespace", loseAll],
+  ])("(%s) says so and what to do, and gets no empty one in its place", async (_, lose) => {
+    lose();
+    await wakeTenant(deps.pool, "goethe");
+    const { message } = await missing();
+    expect(message).toContain("classmind backup restore goethe");
+    ran = [];
+    await wakeTenant(deps.pool, "goethe");
+    const { uid } = await getTenant(deps.pool, "goethe");
+    const wish = { tenantUid: uid, kind: "backup", params: { trigger: "manual" }, requestedBy: "anna" } as const;
+    const backup = await requestOperation(deps.pool, wish);
+    await until("it was looked at", async () => {
+      const { rows } = await deps.pool.query("select wake_at > now() as rests from tenants where slug = 'goethe'");
+      return rows[0]?.rests === true ? true : undefined;
+    });
+    expect(spaceOf()?.volumes ?? []).toEqual([]);
+    expect(spaceOf()?.workloads ?? []).toEqual([]);
+    expect((await getOperation(deps.pool, backup.id)).state).toBe("Pending");
+    expect(ran).toEqual([]);
+    expect((await getTenant(deps.pool, "goethe")).status.phase).toBe("Degraded");
+  });
+
+  it.each([
+    ["its volume", loseVolume],
+    ["its whole namespace", loseAll],
+  ])("(%s) is restored under its own name", async (_, lose) => {
+    lose();
+    await wakeTenant(deps.pool, "goethe");
+    await missing();
+    expect(await ended(await restoreInto("goethe"))).toMatchObject({ state: "Succeeded" });
+    await inPhase("goethe", "Ready");
+    expect(spaceOf()?.volumes.map(({ name }) => name)).toEqual(["data-2"]);
+  });
+
+  it("does not take another volume of that name for its own, until an operator says that it is", async () => {
+    world.change((state) => {
+      state.volumesMade += 1;
+      for (const volume of state.namespaces[namespaceOf("goethe")]?.volumes ?? []) volume.made = state.volumesMade;
+    });
+    await wakeTenant(deps.pool, "goethe");
+    expect((await missing()).message).toContain("another one");
+    const { uid } = await getTenant(deps.pool, "goethe");
+    const identity = String(world.read().volumesMade);
+    const accept = (params: object) =>
+      requestOperation(deps.pool, {
+        tenantUid: uid,
+        kind: "accept-volume",
+        params: { ...params },
+        requestedBy: "anna",
+      });
+    expect((await ended(await accept({ identity: "somebody's" }))).state).toBe("Failed");
+    expect((await ended(await accept({ identity }))).state).toBe("Succeeded");
     await inPhase("goethe", "Ready");
   });
 });
