@@ -6,6 +6,7 @@ import { addDashboardCommand } from "./commands/dashboard.ts";
 import { addEngineCommands } from "./commands/engine.ts";
 import { addHostCommands } from "./commands/host.ts";
 import { addImageCommands } from "./commands/image.ts";
+import { addOperationCommands } from "./commands/operation.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
 import { addTenantCommands } from "./commands/tenant.ts";
 import { CliError, EXIT, type ExitCode } from "./errors.ts";
@@ -33,6 +34,7 @@ export function createProgram(session: Session): Command {
   addImageCommands(program, session);
   addTenantCommands(program, session);
   addBackupCommands(program, session);
+  addOperationCommands(program, session);
   addPlatformCommands(program, session);
   addEngineCommands(program, session);
   addClockCommands(program, session);

@@ -64,7 +64,11 @@ export function stepPrinter(terminal: Terminal): (progress: readonly ProgressSte
 /** Prints each stage of long work when it begins, with the time since the work began. Work of one stage says nothing. */
 function stageTeller(terminal: Terminal): (operation: Operation) => void {
   let told: string | undefined;
-  return ({ kind, progress, startedAt }) => {
+  return ({ kind, progress, startedAt, waitsFor }) => {
+    if (waitsFor !== undefined && waitsFor !== told) {
+      told = waitsFor;
+      terminal.err(`  ${tint(terminal, "yellow", "wait")} ${printable(waitsFor)}\n`);
+    }
     const { step, message } = progress;
     if (step === undefined || step === kind || step === told) return;
     told = step;
@@ -107,7 +111,10 @@ export async function waitForTenant(
     for await (const { event, data } of events(client, slug, signal)) {
       if (event === "resync") latest = await readTenant(client, slug);
       else latest = event === "gone" ? undefined : (data as Tenant);
-      show(latest?.progress ?? []);
+      show([
+        ...(latest?.steps ?? []).map((step) => ({ ...step, state: "Done" as const })),
+        ...(latest?.progress ?? []),
+      ]);
       if (done(latest)) return latest;
       tell(latest);
     }
@@ -128,6 +135,8 @@ export async function waitForOperation(
   terminal: Terminal,
   started: Operation,
   timeout: number,
+  /** States that are what the caller wanted; another end is an error. */
+  wanted: readonly Operation["state"][] = ["Succeeded"],
 ): Promise<Operation> {
   const show = stepPrinter(terminal);
   const tell = stageTeller(terminal);
@@ -136,9 +145,10 @@ export async function waitForOperation(
       if (event === "tenant") show((data as Tenant).progress);
       const operation = await client.get<Operation>(`/v1/operations/${started.id}`);
       tell(operation);
-      if (operation.state === "Succeeded") return operation;
-      if (operation.state === "Failed") {
-        throw new CliError(EXIT.failed, `${operation.kind} failed: ${printable(operation.error ?? "unknown")}`, {
+      if (wanted.includes(operation.state)) return operation;
+      if (operation.state !== "Pending" && operation.state !== "Running") {
+        const how = operation.state === "Cancelled" ? "was called off" : "failed";
+        throw new CliError(EXIT.failed, `${operation.kind} ${how}: ${printable(operation.error ?? "unknown")}`, {
           remedy: `Look at the school: classmind tenant get ${operation.slug}`,
         });
       }

@@ -51,6 +51,8 @@ const platform = z.strictObject({
   httpsPort: z.int().min(1).max(65535),
   deletionGraceDays: z.int().min(0).max(365),
   demoDays: z.int().min(1).max(365),
+  /** What a purge before the end of the grace period needs, besides a reason. `never`: there is none. */
+  earlyPurge: z.enum(["second-operator", "reason", "never"]).default("second-operator"),
   images: z.strictObject({ app: z.string(), postgres: z.string() }),
   storageClass: z.string(),
   backup: z.strictObject({

@@ -49,6 +49,8 @@ export interface TenantSpec {
   /** Storage of the school if it differs from its plan's, e.g. "30Gi". Grows only. */
   readonly storage?: string;
   readonly suspended: boolean;
+  /** Neither deleted nor purged, whoever asks, until that is taken back. */
+  readonly protected?: boolean;
   readonly administrator: FirstAdministrator;
   readonly backup: { readonly enabled: boolean };
   /** Two-letter country the school's data must stay in (R62). */
@@ -231,6 +233,10 @@ export interface Tenant {
   readonly createdAt: string;
   /** Soft deletion: when it was asked for and when the purge begins. */
   readonly deletion?: { readonly requestedAt: string; readonly purgeAfter: string };
+  /** A purge before the end of the grace period that one operator has asked for, and that waits for another one's word. */
+  readonly purgeRequest?: { readonly operator: string; readonly at: string; readonly reason: string };
+  /** The last backup need not be read back before the purge: an operator's word. */
+  readonly purgeUnverified?: boolean;
 }
 
 /**
@@ -243,6 +249,11 @@ export function purgeIsDue(tenant: Pick<Tenant, "deletion" | "status">, now: Dat
   const purgeAfter = Date.parse(deletion.purgeAfter);
   const asked = purgeAfter <= Date.parse(deletion.requestedAt);
   return asked || tenant.status.phase === "Purging" || (clockTrusted && purgeAfter <= now.getTime());
+}
+
+/** Size of a school's volume. */
+export function storageOf(spec: Pick<TenantSpec, "plan" | "storage">): string {
+  return spec.storage ?? PLAN_LIMITS[spec.plan].storage;
 }
 
 /** Namespace of a school, in every engine. */

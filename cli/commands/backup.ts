@@ -1,8 +1,10 @@
 import type { Command } from "commander";
+import { z } from "zod";
 import { CliError, EXIT } from "../errors.ts";
-import { bytes, type Column, details, json, span, table } from "../output.ts";
+import { bytes, type Column, details, span, table } from "../output.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
-import type { Backup, Operation } from "../types.ts";
+import { parseMoment, showMoment } from "../time.ts";
+import type { Backup, Operation, Tenant } from "../types.ts";
 import { waitForOperation } from "../wait.ts";
 
 const HOURS = 3_600_000;
@@ -15,6 +17,7 @@ interface WorkOptions extends CommonOptions {
 interface RestoreOptions extends WorkOptions {
   readonly run?: string;
   readonly at?: string;
+  readonly volume?: string;
   readonly into?: string;
   readonly name?: string;
   readonly contract?: string;
@@ -24,7 +27,7 @@ interface RestoreOptions extends WorkOptions {
 
 const COLUMNS: readonly Column<Backup>[] = [
   { title: "RUN", value: (backup) => backup.runId },
-  { title: "STARTED", value: (backup) => backup.startedAt.slice(0, 19) },
+  { title: "STARTED", value: (backup) => showMoment(backup.startedAt) },
   { title: "STATE", value: (backup) => backup.state },
   { title: "BY", value: (backup) => backup.trigger },
   {
@@ -35,7 +38,7 @@ const COLUMNS: readonly Column<Backup>[] = [
   { title: "ADDED", value: (backup) => (backup.bytesAdded === undefined ? "–" : bytes(backup.bytesAdded)) },
   {
     title: "READ BACK",
-    value: (backup) => backup.verifyError ?? backup.verifiedAt?.slice(0, 19) ?? "no",
+    value: (backup) => backup.verifyError ?? (backup.verifiedAt === undefined ? "no" : showMoment(backup.verifiedAt)),
     flexible: true,
   },
 ];
@@ -50,8 +53,14 @@ function describeBackup(backup: Backup): string {
     ["School", backup.slug],
     ["State", backup.state],
     ["Made by", backup.trigger],
-    ["Started", backup.startedAt],
-    ["Finished", backup.finishedAt],
+    ["Started", showMoment(backup.startedAt)],
+    ["Finished", backup.finishedAt === undefined ? undefined : showMoment(backup.finishedAt)],
+    [
+      "Holds",
+      backup.size === undefined
+        ? undefined
+        : `${backup.size.rows} rows (${bytes(backup.size.databaseBytes)}), ${backup.size.files} files (${bytes(backup.size.filesBytes)})`,
+    ],
     ["Added", backup.bytesAdded === undefined ? undefined : bytes(backup.bytesAdded)],
     ["Database snapshot", backup.databaseSnapshot],
     ["Files snapshot", backup.filesSnapshot],
@@ -68,7 +77,8 @@ function restoreBody(slug: string, options: RestoreOptions): unknown {
     });
   const choice = {
     ...(options.run === undefined ? {} : { runId: options.run }),
-    ...(options.at === undefined ? {} : { at: new Date(options.at).toISOString() }),
+    ...(options.at === undefined ? {} : { at: parseMoment(options.at, "--at") }),
+    ...(options.volume === undefined ? {} : { volume: options.volume }),
   };
   if (options.into === undefined) return { ...choice, confirm: slug, reason: options.reason };
   if ((options.contract === undefined) === (options.demo !== true)) {
@@ -84,6 +94,25 @@ function restoreBody(slug: string, options: RestoreOptions): unknown {
     reason: options.reason,
     into: { slug: options.into, displayName: options.name ?? options.into, terms },
   };
+}
+
+const restored = z.looseObject({ message: z.string().optional(), volume: z.string().optional() });
+
+/** What a restore came to, and what can be done next. */
+function describeRestored({ slug, result }: Operation): string {
+  const { message, volume } = restored.parse(result ?? {});
+  return details([
+    ["School", `${slug} is restored and open`],
+    ["Compared", message],
+    ["Volume", volume],
+    ["Next", volume === undefined ? undefined : `look at it; if it is right:  classmind backup confirm ${slug}`],
+    [
+      "",
+      volume === undefined
+        ? undefined
+        : `if it is not, go back:  classmind backup restore ${slug} --volume NAME --reason "…"  (names: classmind tenant get ${slug})`,
+    ],
+  ]);
 }
 
 /** `classmind backup …` */
@@ -154,7 +183,8 @@ export function addBackupCommands(program: Command, session: Session): void {
     .command("restore <slug>")
     .description("restore a backup into place, or into a new school")
     .option("--run <id>", "this backup; without it the newest")
-    .option("--at <time>", "the newest backup from before this time, e.g. 2026-11-20T08:00:00Z")
+    .option("--at <time>", "the newest backup from before this moment: ISO 8601 with a zone, e.g. 2026-11-20T08:00:00Z")
+    .option("--volume <name>", "go back to a volume that a restore has replaced (see: classmind tenant get)")
     .option("--into <slug>", "into a new school instead of into place")
     .option("--name <text>", "name of the new school")
     .option("--contract <ref>", "contract of the new school")
@@ -173,12 +203,42 @@ export function addBackupCommands(program: Command, session: Session): void {
           session,
           slug,
           options.yes,
-          "The school closes, and all that was entered since the backup is replaced. If the restore fails, everything is put back.",
+          "The backup is restored beside the school, which stays open until that is done; then it closes for some seconds, and what was entered since the backup is not in it any more. The volume that it has now is kept aside until you confirm.",
         );
       }
       const client = connect(session, options);
       const started = await client.post<Operation>(path(slug, "restore"), body);
       const finished = await waitForOperation(client, session.terminal, started, TIMEOUT);
-      print(session, options, finished, (value) => `${value.slug} is restored. ${json(value.result)}`);
+      print(session, options, finished, describeRestored);
+    });
+  backup
+    .command("confirm <slug>")
+    .description("the restore was right: remove the volumes that it has replaced")
+    .option("--reason <text>", "why; kept in the audit")
+    .option("-y, --yes", "do not ask")
+    .addHelpText("after", "\nExample:\n  $ classmind backup confirm goethe")
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<RestoreOptions>();
+      const client = connect(session, options);
+      const { volumes } = await client.get<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`);
+      if (volumes.aside.length === 0)
+        throw new CliError(EXIT.failed, `${slug} has no volume kept aside.`, {
+          remedy: "There is nothing to confirm.",
+        });
+      const names = volumes.aside.map(({ claim }) => claim);
+      const listed = volumes.aside.map(({ claim, since, why }) => `${claim} (${why}, ${showMoment(since)})`).join(", ");
+      await confirmSlug(
+        session,
+        slug,
+        options.yes,
+        `This destroys ${listed}. What was entered there and is in no backup is gone; the school itself is not touched.`,
+      );
+      const started = await client.post<Operation>(path(slug, "restore/confirm"), {
+        confirm: slug,
+        volumes: names,
+        ...reasonOf(options),
+      });
+      const finished = await waitForOperation(client, session.terminal, started, TIMEOUT);
+      print(session, options, finished, () => `${names.join(", ")} of ${slug} is removed.\n`);
     });
 }

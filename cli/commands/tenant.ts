@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
+import { quantityToBytes } from "../../control-plane/render/values.ts";
 import { slugProblem } from "../../control-plane/slug.ts";
+import { PLAN_LIMITS, PLANS } from "../../control-plane/tenant.ts";
 import type { Client } from "../client.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { bytes, type Column, details, json, span, table } from "../output.ts";
 import { createRecipient } from "../sealed.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
+import { showMoment } from "../time.ts";
 import type { Operation, Tenant } from "../types.ts";
 import { waitForOperation, waitForTenant } from "../wait.ts";
 import { addMoveCommand } from "./move.ts";
@@ -96,14 +99,26 @@ export function describeTenant(tenant: Tenant): string {
         ? undefined
         : `until ${tenant.certificate.notAfter.slice(0, 10)}, renewed after ${tenant.certificate.renewAt.slice(0, 10)}`,
     ],
-    ["Newest backup", tenant.backup?.newest],
-    ["Next backup", tenant.backup?.next],
+    ["Newest backup", tenant.backup?.newest === undefined ? undefined : showMoment(tenant.backup.newest)],
+    ["Next backup", tenant.backup?.next === undefined ? undefined : showMoment(tenant.backup.next)],
+    ...tenant.volumes.aside.map(({ claim, since, why }): [string, string] => [
+      "Kept aside",
+      `${claim}: ${why}, ${showMoment(since)}; remove it with: classmind backup confirm ${tenant.slug}`,
+    ]),
+    ["Protected", tenant.protected ? "from deletion" : undefined],
     [
       "Deleted",
       tenant.deletion === undefined
         ? undefined
-        : `${tenant.deletion.requestedAt}, purged after ${tenant.deletion.purgeAfter}`,
+        : `${showMoment(tenant.deletion.requestedAt)}, purged after ${showMoment(tenant.deletion.purgeAfter)}`,
     ],
+    [
+      "Purge asked for",
+      tenant.purgeRequest === undefined
+        ? undefined
+        : `by ${tenant.purgeRequest.operator} (${tenant.purgeRequest.reason}); another operator: classmind tenant purge ${tenant.slug} --reason "…"`,
+    ],
+    ["Looked at", tenant.observedAt === undefined ? undefined : `${age(tenant.observedAt)} ago`],
   ]);
   const columns: readonly Column<Tenant["conditions"][number]>[] = [
     { title: "CONDITION", value: (condition) => condition.type },
@@ -218,7 +233,8 @@ async function listAll(client: Client, query: string, limit: number): Promise<re
 interface Change {
   readonly verb: string;
   readonly summary: string;
-  readonly target: readonly string[] | "gone";
+  /** Phases in which it is done; "any": at once. */
+  readonly target: readonly string[];
   readonly consequence?: string;
   readonly confirm?: boolean;
   readonly example: string;
@@ -253,12 +269,16 @@ const CHANGES: readonly Change[] = [
     example: "classmind tenant undelete goethe",
   },
   {
-    verb: "purge",
-    summary: "destroy a school for good: data, backups and keys",
-    target: "gone",
-    consequence: "This destroys all data, all backups and all keys of the school. It cannot be undone by anyone.",
-    confirm: true,
-    example: "classmind tenant purge goethe",
+    verb: "protect",
+    summary: "let nobody delete or purge a school",
+    target: ["any"],
+    example: "classmind tenant protect goethe",
+  },
+  {
+    verb: "unprotect",
+    summary: "let a school be deleted again",
+    target: ["any"],
+    example: 'classmind tenant unprotect goethe --reason "Vertrag beendet"',
   },
 ];
 
@@ -279,20 +299,75 @@ function addChange(tenant: Command, session: Session, change: Change): void {
         ...(change.confirm === true ? { confirm: slug } : {}),
       };
       const asked = await client.post<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}/${change.verb}`, body);
-      if (!options.wait) return print(session, options, asked, describeTenant);
+      if (!options.wait || change.target.includes("any")) return print(session, options, asked, describeTenant);
       const reached = (latest: Tenant | undefined): boolean =>
-        change.target === "gone"
-          ? latest === undefined
-          : latest !== undefined &&
-            latest.observedGeneration >= asked.generation &&
-            change.target.includes(latest.phase);
+        latest !== undefined && latest.observedGeneration >= asked.generation && change.target.includes(latest.phase);
       const result = await waitForTenant(client, session.terminal, slug, reached, READY_TIMEOUT);
-      print(session, options, result ?? { slug, phase: "Purged" }, (value) =>
-        "uid" in value
-          ? describeTenant(value)
-          : `${slug} is destroyed for good; its keys are gone, and with them every backup of it.\n`,
-      );
+      print(session, options, result ?? asked, describeTenant);
     });
+}
+
+interface PurgeOptions extends ChangeOptions {
+  readonly withoutVerification?: boolean;
+}
+
+async function purge(session: Session, slug: string, options: PurgeOptions): Promise<void> {
+  const { reason, withoutVerification, yes, wait } = options;
+  if (reason === undefined)
+    throw new CliError(EXIT.usage, "A purge needs a reason.", {
+      field: "reason",
+      remedy: 'Add --reason "…"; the audit keeps it.',
+    });
+  await confirmSlug(
+    session,
+    slug,
+    yes,
+    "This destroys all data, all backups and all keys of the school. It cannot be undone by anyone.",
+  );
+  const client = connect(session, options);
+  const body = { confirm: slug, reason, ...(withoutVerification === true ? { withoutVerification } : {}) };
+  const asked = await client.post<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}/purge`, body);
+  if (asked.purgeRequest !== undefined || !wait) return print(session, options, asked, describePurgeAsked);
+  const gone = (latest: Tenant | undefined): boolean => latest === undefined;
+  await waitForTenant(client, session.terminal, slug, gone, READY_TIMEOUT);
+  print(
+    session,
+    options,
+    { slug, phase: "Purged" },
+    () => `${slug} is destroyed for good; its keys are gone, and with them every backup of it.\n`,
+  );
+}
+
+function describePurgeAsked(tenant: Tenant): string {
+  if (tenant.purgeRequest === undefined) return describeTenant(tenant);
+  return details([
+    ["School", `${tenant.slug} is not purged yet`],
+    ["Waits for", "a second operator, who says the same:"],
+    ["", `classmind tenant purge ${tenant.slug} --reason "…"`],
+    ["Otherwise", `it is purged after ${showMoment(tenant.deletion?.purgeAfter ?? "")}`],
+  ]);
+}
+
+/** A plan brings its storage along: said, and asked for, because a volume never shrinks again. */
+async function grownBy(
+  session: Session,
+  client: Client,
+  slug: string,
+  { plan, storage, yes }: { plan?: string; storage?: string; yes?: boolean },
+): Promise<{ storage?: string }> {
+  const comes = PLANS.find((name) => name === plan);
+  if (comes === undefined || storage !== undefined) return {};
+  const tenant = await client.get<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`);
+  const wanted = PLAN_LIMITS[comes].storage;
+  if (comes === tenant.plan || wanted === tenant.storage) return {};
+  if (quantityToBytes(wanted) < quantityToBytes(tenant.storage)) return { storage: tenant.storage };
+  await confirmSlug(
+    session,
+    slug,
+    yes,
+    `The plan ${comes} comes with ${wanted}: the volume grows from ${tenant.storage}, and can never shrink again. To keep its size, give --storage ${tenant.storage}.`,
+  );
+  return { storage: wanted };
 }
 
 /** `classmind tenant …` */
@@ -378,6 +453,7 @@ export function addTenantCommands(program: Command, session: Session): void {
     .option("--contract <ref>", "puts a demo school under contract, or changes the reference")
     .option("--backup <on|off>", "scheduled backups")
     .option("--reason <text>", "why; kept in the audit")
+    .option("-y, --yes", "do not ask whether the volume may grow with the plan")
     .option("--no-wait", "return at once")
     .addHelpText("after", "\nExample:\n  $ classmind tenant update goethe --storage 30Gi")
     .action(async (slug: string, _options: unknown, command: Command) => {
@@ -396,13 +472,62 @@ export function addTenantCommands(program: Command, session: Session): void {
         ...(reason === undefined ? {} : { reason }),
       };
       const client = connect(session, options);
-      const asked = await client.patch<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`, body);
+      const grown = await grownBy(session, client, slug, options);
+      const asked = await client.patch<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`, { ...body, ...grown });
       const done = (latest: Tenant | undefined): boolean =>
         latest !== undefined && latest.observedGeneration >= asked.generation && latest.phase !== "Degraded";
       const result = options.wait ? await waitForTenant(client, session.terminal, slug, done, READY_TIMEOUT) : asked;
       print(session, options, result ?? asked, describeTenant);
     });
   for (const change of CHANGES) addChange(tenant, session, change);
+  tenant
+    .command("purge <slug>")
+    .description("destroy a deleted school for good, before its grace period ends: data, backups and keys")
+    .option("--reason <text>", "why; kept in the audit (required)")
+    .option("--without-verification", "even if its last backup cannot be read back")
+    .option("-y, --yes", "do not ask")
+    .option("--no-wait", "return at once")
+    .addHelpText(
+      "after",
+      '\nIt has to be deleted first (classmind tenant delete). A second operator has to say the same, unless the platform is set otherwise (earlyPurge).\n\nExample:\n  $ classmind tenant purge goethe --reason "Vertrag beendet, Daten übergeben"',
+    )
+    .action(async (slug: string, _options: unknown, command: Command) =>
+      purge(session, slug, command.optsWithGlobals<PurgeOptions>()),
+    );
+  tenant
+    .command("accept-volume <slug>")
+    .description("say that the volume which is there now is the school's (one that was brought back by hand)")
+    .option("--identity <id>", "only if it is this one, as the school's condition names it")
+    .option("--reason <text>", "why; kept in the audit (required)")
+    .option("-y, --yes", "do not ask")
+    .addHelpText(
+      "after",
+      '\nExample:\n  $ classmind tenant accept-volume goethe --reason "PV von Hand wieder gebunden"',
+    )
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<ChangeOptions & { identity?: string }>();
+      const { reason, identity } = options;
+      if (reason === undefined)
+        throw new CliError(EXIT.usage, "Accepting a volume needs a reason.", {
+          field: "reason",
+          remedy: 'Add --reason "…"; the audit keeps it.',
+        });
+      await confirmSlug(
+        session,
+        slug,
+        options.yes,
+        "The school starts on whatever is on the volume that is there now.",
+      );
+      const client = connect(session, options);
+      const started = await client.post<Operation>(`/v1/tenants/${encodeURIComponent(slug)}/volume/accept`, {
+        confirm: slug,
+        reason,
+        ...(identity === undefined ? {} : { identity }),
+      });
+      await waitForOperation(client, session.terminal, started, READY_TIMEOUT);
+      const shown = await client.get<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`);
+      print(session, options, shown, describeTenant);
+    });
   tenant
     .command("open <slug>")
     .description("print a school's address")

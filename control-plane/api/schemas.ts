@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { OPERATION_STATES } from "../store/operations.ts";
 import { CONDITION_TYPES, PHASES, PLANS } from "../tenant.ts";
 
 /** Bodies, queries and answers of the API. The OpenAPI document is generated from these. */
@@ -73,12 +74,24 @@ export const withReason = z.strictObject({ reason });
 /** Destructive: the school's name must be repeated. */
 export const withConfirmation = z.strictObject({ confirm: z.string(), reason });
 
+export const withNeededReason = z.strictObject({ reason: text(500) });
+
+/** Before the end of the grace period: a reason is needed, and by the platform's setting a second operator's word. */
+export const purgeTenant = z.strictObject({
+  confirm: z.string(),
+  reason: text(500),
+  /** The last backup need not be read back before the keys go. */
+  withoutVerification: z.boolean().default(false),
+});
+
 export const restoreBackup = z.strictObject({
   /** Run id of a backup; or `at`; neither: the newest. */
   runId: z.uuid().optional(),
   at: timestamp.optional(),
   /** Restore into a school to be created instead of into place. */
   into: z.strictObject({ slug: slugText, displayName: text(120), terms }).optional(),
+  /** Go back to this volume, which a restore replaced and which is kept aside, instead of restoring a backup. */
+  volume: z.string().max(63).optional(),
   /** The slug of the school whose data is replaced (in place) or copied (into). */
   confirm: z.string(),
   reason: text(500),
@@ -90,6 +103,25 @@ export const moveTenant = z.strictObject({
   /** The school's name: it is closed for a while. */
   confirm: z.string(),
   reason,
+});
+
+/** The volumes that are to be removed: as the operator was shown them. */
+export const confirmRestore = z.strictObject({
+  confirm: z.string(),
+  volumes: z.array(z.string().max(63)).min(1),
+  reason,
+});
+
+export const acceptVolume = z.strictObject({
+  confirm: z.string(),
+  /** Identity of the volume, as the school's condition names it; without it whatever is there. */
+  identity: z.string().max(100).optional(),
+  reason: text(500),
+});
+
+export const operationQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  state: z.enum(OPERATION_STATES).optional(),
 });
 
 export const confirmMove = z
@@ -160,9 +192,19 @@ export const tenant = z.object({
   /** The engine it was moved from, which keeps its stopped copy until the move is confirmed. */
   leftEngine: z.string().optional(),
   suspended: z.boolean(),
+  protected: z.boolean(),
   backupEnabled: z.boolean(),
   createdAt: timestamp,
   deletion: z.object({ requestedAt: timestamp, purgeAfter: timestamp }).optional(),
+  /** A purge before the end of the grace period that waits for another operator's word. */
+  purgeRequest: z.object({ operator: z.string(), at: timestamp, reason: z.string() }).optional(),
+  /** When the conditions were last compared with what is. */
+  observedAt: timestamp.optional(),
+  /** The volume that it runs from, and those that restores have replaced, until they are confirmed. */
+  volumes: z.object({
+    own: z.string(),
+    aside: z.array(z.object({ claim: z.string(), since: timestamp, why: z.string() })),
+  }),
   conditions: z.array(condition),
   /** Steps of the newest attempt that changed something. */
   steps: z.array(z.object({ name: z.string(), startedAt: timestamp, milliseconds: z.number() })),
@@ -183,6 +225,7 @@ export const backup = z.object({
   runId: z.uuid(),
   slug: z.string(),
   trigger: z.enum(["schedule", "manual"]),
+  size: z.object({ databaseBytes: z.number(), filesBytes: z.number(), files: z.number(), rows: z.number() }).optional(),
   state: z.enum(["Running", "Complete", "Failed", "Forgotten"]),
   startedAt: timestamp,
   finishedAt: timestamp.optional(),
@@ -200,7 +243,7 @@ export const operation = z.object({
   id: z.uuid(),
   kind: z.string(),
   slug: z.string(),
-  state: z.enum(["Pending", "Running", "Succeeded", "Failed"]),
+  state: z.enum(OPERATION_STATES),
   progress: z.object({ step: z.string().optional(), message: z.string().optional() }),
   result: z.json().optional(),
   error: z.string().optional(),
@@ -208,6 +251,12 @@ export const operation = z.object({
   createdAt: timestamp,
   startedAt: timestamp.optional(),
   finishedAt: timestamp.optional(),
+  /** When it is given up if it has not ended. */
+  deadlineAt: timestamp.optional(),
+  /** Why it was asked to end before its time. */
+  cancelReason: z.string().optional(),
+  /** What it waits for, if it has not begun. */
+  waitsFor: z.string().optional(),
 });
 export type OperationView = z.infer<typeof operation>;
 

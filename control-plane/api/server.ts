@@ -9,6 +9,7 @@ import { backupRoutes } from "./routes/backups.ts";
 import { clockRoutes } from "./routes/clock.ts";
 import { engineRoutes } from "./routes/engines.ts";
 import { moveRoutes } from "./routes/moves.ts";
+import { operationRoutes } from "./routes/operations.ts";
 import { otherRoutes } from "./routes/platform.ts";
 import { tenantRoutes } from "./routes/tenants.ts";
 
@@ -32,6 +33,7 @@ export const ROUTES: readonly Route[] = [
   ...clockRoutes,
   ...engineRoutes,
   ...moveRoutes,
+  ...operationRoutes,
 ];
 
 export interface Log {

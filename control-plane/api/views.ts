@@ -3,7 +3,7 @@ import type { Backup } from "../store/backups.ts";
 import { type RegisteredEngine, unmetOf } from "../store/engines.ts";
 import type { Operation } from "../store/operations.ts";
 import type { StoredTenant } from "../store/tenants.ts";
-import { hostOf, PLAN_LIMITS } from "../tenant.ts";
+import { hostOf, storageOf } from "../tenant.ts";
 import type { EngineView, TenantView } from "./schemas.ts";
 
 /** The platform's configuration as it holds where a school lives. Pure. */
@@ -23,7 +23,7 @@ export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): Tena
     generation: tenant.generation,
     observedGeneration: status.observedGeneration,
     plan: spec.plan,
-    storage: spec.storage ?? PLAN_LIMITS[spec.plan].storage,
+    storage: storageOf(spec),
     terms: { ...spec.terms },
     ...(spec.agreement === undefined
       ? {}
@@ -32,9 +32,16 @@ export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): Tena
     engine: tenant.engine,
     ...(tenant.leftEngine === undefined ? {} : { leftEngine: tenant.leftEngine }),
     suspended: spec.suspended,
+    protected: spec.protected === true,
     backupEnabled: spec.backup.enabled,
     createdAt: tenant.createdAt,
     ...(tenant.deletion === undefined ? {} : { deletion: { ...tenant.deletion } }),
+    ...(tenant.purgeRequest === undefined ? {} : { purgeRequest: { ...tenant.purgeRequest } }),
+    ...(tenant.observedAt === undefined ? {} : { observedAt: tenant.observedAt }),
+    volumes: {
+      own: tenant.volumes.own.claim,
+      aside: tenant.volumes.aside.map(({ claim, since, why }) => ({ claim, since, why })),
+    },
     conditions: status.conditions.map((condition) => ({ ...condition })),
     steps: status.steps.map((step) => ({ ...step })),
     progress: tenant.progress.map((step) => ({ ...step })),
@@ -65,7 +72,8 @@ export function viewBackup(backup: Backup, slug: string): Record<string, unknown
   return { ...rest, slug };
 }
 
-export function viewOperation(operation: Operation, slug: string): Record<string, unknown> {
-  const { tenantUid: _uid, params: _params, ...rest } = operation;
-  return { ...rest, slug };
+/** @param waitsFor why it has not begun, if it has not */
+export function viewOperation(operation: Operation, slug: string, waitsFor?: string): Record<string, unknown> {
+  const { tenantUid: _uid, params: _params, holds: _holds, ...rest } = operation;
+  return { ...rest, slug, ...(waitsFor === undefined ? {} : { waitsFor }) };
 }

@@ -30,6 +30,8 @@ const settings = z.strictObject({
   httpsPort: z.int(),
   deletionGraceDays: z.int().min(0).max(365),
   demoDays: z.int().min(1).max(365),
+  /** What a purge before the end of the grace period needs: a second operator, or a reason alone; `never`: there is none. */
+  earlyPurge: z.enum(["second-operator", "reason", "never"]).default("second-operator"),
   /** `local`, or restic's address of a repository elsewhere: see backup/repository.ts. */
   backupRepository: z.string(),
   /** Where that is: schools look no names up. The port must not be one that this host itself listens on. */
@@ -63,6 +65,7 @@ export const DEFAULT_SETTINGS: Omit<Settings, "httpPort" | "httpsPort" | "images
   country: "DE",
   deletionGraceDays: 30,
   demoDays: 30,
+  earlyPurge: "second-operator",
   backupRepository: "local",
   backupWindowStartHour: 0,
   backupWindowHours: 5,
@@ -128,6 +131,7 @@ function platformOf(instance: Instance, value: Settings, images: ImageReferences
     httpsPort: value.httpsPort,
     deletionGraceDays: value.deletionGraceDays,
     demoDays: value.demoDays,
+    earlyPurge: value.earlyPurge,
     images: { app: images.app, postgres: images.postgres },
     storageClass: "classmind-encrypted",
     backup: {

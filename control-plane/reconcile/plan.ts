@@ -1,5 +1,5 @@
 import type { ManifestHash, ObjectRef, Observation } from "../engine/engine.ts";
-import type { Operation, OperationKind } from "../store/operations.ts";
+import { laneOf, type Operation, type OperationKind, TRAITS } from "../store/operations.ts";
 import type { SchoolVolumes } from "../tenant.ts";
 import type { GatewayObservation, GatewayRoute } from "./dependencies.ts";
 import { claimRef, unrecorded, volumeFault } from "./volumes.ts";
@@ -199,33 +199,6 @@ function leftStep({ runsElsewhere: engine }: PlanInput, others: readonly Step[])
     : [{ id: `stop-on-${engine}`, kind: "stop-elsewhere", engine, after: idsOf(others) }];
 }
 
-/** Work that moves a school's data, or its backups: one at a time. All other kinds go beside it, one of each. */
-const DATA_WORK: ReadonlySet<OperationKind> = new Set([
-  "backup",
-  "verify-backup",
-  "forget-backups",
-  "restore",
-  "confirm-restore",
-  "accept-volume",
-  "move",
-  "confirm-move",
-]);
-
-const laneOf = (kind: OperationKind): string => (DATA_WORK.has(kind) ? "data" : kind);
-
-/** Work that talks to the school itself: it has to be open. */
-const NEEDS_OPEN: ReadonlySet<OperationKind> = new Set(["backup", "verify-isolation", "reset-password", "move"]);
-
-/** What is done of a school that does not run. */
-const WHILE_STOPPED: ReadonlySet<OperationKind> = new Set([
-  "renew-certificate",
-  "confirm-move",
-  "confirm-restore",
-  "accept-volume",
-  "move",
-  "forget-backups",
-]);
-
 function isOpen(input: PlanInput, others: readonly Step[]): boolean {
   const changes = others.some(
     (step) => step.kind === "apply" && step.objects.some((object) => same(object, APP) || same(object, DB)),
@@ -235,7 +208,7 @@ function isOpen(input: PlanInput, others: readonly Step[]): boolean {
 
 /** Whether work can begin now. What was begun goes on, whatever the school is like. */
 function canBegin(work: OpenWork, input: PlanInput, others: readonly Step[]): boolean {
-  return work.state === "Running" || !NEEDS_OPEN.has(work.kind) || isOpen(input, others);
+  return work.state === "Running" || !TRAITS[work.kind].needsOpen || isOpen(input, others);
 }
 
 /** Why work is to end although it has not come to its end; undefined if it may go on. Pure. */
@@ -244,7 +217,7 @@ export function calledOff(work: Operation, goal: PlanInput["goal"], now: Date): 
   if (work.deadlineAt !== undefined && Date.parse(work.deadlineAt) < now.getTime())
     return work.state === "Pending" ? "it could not begin in time" : "it did not end in time";
   if (goal === "purge") return "the school is being destroyed";
-  if (goal === "stop" && !WHILE_STOPPED.has(work.kind)) return "the school was suspended or deleted";
+  if (goal === "stop" && !TRAITS[work.kind].whileStopped) return "the school was suspended or deleted";
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 import { clusterIssuerOf, type PlatformConfig, urlOf } from "../config.ts";
-import { hostOf, namespaceOf, PLAN_LIMITS, type Tenant } from "../tenant.ts";
+import { hostOf, namespaceOf, PLAN_LIMITS, storageOf, type Tenant } from "../tenant.ts";
 import type { SecretValues, TenantValues } from "./values.ts";
 
 /**
@@ -35,7 +35,7 @@ export function tenantValues(input: {
     clusterIssuer: clusterIssuerOf(platform),
     storage: {
       className: platform.storageClass,
-      size: tenant.spec.storage ?? limits.storage,
+      size: storageOf(tenant.spec),
       claim: tenant.volumes.own.claim,
       more: tenant.volumes.next === undefined ? [] : [tenant.volumes.next.claim],
       others: tenant.volumes.aside.length + tenant.volumes.dropped.length,

@@ -89,21 +89,39 @@ function toOperation(row: OperationRow): Operation {
   };
 }
 
-/** Seconds from the wish to the moment when work that has not ended is given up. Beyond what its own jobs are given. */
-const DEADLINE_SECONDS: Readonly<Record<OperationKind, number>> = {
-  "create-administrator": 3600,
-  backup: 8 * 3600,
-  "verify-backup": 12 * 3600,
-  "forget-backups": 4 * 3600,
-  restore: 24 * 3600,
-  "confirm-restore": 3600,
-  "accept-volume": 3600,
-  "verify-isolation": 3600,
-  "renew-certificate": 3600,
-  "reset-password": 1800,
-  move: 48 * 3600,
-  "confirm-move": 24 * 3600,
+const HOUR = 3600;
+
+/** What kinds of work are like. */
+interface Traits {
+  /** It moves a school's data, or its backups: one piece of such work at a time. All other kinds go beside it, one of each. */
+  readonly data?: true;
+  /** It talks to the school itself, which has to be open. */
+  readonly needsOpen?: true;
+  /** It is done of a school that does not run, too. */
+  readonly whileStopped?: true;
+  /** It moves much data; only so many run at once on a platform. */
+  readonly heavy?: true;
+  /** From the wish to the moment when it is given up. Beyond what its own jobs are given. */
+  readonly deadlineSeconds: number;
+}
+
+export const TRAITS: Readonly<Record<OperationKind, Traits>> = {
+  "create-administrator": { deadlineSeconds: HOUR },
+  backup: { data: true, needsOpen: true, heavy: true, deadlineSeconds: 8 * HOUR },
+  "verify-backup": { data: true, whileStopped: true, heavy: true, deadlineSeconds: 12 * HOUR },
+  "forget-backups": { data: true, whileStopped: true, deadlineSeconds: 4 * HOUR },
+  restore: { data: true, heavy: true, deadlineSeconds: 24 * HOUR },
+  "confirm-restore": { data: true, whileStopped: true, deadlineSeconds: HOUR },
+  "accept-volume": { data: true, whileStopped: true, deadlineSeconds: HOUR },
+  "verify-isolation": { needsOpen: true, deadlineSeconds: HOUR },
+  "renew-certificate": { whileStopped: true, deadlineSeconds: HOUR },
+  "reset-password": { needsOpen: true, deadlineSeconds: HOUR / 2 },
+  move: { data: true, needsOpen: true, whileStopped: true, heavy: true, deadlineSeconds: 48 * HOUR },
+  "confirm-move": { data: true, whileStopped: true, deadlineSeconds: 24 * HOUR },
 };
+
+/** Of one lane there is one piece of work at a time. */
+export const laneOf = (kind: OperationKind): string => (TRAITS[kind].data ? "data" : kind);
 
 export interface OperationWish {
   readonly tenantUid: string;
@@ -123,7 +141,7 @@ export async function requestOperation(db: Queryable, wish: OperationWish): Prom
       wish.kind,
       JSON.stringify(wish.params),
       wish.requestedBy,
-      DEADLINE_SECONDS[wish.kind],
+      TRAITS[wish.kind].deadlineSeconds,
     ],
   );
   await db.query("update tenants set wake_at = now() where uid = $1", [wish.tenantUid]);
@@ -169,6 +187,16 @@ export async function openRestoresFrom(db: Queryable, sourceUid: string): Promis
     [sourceUid],
   );
   return rows.map(({ slug }) => slug);
+}
+
+/** How much heavy work is under way, on all schools. */
+export async function countHeavy(db: Queryable): Promise<number> {
+  const heavy = OPERATION_KINDS.filter((kind) => TRAITS[kind].heavy);
+  const { rows } = await db.query<{ count: string }>(
+    "select count(*) from operations where state = 'Running' and kind = any($1)",
+    [heavy],
+  );
+  return Number(rows[0]?.count ?? 0);
 }
 
 /** The newest operations of a school. */

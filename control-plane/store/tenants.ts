@@ -50,6 +50,8 @@ interface TenantRow {
   readonly administrator: NonNullable<TenantStatus["administrator"]> | null;
   readonly volumes: Partial<SchoolVolumes>;
   readonly observed_at: Date | null;
+  readonly purge_request: NonNullable<Tenant["purgeRequest"]> | null;
+  readonly purge_unverified: boolean;
 }
 
 /** A step of the attempt under way. */
@@ -67,11 +69,13 @@ export interface StoredTenant extends Tenant {
   readonly engineSettings: unknown;
   readonly progress: readonly ProgressStep[];
   readonly attempts: number;
+  /** When the status was last compared with what is; RFC 3339. */
+  readonly observedAt?: string;
 }
 
 /** What toTenant reads. */
 export const TENANT_COLUMNS =
-  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, observed_at";
+  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, observed_at, purge_request, purge_unverified";
 
 export function toTenant(row: TenantRow): StoredTenant {
   const deletion =
@@ -97,7 +101,10 @@ export function toTenant(row: TenantRow): StoredTenant {
     progress: row.progress,
     attempts: row.attempts,
     createdAt: row.created_at.toISOString(),
+    ...(row.observed_at === null ? {} : { observedAt: row.observed_at.toISOString() }),
     ...deletion,
+    ...(row.purge_request === null ? {} : { purgeRequest: row.purge_request }),
+    ...(row.purge_unverified ? { purgeUnverified: true } : {}),
   };
 }
 
@@ -214,11 +221,7 @@ export async function updateSpec(
   slug: string,
   change: (tenant: StoredTenant) => TenantSpec,
 ): Promise<StoredTenant> {
-  const { rows } = await db.query<TenantRow>(`select ${TENANT_COLUMNS} from tenants where slug = $1 for update`, [
-    slug,
-  ]);
-  if (rows[0] === undefined) return getTenant(db, slug);
-  const tenant = toTenant(rows[0]);
+  const tenant = await holdTenant(db, slug);
   const spec = change(tenant);
   const updated = await db.query<TenantRow>(
     `update tenants set spec = $2, generation = generation + 1, wake_at = now() where slug = $1 returning ${TENANT_COLUMNS}`,
@@ -233,12 +236,35 @@ export interface Deletion {
   readonly purgeAfter: Date;
 }
 
-/** Marks a school as deleted (with the time its purge begins) or, with undefined, takes that back. */
-export async function setDeletion(db: Queryable, slug: string, deletion: Deletion | undefined): Promise<void> {
+/** Marks a school as deleted (with the time its purge begins) or, with undefined, takes that back; a wish for an early purge goes. */
+export async function setDeletion(
+  db: Queryable,
+  slug: string,
+  deletion: (Deletion & { readonly unverified?: boolean }) | undefined,
+): Promise<void> {
   await db.query(
-    `update tenants set deletion_requested_at = $2, purge_after = $3, generation = generation + 1, wake_at = now() where slug = $1`,
-    [slug, deletion?.requestedAt ?? null, deletion?.purgeAfter ?? null],
+    `update tenants set deletion_requested_at = $2, purge_after = $3, purge_request = null, purge_unverified = $4,
+       generation = generation + 1, wake_at = now()
+     where slug = $1`,
+    [slug, deletion?.requestedAt ?? null, deletion?.purgeAfter ?? null, deletion?.unverified ?? false],
   );
+}
+
+/** Records that an operator asks for a purge before the end of the grace period; it waits for another one's word. */
+export async function requestPurge(
+  db: Queryable,
+  slug: string,
+  request: NonNullable<Tenant["purgeRequest"]>,
+): Promise<void> {
+  await db.query("update tenants set purge_request = $2 where slug = $1", [slug, JSON.stringify(request)]);
+}
+
+/** The school with its row held until the transaction ends, so that what is decided about it stands. @throws ClassmindError `NotFound` */
+export async function holdTenant(db: PoolClient, slug: string): Promise<StoredTenant> {
+  const { rows } = await db.query<TenantRow>(`select ${TENANT_COLUMNS} from tenants where slug = $1 for update`, [
+    slug,
+  ]);
+  return rows[0] === undefined ? getTenant(db, slug) : toTenant(rows[0]);
 }
 
 /**

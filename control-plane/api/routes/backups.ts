@@ -3,11 +3,10 @@ import { ClassmindError } from "../../errors.ts";
 import { checkSlug } from "../../slug.ts";
 import { type Backup, findBackup, listBackups, newestBackupAt } from "../../store/backups.ts";
 import { holdEngines } from "../../store/engines.ts";
-import { getOperation, listOperations } from "../../store/operations.ts";
-import { findTenantByUid, getTenant, insertTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
-import { type ApiContext, type Route, route } from "../route.ts";
+import { getTenant, insertTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
+import { type Action, type ApiContext, type Caller, type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
-import { viewBackup, viewOperation } from "../views.ts";
+import { viewBackup } from "../views.ts";
 import { checkConfirmation, placeSchool, refuseBeside, refuseUnless } from "./checks.ts";
 import { specOf } from "./tenants.ts";
 import { recordWork } from "./work.ts";
@@ -60,6 +59,53 @@ async function insertBeside(
   const { plan, storage, backup, country } = source.spec;
   const spec = specOf({ ...into, plan, storage, backup, country, engine: source.engine }, context);
   return insertTenant(db, into.slug, spec, await placeSchool(db, spec), undefined);
+}
+
+/** One of the ways to say what is to be restored. */
+function checkOneChoice({ runId, at, into, volume }: z.infer<typeof schemas.restoreBackup>): void {
+  const given = Object.entries({ runId, at, volume }).filter(([, value]) => value !== undefined);
+  const [, second] = given;
+  const field = second?.[0] ?? (into !== undefined && volume !== undefined ? "into" : undefined);
+  if (field === undefined) return;
+  throw new ClassmindError("Invalid", "Either a run, or a time, or a volume that is kept aside.", {
+    field,
+    remedy: "Leave all but one of them out; a volume goes into place alone.",
+  });
+}
+
+const MOST_ASIDE = 2;
+
+/** Each restore keeps what it replaced; a disk is not for collecting them. */
+function refuseManyAside({ slug, volumes }: StoredTenant): void {
+  if (volumes.aside.length < MOST_ASIDE) return;
+  throw new ClassmindError("PreconditionFailed", `${slug} has ${volumes.aside.length} volumes kept aside already.`, {
+    field: "slug",
+    remedy: `If the school is right as it is, remove them first: classmind backup confirm ${slug}`,
+  });
+}
+
+/** Back to a volume that a restore replaced. */
+async function goBack(
+  action: Action,
+  caller: Caller,
+  slug: string,
+  volume: string,
+  reason: string,
+): Promise<Record<string, unknown>> {
+  const tenant = await getTenant(action.db, slug);
+  refuseUnless(tenant, true);
+  if (!tenant.volumes.aside.some(({ claim }) => claim === volume))
+    throw new ClassmindError("NotFound", `No volume ${volume} of ${slug} is kept aside.`, {
+      field: "volume",
+      remedy: `Look at what is: classmind tenant get ${slug}`,
+    });
+  return recordWork(action, caller, tenant, {
+    kind: "restore",
+    params: { volume },
+    action: "backup.restore",
+    reason,
+    detail: { volume },
+  });
 }
 
 export const backupRoutes: readonly Route[] = [
@@ -154,13 +200,18 @@ export const backupRoutes: readonly Route[] = [
       checkConfirmation(params.slug, body.confirm);
       const into = body.into;
       if (into !== undefined) checkSlug(into.slug);
+      checkOneChoice(body);
       return act(async (action) => {
+        if (body.volume !== undefined) return goBack(action, caller, params.slug, body.volume, body.reason);
         // Held, so that the source does not move away beside it.
         if (into !== undefined) await holdEngines(action.db);
         const source = await getTenant(action.db, params.slug);
         if (into !== undefined) await refuseBeside(action.db, source, ["move"]);
         const { runId } = await chooseBackup(action.db, source, body, context.clock.now());
-        if (into === undefined) refuseUnless(source, true);
+        if (into === undefined) {
+          refuseUnless(source, true);
+          refuseManyAside(source);
+        }
         const target = into === undefined ? source : await insertBeside(action.db, source, into, context);
         return recordWork(action, caller, target, {
           kind: "restore",
@@ -173,30 +224,57 @@ export const backupRoutes: readonly Route[] = [
     },
   }),
   route({
-    method: "get",
-    path: "/tenants/:slug/operations",
-    summary: "Long work on a school, newest first",
+    method: "post",
+    path: "/tenants/:slug/restore/confirm",
+    summary: "Remove the volumes that restores have replaced: from then on there is no way back to them",
     params: schemas.slugParams,
-    query: z.object({ limit: z.coerce.number().int().min(1).max(100).default(20) }),
-    status: 200,
-    response: z.object({ items: z.array(schemas.operation) }),
-    async handle({ params, query, context }) {
-      const tenant = await getTenant(context.pool, params.slug);
-      const operations = await listOperations(context.pool, tenant.uid, query.limit);
-      return { items: operations.map((operation) => viewOperation(operation, tenant.slug)) };
+    body: schemas.confirmRestore,
+    status: 202,
+    response: schemas.operation,
+    async handle({ params, body, act, caller }) {
+      checkConfirmation(params.slug, body.confirm);
+      return act(async (action) => {
+        const tenant = await getTenant(action.db, params.slug);
+        const { volumes, reason } = body;
+        for (const volume of volumes)
+          if (!tenant.volumes.aside.some(({ claim }) => claim === volume))
+            throw new ClassmindError("NotFound", `No volume ${volume} of ${tenant.slug} is kept aside.`, {
+              field: "volumes",
+              remedy: `Look at what is: classmind tenant get ${tenant.slug}`,
+            });
+        return recordWork(action, caller, tenant, {
+          kind: "confirm-restore",
+          params: { volumes },
+          action: "backup.confirm-restore",
+          reason,
+          detail: { volumes },
+        });
+      });
     },
   }),
   route({
-    method: "get",
-    path: "/operations/:id",
-    summary: "Progress and result of long work",
-    params: schemas.idParams,
-    status: 200,
+    method: "post",
+    path: "/tenants/:slug/volume/accept",
+    summary:
+      "Say that the volume which is there now is the school's: one that was brought back by hand has another identity",
+    params: schemas.slugParams,
+    body: schemas.acceptVolume,
+    status: 202,
     response: schemas.operation,
-    async handle({ params, context }) {
-      const operation = await getOperation(context.pool, params.id);
-      const tenant = await findTenantByUid(context.pool, operation.tenantUid);
-      return viewOperation(operation, tenant?.slug ?? "");
+    async handle({ params, body, act, caller }) {
+      checkConfirmation(params.slug, body.confirm);
+      return act(async (action) => {
+        const tenant = await getTenant(action.db, params.slug);
+        const { identity, reason } = body;
+        const detail = { claim: tenant.volumes.own.claim, ...(identity === undefined ? {} : { identity }) };
+        return recordWork(action, caller, tenant, {
+          kind: "accept-volume",
+          params: detail,
+          action: "tenant.accept-volume",
+          reason,
+          detail,
+        });
+      });
     },
   }),
 ];

@@ -3,17 +3,29 @@ import { ClassmindError } from "../../errors.ts";
 import { quantityToBytes } from "../../render/values.ts";
 import { checkSlug } from "../../slug.ts";
 import { isClockTrusted } from "../../store/clock.ts";
+import { listOperators } from "../../store/operators.ts";
 import {
   type Deletion,
   findCreated,
   getTenant,
+  holdTenant,
   insertTenant,
   listTenants,
+  type Queryable,
+  requestPurge,
   type StoredTenant,
   setDeletion,
   updateSpec,
 } from "../../store/tenants.ts";
-import { hostOf, PLAN_LIMITS, type PlanName, purgeIsDue, type TenantSpec, type Terms } from "../../tenant.ts";
+import {
+  hostOf,
+  PLAN_LIMITS,
+  type PlanName,
+  purgeIsDue,
+  storageOf,
+  type TenantSpec,
+  type Terms,
+} from "../../tenant.ts";
 import { redactedValues } from "../redacted-values.ts";
 import { type ApiContext, type Route, type RouteInput, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
@@ -58,7 +70,7 @@ function placementOf({ engine, labels }: z.infer<typeof schemas.createTenant>): 
   return { placement: { ...(engine === undefined ? {} : { engine }), ...(labels === undefined ? {} : { labels }) } };
 }
 
-/** A volume grows only: shrinking one could cut data off. */
+/** A volume grows only: shrinking one could cut data off. What a plan brings along is not taken in silence. */
 function checkStorage(plan: PlanName, storage: string | undefined, current: string | undefined): void {
   const wanted = storage ?? PLAN_LIMITS[plan].storage;
   if (quantityToBytes(wanted) < 256 * 1024 * 1024) {
@@ -107,6 +119,44 @@ async function change(input: SlugInput, action: string, edit: (tenant: StoredTen
   });
 }
 
+function refuseProtected(tenant: StoredTenant): void {
+  if (tenant.spec.protected !== true) return;
+  throw new ClassmindError("PreconditionFailed", `The school ${tenant.slug} is protected from deletion.`, {
+    field: "slug",
+    remedy: `If it is really meant, take the protection back first: classmind tenant unprotect ${tenant.slug} --reason "…"`,
+  });
+}
+
+/** Whether a purge before the end of the grace period may begin with this caller's word. */
+async function mayPurgeEarly(
+  db: Queryable,
+  tenant: StoredTenant,
+  caller: string,
+  context: ApiContext,
+): Promise<"now" | "ask-another"> {
+  const grace = `Without that, ${tenant.slug} is purged after ${tenant.deletion?.purgeAfter ?? "the grace period"}.`;
+  const { earlyPurge } = context.platform;
+  if (earlyPurge === "never")
+    throw new ClassmindError("PreconditionFailed", "No school is purged before its grace period ends (earlyPurge).", {
+      field: "slug",
+      remedy: grace,
+    });
+  if (earlyPurge === "reason") return "now";
+  const first = tenant.purgeRequest;
+  if (first !== undefined && first.operator !== caller) return "now";
+  const others = (await listOperators(db)).filter(({ name, disabled }) => !disabled && name !== caller);
+  if (others.length === 0)
+    throw new ClassmindError(
+      "PreconditionFailed",
+      "An earlier purge needs a second operator's word, and there is none.",
+      {
+        field: "slug",
+        remedy: grace,
+      },
+    );
+  return "ask-another";
+}
+
 /** Sets or takes back a deletion, with its audit entry. `keep` leaves it as it is. */
 function changeDeletion(
   input: Pick<SlugInput, "params" | "body" | "context" | "act">,
@@ -115,7 +165,7 @@ function changeDeletion(
 ): Promise<unknown> {
   const { params, body, context, act } = input;
   return act(async ({ db, audit }) => {
-    const tenant = await getTenant(db, params.slug);
+    const tenant = await holdTenant(db, params.slug);
     const deletion = decide(tenant, context.clock.now(), await isClockTrusted(db));
     if (deletion !== "keep") await setDeletion(db, params.slug, deletion);
     await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
@@ -125,8 +175,25 @@ function changeDeletion(
 
 function merged(tenant: StoredTenant, body: z.infer<typeof schemas.updateTenant>): TenantSpec {
   const plan = body.plan ?? tenant.spec.plan;
+  const current = storageOf(tenant.spec);
+  const comes = PLAN_LIMITS[plan].storage;
+  if (plan !== tenant.spec.plan && body.storage === undefined && comes !== current) {
+    const grows = quantityToBytes(comes) > quantityToBytes(current);
+    throw new ClassmindError(
+      "PreconditionFailed",
+      grows
+        ? `The plan ${plan} comes with ${comes}: the volume would grow from ${current}, for good.`
+        : `The plan ${plan} comes with ${comes}, but the volume has ${current} and cannot shrink.`,
+      {
+        field: "storage",
+        remedy: grows
+          ? `Say so (storage: "${comes}"), or keep what it has (storage: "${current}").`
+          : `Keep what it has (storage: "${current}").`,
+      },
+    );
+  }
   const storage = body.storage ?? tenant.spec.storage;
-  checkStorage(plan, storage, tenant.spec.storage ?? PLAN_LIMITS[tenant.spec.plan].storage);
+  checkStorage(plan, storage, current);
   return {
     ...tenant.spec,
     displayName: body.displayName ?? tenant.spec.displayName,
@@ -232,6 +299,7 @@ export const tenantRoutes: readonly Route[] = [
     async handle(input) {
       checkConfirmation(input.params.slug, input.body.confirm);
       return changeDeletion(input, "tenant.delete", (tenant, now, clockTrusted) => {
+        refuseProtected(tenant);
         // Asked for again, the first grace period stands.
         if (tenant.deletion !== undefined) return "keep";
         needClock(clockTrusted, "The end of the grace period");
@@ -265,16 +333,55 @@ export const tenantRoutes: readonly Route[] = [
   route({
     method: "post",
     path: "/tenants/:slug/purge",
-    summary: "Destroy a school for good: data, backups and keys. Cannot be undone",
+    summary:
+      "Destroy a deleted school for good, before its grace period ends: data, backups and keys. Takes a second operator's word",
     params: schemas.slugParams,
-    body: schemas.withConfirmation,
+    body: schemas.purgeTenant,
     status: 202,
     response: schemas.tenant,
-    async handle(input) {
-      checkConfirmation(input.params.slug, input.body.confirm);
-      return changeDeletion(input, "tenant.purge", (_tenant, now) => ({ requestedAt: now, purgeAfter: now }));
+    async handle({ params, body, context, caller, act }) {
+      checkConfirmation(params.slug, body.confirm);
+      return act(async ({ db, audit }) => {
+        const tenant = await holdTenant(db, params.slug);
+        refuseProtected(tenant);
+        if (tenant.deletion === undefined)
+          throw new ClassmindError("PreconditionFailed", `The school ${tenant.slug} is not deleted.`, {
+            field: "slug",
+            remedy: `Only what was deleted is purged: classmind tenant delete ${tenant.slug}`,
+          });
+        const { reason, withoutVerification } = body;
+        const entry = { slug: tenant.slug, tenantUid: tenant.uid, reason, detail: { withoutVerification } };
+        const now = context.clock.now();
+        if ((await mayPurgeEarly(db, tenant, caller.operator, context)) === "ask-another") {
+          await requestPurge(db, tenant.slug, { operator: caller.operator, at: now.toISOString(), reason });
+          await audit({ action: "tenant.purge-request", ...entry });
+        } else {
+          const requestedAt = new Date(tenant.deletion.requestedAt);
+          await setDeletion(db, tenant.slug, { requestedAt, purgeAfter: requestedAt, unverified: withoutVerification });
+          const first = tenant.purgeRequest;
+          const detail = { ...entry.detail, ...(first === undefined ? {} : { requestedBy: first.operator }) };
+          await audit({ action: "tenant.purge", ...entry, detail });
+        }
+        return viewTenant(await getTenant(db, tenant.slug), context.platform);
+      });
     },
   }),
+  ...(["protect", "unprotect"] as const).map((verb) =>
+    route({
+      method: "post",
+      path: `/tenants/:slug/${verb}`,
+      summary:
+        verb === "protect"
+          ? "Protect a school: it is neither deleted nor purged until that is taken back"
+          : "Let a school be deleted again",
+      params: schemas.slugParams,
+      body: verb === "protect" ? schemas.withReason : schemas.withNeededReason,
+      status: 200,
+      response: schemas.tenant,
+      handle: (input) =>
+        change(input, `tenant.${verb}`, (tenant) => ({ ...tenant.spec, protected: verb === "protect" })),
+    }),
+  ),
   route({
     method: "get",
     path: "/tenants/:slug/manifests",

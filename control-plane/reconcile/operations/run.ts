@@ -7,6 +7,7 @@ import {
   type OperationKind,
   requestOnce,
   startOperation,
+  TRAITS,
 } from "../../store/operations.ts";
 import { wakeTenant } from "../../store/tenants.ts";
 import { CalledOffError, type HeldSchool } from "../holds.ts";
@@ -45,9 +46,6 @@ const WORK: Readonly<Record<OperationKind, Work>> = {
   move,
   "confirm-move": confirmMove,
 };
-
-/** Kinds that move much data; only so many run at once on this platform. */
-const HEAVY = new Set<OperationKind>(["backup", "verify-backup", "restore", "move"]);
 
 /** How work ended that threw; undefined when its end is not ours to record: whoever holds the school next resumes it. */
 function endOf(attempt: Attempt, error: unknown): OperationEnd | undefined {
@@ -92,7 +90,7 @@ export async function startWork(
   const tell = () => {
     wakeTenant(deps.pool, slug).catch(() => undefined);
   };
-  const heavy = HEAVY.has(operation.kind) && why === undefined;
+  const heavy = TRAITS[operation.kind].heavy === true && why === undefined;
   const release = heavy ? deps.backups.tryAcquire({ key: slug, tell }) : () => undefined;
   if (release === undefined) return false;
   held.start(operation, async (signal) => {

@@ -22,6 +22,8 @@ function school(overrides: Partial<Tenant> = {}): Tenant {
     country: "DE",
     engine: "containers",
     suspended: false,
+    protected: false,
+    volumes: { own: "data", aside: [] },
     backupEnabled: true,
     createdAt: "2026-11-01T00:00:00Z",
     conditions: [
