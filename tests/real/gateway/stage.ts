@@ -12,6 +12,7 @@ import { type GatewayPaths, gatewayPaths } from "../../../control-plane/gateway/
 import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
 import type { Issuer } from "../../../control-plane/issuer/issuer.ts";
 import { freePort } from "../../fixtures/free-port.ts";
+import { rsaLeaf } from "../../fixtures/rsa-leaf.ts";
 import { testInstance } from "../test-host.ts";
 
 /** A real gateway on a loopback address of its own with two schools, which are plain HTTP servers that say what they were asked. */
@@ -56,6 +57,8 @@ export interface Stage {
   readonly b: School;
   /** Issues and publishes a certificate for a slug; yields its fingerprint. */
   certify(slug: string): Promise<string>;
+  /** The same with a pair of RSA, as an uploaded one may be. */
+  certifyRsa(slug: string): Promise<void>;
   /** Opens the route to a school. */
   open(school: School): Promise<void>;
   close(): Promise<void>;
@@ -100,6 +103,14 @@ export async function openStage(changes: Partial<GatewayOptions> = {}): Promise<
         key: issued.privateKeyPem,
       });
       return (await gateway.observe(slug)).certificateFingerprint ?? "";
+    },
+    async certifyRsa(slug) {
+      const { certificatePem, privateKeyPem } = rsaLeaf(
+        authority,
+        [{ type: 2, value: hostOf(slug) }],
+        new Date(Date.now() - 60_000),
+      );
+      await gateway.setCertificate(slug, [hostOf(slug)], { chain: certificatePem, key: privateKeyPem });
     },
     open: (school) =>
       gateway.setRoute(school.slug, [hostOf(school.slug)], {
