@@ -61,6 +61,10 @@ export interface Stage {
   certifyRsa(slug: string): Promise<void>;
   /** Opens the route to a school. */
   open(school: School): Promise<void>;
+  /** Containers of the gateway that run; the last was made last. */
+  containers(): Promise<readonly Docker.Container[]>;
+  /** The one that was made last. */
+  container(): Promise<Docker.Container>;
   close(): Promise<void>;
 }
 
@@ -118,6 +122,16 @@ export async function openStage(changes: Partial<GatewayOptions> = {}): Promise<
         address: school.address,
         port: school.port,
       }),
+    async containers() {
+      const filters = { label: [`classmind.de/gateway=${options.name}`] };
+      const listed = await docker.listContainers({ filters: JSON.stringify(filters) });
+      return listed.sort((one, other) => one.Created - other.Created).map(({ Id }) => docker.getContainer(Id));
+    },
+    async container() {
+      const container = (await stage.containers()).at(-1);
+      if (container === undefined) throw new Error("no gateway runs");
+      return container;
+    },
     async close() {
       await stopGateway(options);
       await Promise.all([a.close(), b.close()]);
