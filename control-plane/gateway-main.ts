@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { systemClock } from "./clock.ts";
 import { configFile, readConfig } from "./config.ts";
@@ -6,11 +6,11 @@ import { openClient } from "./engine/kubernetes/client.ts";
 import { WATCH_TIMES } from "./engine/kubernetes/keep-watching.ts";
 import { loadKubeConfig } from "./engine/kubernetes/kubeconfig.ts";
 import { openTransport } from "./engine/kubernetes/transport.ts";
-import { limitsFor, renderConfig } from "./gateway/config.ts";
+import { limitsFor, renderConfig, revisionOf } from "./gateway/config.ts";
 import { writeConfig } from "./gateway/config-files.ts";
 import { haproxyGateway } from "./gateway/haproxy.ts";
 import { CONFIG_MOUNT, PATHS_INSIDE, RUN_MOUNT } from "./gateway/paths.ts";
-import { reload } from "./gateway/runtime.ts";
+import { reload, runningProcess } from "./gateway/runtime.ts";
 import { gatewayControllerConfig } from "./ingress/config.ts";
 import { startIngressController } from "./ingress/controller.ts";
 import { createLog } from "./log.ts";
@@ -40,10 +40,11 @@ async function layFiles(): Promise<void> {
     threads,
     addresses: ["0.0.0.0"],
     paths: PATHS_INSIDE,
-    ...limitsFor(maxConnections),
+    limits: limitsFor(maxConnections),
   });
-  const changed = await writeConfig(PATHS_INSIDE, text);
-  if (changed && existsSync(PATHS_INSIDE.masterSocket)) await reload(PATHS_INSIDE.masterSocket);
+  await writeConfig(PATHS_INSIDE, text);
+  const running = await runningProcess(PATHS_INSIDE.adminSocket);
+  if (running !== undefined && running.revision !== revisionOf(text)) await reload(PATHS_INSIDE.masterSocket);
 }
 
 /** Runs until it is told to stop. */

@@ -1,21 +1,26 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
+import { createConnection } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type Docker from "dockerode";
 import { ClassmindError, messageOf } from "../errors.ts";
+import { containerEnd } from "../host/container-end.ts";
 import { statusOf } from "../host/docker-errors.ts";
-import { limitsFor, renderConfig } from "./config.ts";
+import { processLimits } from "../host/process-limits.ts";
+import { connectionsOutOf, GENERATION_VARIABLE, limitsFor, renderConfig, revisionOf } from "./config.ts";
 import { writeConfig } from "./config-files.ts";
 import { mendFiles } from "./files.ts";
 import { CONFIG_MOUNT, gatewayPaths, PATHS_INSIDE, RUN_MOUNT } from "./paths.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { reload, runCommand } from "./runtime.ts";
+import { reload, runningProcess } from "./runtime.ts";
 
 /** User and group of HAProxy's workers: the only ones on the host that the schools' firewall lets in. */
 export const GATEWAY_UID = 10_002;
 export const GATEWAY_GID = 10_002;
 
 const SPEC_LABEL = "classmind.de/gateway-spec";
+/** Name of the gateway that a container is a generation of. */
+const GATEWAY_LABEL = "classmind.de/gateway";
 const START_DEADLINE = 15_000;
 /** Listeners, sockets of both generations during a reload, and epoll. */
 const RESERVED_FILES = 256;
@@ -24,7 +29,7 @@ export interface GatewayOptions extends GatewayPorts {
   readonly docker: Docker;
   /** Image reference with HAProxy 3.0 at /usr/sbin/haproxy. */
   readonly image: string;
-  /** Name of the container; carries the instance's name. */
+  /** What its containers are called, each with a word of its own behind; carries the instance's name. */
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly configDir: string;
@@ -33,19 +38,19 @@ export interface GatewayOptions extends GatewayPorts {
   /** Addresses to listen on. */
   readonly addresses: readonly string[];
   readonly publicHttpsPort?: number;
-  /** Open files, within the host's hard limit; two for each connection. */
+  /** Open files, within the host's hard limit; two for each connection. As many as serve the purpose if absent. */
   readonly openFiles?: number;
   readonly memoryBytes?: number;
 }
 
 /**
- * The gateway's container. The master keeps root to read keys and to bind low ports, but no capability beyond those it
- * needs for that, for becoming somebody else in its workers, and for signalling them; only workers meet the network.
+ * The gateway's container, whichever generation it is. The master keeps root to read keys and to bind low ports, but no
+ * capability beyond those it needs for that, for becoming somebody else in its workers, and for signalling them; only workers
+ * meet the network.
  */
 export function gatewayContainer(options: GatewayOptions): Docker.ContainerCreateOptions {
-  const openFiles = options.openFiles ?? DEFAULT_OPEN_FILES;
+  const openFiles = options.openFiles ?? defaultOpenFiles();
   const spec: Docker.ContainerCreateOptions = {
-    name: options.name,
     Image: options.image,
     Entrypoint: ["/usr/sbin/haproxy"],
     Cmd: ["-W", "-db", "-S", `${PATHS_INSIDE.masterSocket},mode,600`, "-f", PATHS_INSIDE.config],
@@ -69,15 +74,35 @@ export function gatewayContainer(options: GatewayOptions): Docker.ContainerCreat
       RestartPolicy: { Name: "no" },
     },
   };
-  const hash = createHash("sha256").update(JSON.stringify(spec)).digest("hex");
-  return { ...spec, Labels: { ...options.labels, [SPEC_LABEL]: hash } };
+  // Ports are part of it: those that the next generation has no use for are not handed on, and it must not answer too early.
+  const made = { spec, ports: [options.addresses, options.httpPort, options.httpsPort] };
+  const hash = createHash("sha256").update(JSON.stringify(made)).digest("hex");
+  return { ...spec, Labels: { ...options.labels, [SPEC_LABEL]: hash, [GATEWAY_LABEL]: options.name } };
 }
 
-const DEFAULT_OPEN_FILES = 4096;
+/** One generation of it: another process than the one before, even where nothing differs. */
+interface Generation {
+  readonly name: string;
+  readonly spec: Docker.ContainerCreateOptions;
+}
+
+/** @param takesOver whether a gateway runs whose listening sockets it takes, so that no connection is refused meanwhile */
+function nextGeneration(options: GatewayOptions, takesOver: boolean): Generation {
+  const base = gatewayContainer(options);
+  const name = `${options.name}-${randomBytes(4).toString("hex")}`;
+  const taken = takesOver ? ["-x", PATHS_INSIDE.adminSocket] : [];
+  return {
+    name,
+    spec: { ...base, name, Cmd: [...(base.Cmd ?? []), ...taken], Env: [`${GENERATION_VARIABLE}=${name}`] },
+  };
+}
+
+/** A school of 1,200 behind one address needs some 2,000 connections, a quarter of what 20,000 files give. */
+const defaultOpenFiles = (): number => processLimits(undefined, 20_000).openFiles;
 
 /** haproxy.cfg for these options. */
 export function gatewayConfig(options: GatewayOptions): string {
-  const maxConnections = Math.floor(((options.openFiles ?? DEFAULT_OPEN_FILES) - RESERVED_FILES) / 2);
+  const connections = Math.floor(((options.openFiles ?? defaultOpenFiles()) - RESERVED_FILES) / 2);
   return renderConfig({
     httpPort: options.httpPort,
     httpsPort: options.httpsPort,
@@ -85,56 +110,122 @@ export function gatewayConfig(options: GatewayOptions): string {
     addresses: options.addresses,
     paths: PATHS_INSIDE,
     user: { uid: GATEWAY_UID, gid: GATEWAY_GID },
-    ...limitsFor(maxConnections),
+    limits: limitsFor(connectionsOutOf(connections)),
   });
 }
 
 /**
- * Brings the gateway up and returns when it answers. Idempotent: a gateway that runs as wanted is left alone, one whose
- * configuration changed is reloaded, one that is dead or made otherwise is replaced. Certificates and routes come from the
- * files of the run directory; what HAProxy could not start with is dropped from them first.
- * @throws ClassmindError `Unavailable` with HAProxy's own words when it does not start.
+ * Brings the gateway up and returns its container when it answers. Idempotent: a gateway that runs as wanted is left alone,
+ * whoever started it; one whose configuration differs from what it has loaded is reloaded; one that is dead is started anew.
+ * One that was made otherwise (another image, other ports) is replaced without a connection refused or broken: the next one
+ * takes its listening sockets, and only when that serves is it told to end, which it does with its last connection.
+ * Certificates and routes come from the files of the run directory; what HAProxy could not start with is dropped from them first.
+ * @throws ClassmindError `Unavailable` with HAProxy's own words when it does not start; what served before serves on
  */
-export async function startGateway(options: GatewayOptions): Promise<void> {
+export async function startGateway(options: GatewayOptions): Promise<Docker.Container> {
+  const { docker } = options;
   const paths = gatewayPaths(options);
   await mkdir(options.runDir, { recursive: true, mode: 0o700 });
-  const configChanged = await writeConfig(paths, gatewayConfig(options));
-  const spec = gatewayContainer(options);
-  const present = await inspect(options.docker, options.name);
-  const asWanted = present?.State.Running === true && present.Config.Labels[SPEC_LABEL] === spec.Labels?.[SPEC_LABEL];
-  if (asWanted && (await answers(paths.adminSocket))) {
-    if (configChanged) await reload(paths.masterSocket);
-    return;
+  const config = gatewayConfig(options);
+  await writeConfig(paths, config);
+  const containers = await generationsOf(options);
+  const running = await runningProcess(paths.adminSocket);
+  const live = running && containers.find((each) => each.Names.some((name) => name === `/${running.generation}`));
+  if (live !== undefined && live.Labels[SPEC_LABEL] === gatewayContainer(options).Labels?.[SPEC_LABEL]) {
+    const current = running?.revision === revisionOf(config);
+    if (current ? await listens(paths.masterSocket) : await reloads(paths.masterSocket)) {
+      await endOthers(docker, containers, live.Id);
+      return docker.getContainer(live.Id);
+    }
   }
-  if (present !== undefined) await options.docker.getContainer(present.Id).remove({ force: true });
+  // One that does not answer hands nothing over and may hold the ports.
+  if (running === undefined) for (const { Id } of containers) await remove(docker, Id);
   await mendFiles(paths);
-  const container = await options.docker.createContainer(spec);
-  await container.start();
-  await awaitAnswer(container, paths.adminSocket);
-}
-
-/** Stops the gateway and removes its container; files stay. An absent gateway is fine. */
-export async function stopGateway(options: { readonly docker: Docker; readonly name: string }): Promise<void> {
-  const present = await inspect(options.docker, options.name);
-  if (present === undefined) return;
-  const container = options.docker.getContainer(present.Id);
-  if (present.State.Running) await container.stop({ t: 5 }).catch(() => undefined);
-  await container.remove({ force: true });
-}
-
-async function inspect(docker: Docker, name: string): Promise<Docker.ContainerInspectInfo | undefined> {
+  const next = nextGeneration(options, running !== undefined);
+  const container = await docker.createContainer(next.spec);
   try {
-    return await docker.getContainer(name).inspect();
+    await container.start();
+    await awaitAnswer(container, paths.adminSocket, next.name);
   } catch (error) {
-    if (statusOf(error) === 404) return undefined;
+    await remove(docker, container.id);
     throw error;
   }
+  await endOthers(docker, containers, container.id);
+  return container;
 }
 
-async function awaitAnswer(container: Docker.Container, adminSocket: string): Promise<void> {
+/** Whether the master can be told to reload: one whose successor failed at its start has lost its socket to that. */
+function listens(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(socketPath, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+const reloads = (masterSocket: string): Promise<boolean> =>
+  reload(masterSocket).then(
+    () => true,
+    () => false,
+  );
+
+/** Stops the gateway at once and removes its containers; files stay. An absent gateway is fine. */
+export async function stopGateway(options: Pick<GatewayOptions, "docker" | "name">): Promise<void> {
+  for (const { Id, State } of await generationsOf(options)) {
+    if (State === "running") {
+      await options.docker
+        .getContainer(Id)
+        .stop({ t: 5 })
+        .catch(() => undefined);
+    }
+    await remove(options.docker, Id);
+  }
+}
+
+/** Its containers: the one that serves, those that end, those that are dead; one of before there were generations has its bare name. */
+async function generationsOf({
+  docker,
+  name,
+}: Pick<GatewayOptions, "docker" | "name">): Promise<readonly Docker.ContainerInfo[]> {
+  const all = await docker.listContainers({ all: true });
+  return all.filter(({ Labels, Names }) => Labels[GATEWAY_LABEL] === name || Names.includes(`/${name}`));
+}
+
+/**
+ * Ends the generations before: those that run softly, those that are dead at once. A soft end may take as long as the longest
+ * request; whoever is cut off while waiting for it finds what is left the next time.
+ */
+async function endOthers(docker: Docker, containers: readonly Docker.ContainerInfo[], live: string): Promise<void> {
+  for (const { Id, State } of containers) {
+    if (Id === live) continue;
+    if (State !== "running") {
+      await remove(docker, Id);
+      continue;
+    }
+    const container = docker.getContainer(Id);
+    // Once more does no harm: it ends already.
+    await container.kill({ signal: "SIGUSR1" }).catch(() => undefined);
+    void containerEnd(container)
+      .then(() => remove(docker, Id))
+      .catch(() => undefined);
+  }
+}
+
+async function remove(docker: Docker, id: string): Promise<void> {
+  try {
+    await docker.getContainer(id).remove({ force: true });
+  } catch (error) {
+    if (statusOf(error) !== 404) throw error;
+  }
+}
+
+async function awaitAnswer(container: Docker.Container, adminSocket: string, generation: string): Promise<void> {
   const deadline = Date.now() + START_DEADLINE;
   for (;;) {
-    if (await answers(adminSocket)) return;
+    // Until the next one serves, the one before answers here.
+    if ((await runningProcess(adminSocket))?.generation === generation) return;
     const { State } = await container.inspect();
     if (!State.Running || Date.now() > deadline) {
       const output = await container.logs({ stdout: true, stderr: true, tail: 20 }).catch((error) => messageOf(error));
@@ -144,11 +235,4 @@ async function awaitAnswer(container: Docker.Container, adminSocket: string): Pr
     }
     await wait(25);
   }
-}
-
-async function answers(adminSocket: string): Promise<boolean> {
-  return runCommand(adminSocket, "show info").then(
-    (answer) => answer.includes("HAProxy"),
-    () => false,
-  );
 }

@@ -46,6 +46,13 @@ export const PAGES = {
     title: "Diese Verbindung gehört zu einer anderen Adresse",
     text: "Bitte laden Sie die Seite neu.",
   },
+  "too-many": {
+    status: 429,
+    phrase: "Too Many Requests",
+    title: "Von Ihrem Anschluss kommt gerade sehr viel auf einmal",
+    text: "Bitte versuchen Sie es in wenigen Sekunden noch einmal.",
+    retryAfter: 10,
+  },
   "internal-error": { status: 500, phrase: "Internal Server Error", ...UNREACHABLE },
   "bad-gateway": { status: 502, phrase: "Bad Gateway", ...UNREACHABLE },
   unreachable: { status: 503, phrase: "Service Unavailable", ...UNREACHABLE },

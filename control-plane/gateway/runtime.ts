@@ -56,6 +56,22 @@ export function runCommand(socketPath: string, command: string, payload?: string
   });
 }
 
+/** What the process that answers says of itself. */
+export interface RunningProcess {
+  /** Which container it runs in; empty where nobody named it, and of one that an earlier version started. */
+  readonly generation: string;
+  /** Which configuration it has loaded, see `revisionOf`; empty of one that an earlier version started. */
+  readonly revision: string;
+}
+
+/** Undefined while nobody answers. */
+export async function runningProcess(socketPath: string): Promise<RunningProcess | undefined> {
+  const answer = await runCommand(socketPath, "show info").catch(() => "");
+  if (!answer.includes("HAProxy")) return undefined;
+  const [, revision = "", generation = ""] = /^Description: ([0-9a-f]+) ?(\S*)$/im.exec(answer) ?? [];
+  return { generation, revision };
+}
+
 async function expect(socketPath: string, wanted: string, command: string, payload?: string): Promise<void> {
   const answer = await runCommand(socketPath, command, payload);
   // Map commands answer nothing when all is well.

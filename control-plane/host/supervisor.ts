@@ -4,7 +4,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Dockerode from "dockerode";
 import { messageOf } from "../errors.ts";
-import { startGateway, stopGateway } from "../gateway/container.ts";
+import { startGateway } from "../gateway/container.ts";
 import { everyAddress } from "../gateway/ports.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { createLog } from "../log.ts";
@@ -18,7 +18,8 @@ import type { Settings } from "./settings.ts";
 /**
  * Keeps the platform of one machine running: container engine, database, gateway, reconciler and API, in this order; what ends
  * by itself is started again with backoff. Started by `classmind up`, by systemd where that runs. Schools' containers are the
- * reconciler's and go on without it.
+ * reconciler's and go on without it, and so does the gateway, so that a restart closes no school's door: the next start finds
+ * it running, and replaces it only where another one is wanted. `classmind down` ends all of them.
  */
 
 const log = createLog("supervisor");
@@ -29,7 +30,7 @@ const WELL_MS = 60_000;
 /** When the machine starts, everything starts at once. A reconciler that cannot start ends, and is not waited for. */
 const SLOW_START_MS = 180_000;
 /** What each part gets to end well; together less than `classmind down` and the unit wait. */
-const END_MS = { reconciler: 20_000, api: 15_000, gateway: 15_000, database: 40_000, engine: 10_000 } as const;
+const END_MS = { reconciler: 20_000, api: 15_000, database: 40_000, engine: 10_000 } as const;
 
 interface Part {
   readonly name: string;
@@ -38,7 +39,7 @@ interface Part {
 }
 
 export interface Supervision {
-  /** Ends reconciler, API, gateway, database and engine service. Schools' containers go on. */
+  /** Ends reconciler, API, database and engine service. Schools' containers and the gateway go on. */
   stop(): Promise<void>;
 }
 
@@ -63,7 +64,6 @@ function startReconciler(instance: Instance): { readonly child: ChildProcess; re
  */
 export async function supervise(instance: Instance, settings: Settings, images: ImageReferences): Promise<Supervision> {
   const layout = layoutOf(instance);
-  const gatewayName = `${instance.name}-platform-gateway`;
   for (const directory of [layout.gatewayConfigDir, layout.gatewayRunDir])
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   let stopping = false;
@@ -84,10 +84,10 @@ export async function supervise(instance: Instance, settings: Settings, images: 
     {
       name: "gateway",
       async start() {
-        await startGateway({
+        const gateway = await startGateway({
           docker: docker(),
           image: images.gateway,
-          name: gatewayName,
+          name: `${instance.name}-platform-gateway`,
           labels: { "classmind.instance": instance.name, "classmind.part": "platform" },
           configDir: layout.gatewayConfigDir,
           runDir: layout.gatewayRunDir,
@@ -95,7 +95,7 @@ export async function supervise(instance: Instance, settings: Settings, images: 
           httpPort: settings.httpPort,
           httpsPort: settings.httpsPort,
         });
-        return { ended: containerEnd(docker().getContainer(gatewayName)) };
+        return { ended: containerEnd(gateway) };
       },
     },
     {
@@ -185,7 +185,6 @@ export async function supervise(instance: Instance, settings: Settings, images: 
       rmSync(layout.supervisorReadyFile, { force: true });
       await end("reconciler", endReconciler);
       await end("api", () => removeContainer(docker(), `${instance.name}-platform-api`, 10));
-      await end("gateway", () => stopGateway({ docker: docker(), name: gatewayName }));
       await end("database", () => removeContainer(docker(), `${instance.name}-platform-database`, 30));
       await end("engine", async () => service?.stop());
       rmSync(layout.supervisorPidFile, { force: true });

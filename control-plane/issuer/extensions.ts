@@ -1,3 +1,4 @@
+import { createHash, type KeyObject } from "node:crypto";
 import forge from "node-forge";
 import { ClassmindError } from "../errors.ts";
 
@@ -17,6 +18,7 @@ const CONTEXT = asn1.Class.CONTEXT_SPECIFIC;
 const DNS_NAME = 2;
 const IP_ADDRESS = 7;
 const NAME_CONSTRAINTS = "2.5.29.30";
+const SUBJECT_KEY_IDENTIFIER = "2.5.29.14";
 
 /**
  * Critical name constraints (RFC 5280, 4.2.1.10), which forge does not know. A constraint on DNS names says nothing of
@@ -33,6 +35,19 @@ export function nameConstraints(constraints: {
   );
   const value = asn1.create(asn1.Class.UNIVERSAL, asn1.Type.SEQUENCE, true, [permitted, excluded]);
   return { id: NAME_CONSTRAINTS, critical: true, value: asn1.toDer(value).getBytes() };
+}
+
+/** SHA-1 of the key's bits (RFC 5280, 4.2.1.2, method 1), of any kind of key; forge computes it of RSA keys only. */
+export function subjectKeyIdentifier(publicKey: KeyObject): CertificateExtension {
+  const info = asn1.fromDer(publicKey.export({ type: "spki", format: "der" }).toString("latin1"), {
+    decodeBitStrings: false,
+  });
+  const [, bits] = childrenOf(info);
+  if (typeof bits?.value !== "string") throw new Error("a public key without bits");
+  // The first octet counts the unused bits of the last.
+  const identifier = createHash("sha1").update(bits.value.slice(1), "latin1").digest().toString("latin1");
+  const value = asn1.create(asn1.Class.UNIVERSAL, asn1.Type.OCTETSTRING, false, identifier);
+  return { id: SUBJECT_KEY_IDENTIFIER, value: asn1.toDer(value).getBytes() };
 }
 
 /**

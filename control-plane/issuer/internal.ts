@@ -1,8 +1,22 @@
-import { createPrivateKey, generateKeyPair, type KeyObject, randomBytes, sign, X509Certificate } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from "node:crypto";
 import { promisify } from "node:util";
 import forge from "node-forge";
 import { ClassmindError } from "../errors.ts";
-import { type CertificateExtension, excludingAddresses, nameConstraints, permittedDomain } from "./extensions.ts";
+import {
+  type CertificateExtension,
+  excludingAddresses,
+  nameConstraints,
+  permittedDomain,
+  subjectKeyIdentifier,
+} from "./extensions.ts";
 import type { CertificateRequest, IssuedCertificate, Issuer } from "./issuer.ts";
 import { isHostName, isWithin } from "./names.ts";
 
@@ -61,29 +75,32 @@ export async function createCertificateAuthority(request: {
     signingKey: key.privateKey,
     notBefore: new Date(now.getTime() - BACKDATING),
     notAfter: new Date(now.getTime() - BACKDATING + AUTHORITY_LIFETIME),
-    extensions: () => [
+    extensions: [
       { name: "basicConstraints", critical: true, cA: true, pathLenConstraint: 0 },
       { name: "keyUsage", critical: true, keyCertSign: true },
       { name: "extKeyUsage", serverAuth: true },
       nameConstraints({ permittedDomain: domain, excluded: excludingAddresses }),
-      { name: "subjectKeyIdentifier" },
+      subjectKeyIdentifier(key.publicKey),
     ],
   });
   return { certificatePem, keyPem: pemOf(key.privateKey) };
 }
 
 /**
- * The internal issuer: RSA-2048 leaves of at most 47 days, backdated five minutes for clients whose clock is behind, for
+ * The internal issuer: ECDSA P-256 leaves (BSI TR-02102-2, 3.6) of at most 47 days, backdated five minutes for clients whose clock is behind, for
  * names within the domain that the authority's name constraints permit.
- * @throws ClassmindError `Invalid` when certificate and key of the authority do not belong together, or nothing constrains it.
+ * @throws ClassmindError `Invalid` when certificate and key of the authority do not belong together or are not RSA, or nothing
+ * constrains it.
  */
 export function internalIssuer(authority: { readonly caCertificatePem: string; readonly caKeyPem: string }): Issuer {
-  const ca = forge.pki.certificateFromPem(authority.caCertificatePem);
   const caCertificate = new X509Certificate(authority.caCertificatePem);
   const caKey = createPrivateKey(authority.caKeyPem);
   if (!caCertificate.checkPrivateKey(caKey)) {
     throw new ClassmindError("Invalid", "The certificate authority's key does not belong to its certificate");
   }
+  if (caKey.asymmetricKeyType !== "rsa")
+    throw new ClassmindError("Invalid", "The certificate authority's key must be RSA");
+  const ca = forge.pki.certificateFromPem(authority.caCertificatePem);
   const domain = permittedDomain(ca);
 
   async function issue({ hosts, now }: CertificateRequest): Promise<IssuedCertificate> {
@@ -95,7 +112,7 @@ export function internalIssuer(authority: { readonly caCertificatePem: string; r
         remedy: `It is valid from ${caCertificate.validFrom} to ${caCertificate.validTo}: check the clock, or renew it.`,
       });
     }
-    const key = await generate("rsa", { modulusLength: 2048 });
+    const key = await generate("ec", { namedCurve: "P-256" });
     const commonName = hosts[0] ?? "";
     const certificatePem = await signCertificate({
       subject: commonName.length <= COMMON_NAME_LIMIT ? [{ name: "commonName", value: commonName }] : [],
@@ -104,8 +121,9 @@ export function internalIssuer(authority: { readonly caCertificatePem: string; r
       signingKey: caKey,
       notBefore,
       notAfter,
-      extensions: () => [
+      extensions: [
         { name: "basicConstraints", critical: true, cA: false },
+        // RFC 8813, 3: the key signs handshakes and nothing else; a key of an elliptic curve encrypts none.
         { name: "keyUsage", critical: true, digitalSignature: true },
         { name: "extKeyUsage", serverAuth: true },
         // RFC 5280, 4.2.1.6: critical when the subject is empty.
@@ -114,7 +132,7 @@ export function internalIssuer(authority: { readonly caCertificatePem: string; r
           critical: commonName.length > COMMON_NAME_LIMIT,
           altNames: hosts.map((value) => ({ type: 2, value })),
         },
-        { name: "subjectKeyIdentifier" },
+        subjectKeyIdentifier(key.publicKey),
         { name: "authorityKeyIdentifier", keyIdentifier: ca.generateSubjectKeyIdentifier().getBytes() },
       ],
     });
@@ -151,24 +169,28 @@ interface Draft {
   readonly signingKey: KeyObject;
   readonly notBefore: Date;
   readonly notAfter: Date;
-  readonly extensions: () => CertificateExtension[];
+  readonly extensions: CertificateExtension[];
 }
 
-/** Encodes with forge, signs with node (sha256WithRSAEncryption, RFC 4055). Yields PEM. */
+/**
+ * Encodes with forge, signs with node (sha256WithRSAEncryption, RFC 4055: the authority's key is RSA, the subject's may be
+ * any). Yields PEM.
+ */
 async function signCertificate(draft: Draft): Promise<string> {
   const certificate = forge.pki.createCertificate();
+  // Forge encodes RSA keys only: the signer's holds the place of the subject's, which is put in below.
   certificate.publicKey = forge.pki.publicKeyFromPem(
-    draft.publicKey.export({ type: "spki", format: "pem" }).toString(),
+    createPublicKey(draft.signingKey).export({ type: "spki", format: "pem" }).toString(),
   );
   certificate.serialNumber = randomSerial();
   certificate.validity.notBefore = draft.notBefore;
   certificate.validity.notAfter = draft.notAfter;
   certificate.setSubject(draft.subject);
   certificate.setIssuer(draft.issuer);
-  certificate.setExtensions(draft.extensions());
+  certificate.setExtensions(draft.extensions);
   certificate.signatureOid = SHA256_WITH_RSA;
   certificate.siginfo.algorithmOid = SHA256_WITH_RSA;
-  const toBeSigned = forge.pki.getTBSCertificate(certificate);
+  const toBeSigned = withPublicKey(forge.pki.getTBSCertificate(certificate), draft.publicKey);
   const bytes = Buffer.from(forge.asn1.toDer(toBeSigned).getBytes(), "latin1");
   const signature = await new Promise<Buffer>((resolve, reject) => {
     sign("sha256", bytes, draft.signingKey, (error, value) => (error ? reject(error) : resolve(value)));
@@ -176,6 +198,22 @@ async function signCertificate(draft: Draft): Promise<string> {
   certificate.tbsCertificate = toBeSigned;
   certificate.signature = signature.toString("latin1");
   return forge.pki.certificateToPem(certificate).replaceAll("\r\n", "\n");
+}
+
+/** Position of subjectPublicKeyInfo in a TBSCertificate that begins with its version (RFC 5280, 4.1). */
+const PUBLIC_KEY_POSITION = 6;
+
+/** A TBSCertificate with another public key. */
+function withPublicKey(toBeSigned: forge.asn1.Asn1, publicKey: KeyObject): forge.asn1.Asn1 {
+  const { asn1 } = forge;
+  const fields = Array.isArray(toBeSigned.value) ? toBeSigned.value : [];
+  const info = asn1.fromDer(publicKey.export({ type: "spki", format: "der" }).toString("latin1"));
+  return asn1.create(
+    asn1.Class.UNIVERSAL,
+    asn1.Type.SEQUENCE,
+    true,
+    fields.map((field, position) => (position === PUBLIC_KEY_POSITION ? info : field)),
+  );
 }
 
 /** 128 random bits as a positive DER integer (RFC 5280, 4.1.2.2): a leading zero octet where the sign bit is set. */

@@ -149,21 +149,17 @@ function write(app: App, response: ServerResponse<IncomingMessage>, reply: Reply
   }
   switch (reply.kind) {
     case "page": {
-      const html = Buffer.from(app.views(reply.view, reply.data), "utf8");
       response.setHeader("Content-Type", "text/html; charset=utf-8");
-      response.setHeader("Content-Length", html.length);
-      response.end(html);
+      answer(response, app.views(reply.view, reply.data));
       return;
     }
     case "redirect":
       response.setHeader("Location", reply.location);
-      response.setHeader("Content-Length", 0);
-      response.end();
+      answer(response, "");
       return;
     case "text":
       response.setHeader("Content-Type", reply.type);
-      response.setHeader("Content-Length", Buffer.byteLength(reply.body));
-      response.end(reply.body);
+      answer(response, reply.body);
       return;
     case "download":
       for (const [name, value] of Object.entries(sandboxed)) {
@@ -179,6 +175,40 @@ function write(app: App, response: ServerResponse<IncomingMessage>, reply: Reply
         }
       });
   }
+}
+
+/** Whoever was answered before the end of the request gets so many milliseconds to come to it, and to read the answer. */
+const lingerMs = 2_000;
+
+/**
+ * Sends an answer. While the request still comes, nobody will read it: the answer then ends with its connection, and that
+ * ends soon. Closed at once, the sender would be told of the break and not of the answer; told how long the answer is, the
+ * gateway would go on reading, however slowly the rest comes.
+ */
+function answer(response: ServerResponse<IncomingMessage>, body: string | Buffer): void {
+  const { req: request } = response;
+  if (!isComing(request)) {
+    response.setHeader("Content-Length", Buffer.byteLength(body));
+    response.end(body);
+    return;
+  }
+  response.setHeader("Connection", "close");
+  response.removeHeader("Content-Length");
+  response.removeHeader("Transfer-Encoding");
+  response.write(body);
+  response.flushHeaders();
+  const end = () => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, lingerMs);
+  request.once("end", end).once("close", end).resume();
+}
+
+/** Whether a body was announced that has not come to its end. */
+function isComing(request: IncomingMessage): boolean {
+  const { "content-length": length = "0", "transfer-encoding": encoding } = request.headers;
+  return !request.complete && !request.destroyed && (Number(length) > 0 || encoding !== undefined);
 }
 
 /** RFC 6266: a plain name for old clients, the real one encoded after RFC 8187. */

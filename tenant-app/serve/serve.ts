@@ -59,7 +59,14 @@ export async function serve(config: ServeConfig, options: ServeOptions = {}): Pr
     accepting: () => accepting,
   };
   const server = createServer(
-    { requestTimeout: 15 * 60_000, headersTimeout: 15_000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 },
+    {
+      // The largest file at the slowest pace (gate/upload.ts); whatever else is sent has a deadline of its own.
+      requestTimeout: 15 * 60_000,
+      headersTimeout: 15_000,
+      connectionsCheckingInterval: 5_000,
+      keepAliveTimeout: 65_000,
+      maxHeaderSize: 16 * 1024,
+    },
     buildExpress(app, allRoutes),
   );
   server.maxConnections = 2_000;

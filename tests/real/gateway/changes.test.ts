@@ -251,7 +251,7 @@ describe("after a crash", () => {
 
   test("HAProxy killed and started again serves what it served, without its files being touched", async () => {
     const fingerprint = await stage.certify("a");
-    await stage.docker.getContainer(stage.options.name).kill();
+    await (await stage.container()).kill();
     expect(await stage.gateway.observe("a")).toMatchObject({ route: undefined, certificateFingerprint: undefined });
     expect((await stage.gateway.observeAll()).running).toBe(false);
     // While it is down, a change is refused as unavailable, and kept.
@@ -269,7 +269,7 @@ describe("after a crash", () => {
   test("a broken pair on disk costs its own school only: everybody else's starts", async () => {
     await stage.certify("c");
     await writeFile(certificatePath(stage.paths, "c"), "broken");
-    await stage.docker.getContainer(stage.options.name).kill();
+    await (await stage.container()).kill();
     await startGateway(stage.options);
     expect((await ask1(stage, { sni: A })).status).toBe(200);
     await expect(openTls(stage, C)).rejects.toThrow();

@@ -24,7 +24,7 @@ afterAll(() => stage.close());
 const workerPid = async () => /^Pid: ([0-9]+)$/m.exec(await runCommand(stage.paths.adminSocket, "show info"))?.[1];
 
 async function containerPids(): Promise<number[]> {
-  const { State } = await stage.docker.getContainer(stage.options.name).inspect();
+  const { State } = await (await stage.container()).inspect();
   const children = await readFile(`/proc/${State.Pid}/task/${State.Pid}/children`, "utf8");
   return [State.Pid, ...children.trim().split(" ").map(Number)];
 }
@@ -68,7 +68,7 @@ test("R54 R56 after requests of every kind, no line of any log holds an address,
   await ask2(stage, A, { ":authority": A, ":path": "/geheim-2" });
   await ask1(stage, { sni: A, host: "fremd.example", path: "/geheim-3" });
   await ask1(stage, { sni: A, host: "\0", path: "/geheim-4" });
-  const output = await stage.docker.getContainer(stage.options.name).logs({ stdout: true, stderr: true });
+  const output = await (await stage.container()).logs({ stdout: true, stderr: true });
   expect(output.toString()).not.toMatch(/geheim|fremd|schulen\.example|127\.0\.0\.1|GET/);
 });
 
@@ -106,12 +106,12 @@ test("starting what runs changes nothing; a changed configuration is loaded with
 });
 
 test("a dead gateway is started anew, a stopped one leaves no container", async () => {
-  await stage.docker.getContainer(stage.options.name).kill();
+  await (await stage.container()).kill();
   await startGateway(stage.options);
   expect((await ask1(stage, { sni: A })).status).toBe(200);
   await stopGateway(stage.options);
   await stopGateway(stage.options);
-  await expect(stage.docker.getContainer(stage.options.name).inspect()).rejects.toMatchObject({ statusCode: 404 });
+  expect(await stage.containers()).toEqual([]);
   await startGateway(stage.options);
 });
 

@@ -48,23 +48,39 @@ describe("the TLS handshake", () => {
   });
 
   test("R1 accepts only authenticated encryption with forward secrecy", async () => {
-    const good = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"];
-    const bad = [
-      "AES128-GCM-SHA256",
-      "AES256-SHA",
-      "ECDHE-RSA-AES128-SHA256",
-      "ECDHE-RSA-AES256-SHA",
-      "DHE-RSA-AES128-GCM-SHA256",
-      "ECDHE-RSA-AES256-SHA384",
-    ];
-    for (const ciphers of good) {
-      const socket = await openTls(stage, A, { maxVersion: "TLSv1.2", ciphers });
-      expect(socket.getCipher().name).toBe(ciphers);
-      socket.destroy();
+    // Of a pair of either kind: schools' own are ECDSA, uploaded ones and those of before may be RSA.
+    await stage.certifyRsa("b");
+    for (const [name, kind] of [
+      [A, "ECDSA"],
+      [B, "RSA"],
+    ] as const) {
+      const good = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"].map((end) => `ECDHE-${kind}-${end}`);
+      const bad = [
+        "AES128-GCM-SHA256",
+        "AES256-SHA",
+        `ECDHE-${kind}-AES128-SHA256`,
+        `ECDHE-${kind}-AES256-SHA`,
+        "DHE-RSA-AES128-GCM-SHA256",
+        `ECDHE-${kind}-AES256-SHA384`,
+      ];
+      for (const ciphers of good) {
+        const socket = await openTls(stage, name, { maxVersion: "TLSv1.2", ciphers });
+        expect(socket.getCipher().name).toBe(ciphers);
+        socket.destroy();
+      }
+      for (const ciphers of bad) {
+        const weak = openTls(stage, name, { maxVersion: "TLSv1.2", ciphers: `${ciphers}:@SECLEVEL=0` });
+        await expect(weak, `${name} ${ciphers}`).rejects.toThrow();
+      }
+      const modern = await openTls(stage, name, { minVersion: "TLSv1.3" });
+      expect(modern.getCipher().name).toMatch(/^TLS_(AES_(128|256)_GCM|CHACHA20_POLY1305)_SHA/);
+      modern.destroy();
     }
-    for (const ciphers of bad) {
-      await expect(openTls(stage, A, { maxVersion: "TLSv1.2", ciphers: `${ciphers}:@SECLEVEL=0` })).rejects.toThrow();
-    }
+    // The next certificate of the school is ECDSA, served without a break under the same name.
+    await stage.certify("b");
+    const renewed = await openTls(stage, B, { maxVersion: "TLSv1.2" });
+    expect(renewed.getCipher().name).toMatch(/^ECDHE-ECDSA-/);
+    renewed.destroy();
   });
 
   test("negotiates HTTP/2 and HTTP/1.1, and verifies for curl as well", async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import type { TLSSocket } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Echo, hostOf, openStage, type Stage } from "./stage.ts";
 import { answersIn, ask1, ask2, converse, openHttp2, openTcp, openTls } from "./wire.ts";
@@ -10,11 +11,12 @@ const A = hostOf("a");
 const B = hostOf("b");
 
 beforeAll(async () => {
-  // Few connections, so that the limits can be met.
+  // Few connections, so that their limits can be met.
   stage = await openStage({ openFiles: 1024 });
 });
 afterEach(async () => {
   stage.a.handler = undefined;
+  stage.b.handler = undefined;
   await stage.open(stage.a);
 });
 afterAll(() => stage.close());
@@ -261,35 +263,63 @@ describe("limits", () => {
     expect(answersIn(answers[1])[0]?.status).toBe(408);
   }, 40_000);
 
-  test("a rush on one school, from one place or from many, leaves room for its neighbour", async () => {
-    // 1,024 files make 384 connections, of which one source may hold 288, and so may one school.
+  // 1,024 files make 256 connections at the door: 128 for one school, 64 for one source, 16 for one when it is crowded.
+
+  /** Opens so many connections from an address, each with a request under way; yields those that were let in. */
+  async function rush(host: string, count: number, localAddress: string): Promise<TLSSocket[]> {
+    const attempts = await Promise.all(
+      Array.from({ length: count }, () => openTls(stage, host, { localAddress }).catch(() => undefined)),
+    );
+    const open = attempts.filter((socket) => socket !== undefined);
+    for (const socket of open) socket.write(`GET /wait HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    await wait(500);
+    return open.filter((socket) => !socket.destroyed);
+  }
+
+  async function statusFrom(host: string, localAddress: string): Promise<number | undefined> {
+    const socket = await openTls(stage, host, { localAddress });
+    const text = await converse(socket, `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    return answersIn(text)[0]?.status;
+  }
+
+  test("a source has less than a school has, and a school less than all: nobody closes either alone", async () => {
     stage.a.handler = () => undefined;
-    const rush = async (count: number, localAddress: string) => {
-      const attempts = await Promise.all(
-        Array.from({ length: count }, () => openTls(stage, A, { localAddress }).catch(() => undefined)),
-      );
-      const open = attempts.filter((socket) => socket !== undefined);
-      for (const socket of open) socket.write(`GET /wait HTTP/1.1\r\nHost: ${A}\r\n\r\n`);
-      await wait(500);
-      return open.filter((socket) => !socket.destroyed);
+    const held: TLSSocket[] = [];
+    const from = async (localAddress: string, count: number): Promise<number> => {
+      const open = await rush(A, count, localAddress);
+      held.push(...open);
+      return open.length;
     };
-    const held = [...(await rush(300, "127.0.78.1"))];
-    expect(held.length).toBeGreaterThan(250);
-    expect(held.length).toBeLessThanOrEqual(288);
-    const further = await rush(60, "127.0.78.2");
-    expect(held.length + further.length).toBeLessThanOrEqual(288);
-    const neighbour = await openTls(stage, B, { localAddress: "127.0.78.3" });
-    const text = await converse(neighbour, `GET / HTTP/1.1\r\nHost: ${B}\r\nConnection: close\r\n\r\n`);
-    expect(answersIn(text)[0]?.status).toBe(200);
-    for (const socket of [...held, ...further]) socket.destroy();
+    expect(await from("127.0.78.1", 90)).toBe(64);
+    // Three quarters of the school are taken by then: who holds many opens no more.
+    expect(await from("127.0.78.2", 90)).toBeLessThanOrEqual(33);
+    expect(await from("127.0.78.3", 90)).toBeLessThanOrEqual(17);
+    // Who comes with one connection gets in, to this school and to its neighbour.
+    expect(await from("127.0.78.4", 1)).toBe(1);
+    expect(await statusFrom(B, "127.0.78.1").catch(() => "refused")).toBe("refused");
+    expect(await statusFrom(B, "127.0.78.5")).toBe(200);
+    for (const socket of held) socket.destroy();
     stage.a.handler = undefined;
     await expect.poll(async () => (await ask1(stage, { sni: A })).status, { timeout: 5000 }).toBe(200);
   });
 
-  test("more requests than a school may have in flight are asked to come back", async () => {
+  test("four sources with all that they get leave room at every door", async () => {
+    for (const school of [stage.a, stage.b]) school.handler = () => undefined;
+    const held: TLSSocket[] = [];
+    for (const [number, host] of [A, B, A, B].entries())
+      held.push(...(await rush(host, 90, `127.0.78.${20 + number}`)));
+    expect(held.length).toBeGreaterThan(120);
+    expect(held.length).toBeLessThan(230);
+    for (const school of [stage.a, stage.b]) school.handler = undefined;
+    for (const host of [A, B]) expect(await statusFrom(host, "127.0.78.30")).toBe(200);
+    for (const socket of held) socket.destroy();
+    await expect.poll(async () => (await ask1(stage, { sni: A })).status, { timeout: 5000 }).toBe(200);
+  });
+
+  test("requests in flight: a source is told 429 before its school is full, the rest of a rush 503", async () => {
     stage.a.handler = () => undefined;
-    const sessions = [1, 2, 3].map((number) => openHttp2(stage, A, `127.0.79.${number}`));
     const statuses: number[] = [];
+    const sessions = [1, 2, 3].map((number) => openHttp2(stage, A, `127.0.79.${number}`));
     for (const session of sessions) {
       for (let stream = 0; stream < 100; stream += 1) {
         const request = session.request({ ":path": "/wait", ":authority": A });
@@ -298,10 +328,29 @@ describe("limits", () => {
         request.resume();
         request.end();
       }
+      await wait(500);
     }
-    await expect.poll(() => statuses.length, { timeout: 5000 }).toBe(12);
-    expect(new Set(statuses)).toEqual(new Set([503]));
+    // Twice 64 are under way, and nothing of the third source.
+    await expect.poll(() => statuses.length, { timeout: 5000 }).toBe(300 - 128);
+    expect(new Set(statuses)).toEqual(new Set([429, 503]));
+    expect(statuses.filter((status) => status === 429).length).toBeGreaterThanOrEqual(72);
+    const neighbour = await ask2(stage, B, { ":authority": B });
+    expect(neighbour.status).toBe(200);
     for (const session of sessions) session.destroy();
+    stage.a.handler = undefined;
+    await expect.poll(async () => (await ask1(stage, { sni: A })).status, { timeout: 5000 }).toBe(200);
+  });
+
+  test("a flood of requests on one connection is answered with 429 and a time to come back", async () => {
+    const socket = await openTcp(stage.httpPort, "127.0.80.1");
+    const text = await converse(socket, `GET / HTTP/1.1\r\nHost: ${A}\r\n\r\n`.repeat(6000), 2000);
+    const answers = answersIn(text);
+    const counted = (status: number) => answers.filter((answer) => answer.status === status).length;
+    expect(counted(308)).toBeGreaterThanOrEqual(4900);
+    expect(counted(308)).toBeLessThan(5800);
+    expect(counted(308) + counted(429)).toBe(6000);
+    expect(answers.at(-1)?.headers["retry-after"]).toBe("10");
+    expect((await ask1(stage, { sni: A })).status).toBe(200);
   });
 });
 

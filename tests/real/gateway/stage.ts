@@ -12,6 +12,7 @@ import { type GatewayPaths, gatewayPaths } from "../../../control-plane/gateway/
 import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
 import type { Issuer } from "../../../control-plane/issuer/issuer.ts";
 import { freePort } from "../../fixtures/free-port.ts";
+import { rsaLeaf } from "../../fixtures/rsa-leaf.ts";
 import { testInstance } from "../test-host.ts";
 
 /** A real gateway on a loopback address of its own with two schools, which are plain HTTP servers that say what they were asked. */
@@ -56,8 +57,14 @@ export interface Stage {
   readonly b: School;
   /** Issues and publishes a certificate for a slug; yields its fingerprint. */
   certify(slug: string): Promise<string>;
+  /** The same with a pair of RSA, as an uploaded one may be. */
+  certifyRsa(slug: string): Promise<void>;
   /** Opens the route to a school. */
   open(school: School): Promise<void>;
+  /** Containers of the gateway that run; the last was made last. */
+  containers(): Promise<readonly Docker.Container[]>;
+  /** The one that was made last. */
+  container(): Promise<Docker.Container>;
   close(): Promise<void>;
 }
 
@@ -101,12 +108,30 @@ export async function openStage(changes: Partial<GatewayOptions> = {}): Promise<
       });
       return (await gateway.observe(slug)).certificateFingerprint ?? "";
     },
+    async certifyRsa(slug) {
+      const { certificatePem, privateKeyPem } = rsaLeaf(
+        authority,
+        [{ type: 2, value: hostOf(slug) }],
+        new Date(Date.now() - 60_000),
+      );
+      await gateway.setCertificate(slug, [hostOf(slug)], { chain: certificatePem, key: privateKeyPem });
+    },
     open: (school) =>
       gateway.setRoute(school.slug, [hostOf(school.slug)], {
         state: "open",
         address: school.address,
         port: school.port,
       }),
+    async containers() {
+      const filters = { label: [`classmind.de/gateway=${options.name}`] };
+      const listed = await docker.listContainers({ filters: JSON.stringify(filters) });
+      return listed.sort((one, other) => one.Created - other.Created).map(({ Id }) => docker.getContainer(Id));
+    },
+    async container() {
+      const container = (await stage.containers()).at(-1);
+      if (container === undefined) throw new Error("no gateway runs");
+      return container;
+    },
     async close() {
       await stopGateway(options);
       await Promise.all([a.close(), b.close()]);

@@ -33,9 +33,13 @@ export function openTls(stage: Stage, servername: string | undefined, changes: T
   });
 }
 
-export function openTcp(port: number): Promise<Socket> {
+export function openTcp(port: number, localAddress?: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connectTcp({ host: GATEWAY_ADDRESS, port });
+    const socket = connectTcp({
+      host: GATEWAY_ADDRESS,
+      port,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    });
     socket.once("error", reject);
     socket.once("connect", () => {
       socket.removeListener("error", reject);

@@ -1,31 +1,35 @@
 import { execFile } from "node:child_process";
-import { createPrivateKey, createPublicKey, randomBytes, sign } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { promisify } from "node:util";
-import forge from "node-forge";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   type AuthorityMaterial,
   createCertificateAuthority,
   internalIssuer,
 } from "../../../control-plane/issuer/internal.ts";
+import type { IssuedCertificate } from "../../../control-plane/issuer/issuer.ts";
+import { rsaLeaf } from "../../fixtures/rsa-leaf.ts";
+import { openedByBrowser } from "../../fixtures/trusting-browser.ts";
 
-/** What another implementation says of our certificates. */
+/** What other implementations say of our certificates. */
 
 const run = promisify(execFile);
 let directory: string;
 let ca: AuthorityMaterial;
-let leaf: string;
+let issued: IssuedCertificate;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cm-openssl-"));
-  ca = await createCertificateAuthority({ domain: "schulen.example", now: new Date() });
+  ca = await createCertificateAuthority({ domain: "schulen.localhost", now: new Date() });
   const issuer = internalIssuer({ caCertificatePem: ca.certificatePem, caKeyPem: ca.keyPem });
-  leaf = (await issuer.issue({ hosts: ["a.schulen.example"], now: new Date() })).certificatePem;
+  issued = await issuer.issue({ hosts: ["a.schulen.localhost"], now: new Date() });
   await writeFile(join(directory, "ca.pem"), ca.certificatePem);
-  await writeFile(join(directory, "leaf.pem"), leaf);
+  await writeFile(join(directory, "leaf.pem"), issued.certificatePem);
 });
 
 afterAll(() => rm(directory, { recursive: true, force: true }));
@@ -44,17 +48,68 @@ function verify(...options: string[]) {
 
 test("R1 a leaf passes OpenSSL's strict check for its own name only", async () => {
   const file = join(directory, "leaf.pem");
-  expect((await verify("-verify_hostname", "a.schulen.example", file)).stdout).toContain(": OK");
-  await expect(verify("-verify_hostname", "b.schulen.example", file)).rejects.toThrow(/hostname mismatch/);
+  expect((await verify("-verify_hostname", "a.schulen.localhost", file)).stdout).toContain(": OK");
+  await expect(verify("-verify_hostname", "b.schulen.localhost", file)).rejects.toThrow(/hostname mismatch/);
 });
+
+test("a leaf is an ECDSA key on P-256 that signs handshakes and nothing else", async () => {
+  const text = (await run("openssl", ["x509", "-in", join(directory, "leaf.pem"), "-noout", "-text"])).stdout;
+  expect(text).toContain("id-ecPublicKey");
+  expect(text).toContain("ASN1 OID: prime256v1");
+  expect(text).toMatch(/Key Usage: critical\s+Digital Signature\n/);
+  const names = [...text.matchAll(/(Subject|Authority) Key Identifier: *\n\s+(\S+)/g)].map(([, whose]) => whose);
+  expect(names.sort()).toEqual(["Authority", "Subject"]);
+});
+
+test("a leaf of RSA-2048, as they were before, passes as well until it is replaced", async () => {
+  const file = join(directory, "rsa.pem");
+  await writeFile(file, rsaLeaf(ca, [{ type: 2, value: "a.schulen.localhost" }], new Date()).certificatePem);
+  expect((await verify("-verify_hostname", "a.schulen.localhost", file)).stdout).toContain(": OK");
+});
+
+test("Node and Chromium, which trust the root alone, accept it for its own name and for no other", async () => {
+  const server = createServer({ key: issued.privateKeyPem, cert: issued.certificatePem }, (_, response) =>
+    response.end("ja"),
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    const { port } = server.address() as AddressInfo;
+    for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+      const options = { host: "127.0.0.1", port, ca: ca.certificatePem, maxVersion };
+      const socket = await handshake({ ...options, servername: "a.schulen.localhost" });
+      expect(socket.authorized).toBe(true);
+      if (maxVersion === "TLSv1.2") expect(socket.getCipher().name).toMatch(/^ECDHE-ECDSA-/);
+      socket.destroy();
+      await expect(handshake({ ...options, servername: "b.schulen.localhost" })).rejects.toMatchObject({
+        code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      });
+    }
+    const root = join(directory, "ca.pem");
+    expect(await openedByBrowser(`https://a.schulen.localhost:${port}/`, root)).toBe("ja");
+    await expect(openedByBrowser(`https://b.schulen.localhost:${port}/`, root)).rejects.toThrow(
+      /ERR_CERT_COMMON_NAME_INVALID/,
+    );
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+/** @returns the connection once it is verified; rejects with the handshake's error */
+function handshake(options: ConnectionOptions): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(options, () => resolve(socket));
+    socket.once("error", reject);
+  });
+}
 
 test.each([
   ["a name of another domain", [{ type: 2, value: "a.bank.example" }], "permitted subtree violation"],
-  ["a name that only ends alike", [{ type: 2, value: "aschulen.example" }], "permitted subtree violation"],
+  ["a name that only ends alike", [{ type: 2, value: "aschulen.localhost" }], "permitted subtree violation"],
   ["an address", [{ type: 7, ip: "192.0.2.1" }], "excluded subtree violation"],
 ])("R11 with the root's stolen key, %s is still worthless", async (_, altNames, complaint) => {
   const file = join(directory, "forged.pem");
-  await writeFile(file, forgeLeaf(altNames));
+  await writeFile(file, rsaLeaf(ca, altNames, new Date()).certificatePem);
   await expect(verify(file)).rejects.toMatchObject({ stderr: expect.stringContaining(complaint) });
 });
 
@@ -65,30 +120,3 @@ test("the root may sign no further authority", async () => {
   expect(text).toMatch(/Name Constraints: critical/);
   expect(text).toContain("sha256WithRSAEncryption");
 });
-
-/** A leaf as a thief of the root's key would make it. */
-function forgeLeaf(altNames: readonly object[]): string {
-  const root = forge.pki.certificateFromPem(ca.certificatePem);
-  const original = forge.pki.certificateFromPem(leaf);
-  const certificate = forge.pki.createCertificate();
-  certificate.publicKey = original.publicKey;
-  certificate.serialNumber = `01${randomBytes(8).toString("hex")}`;
-  certificate.validity.notBefore = original.validity.notBefore;
-  certificate.validity.notAfter = original.validity.notAfter;
-  certificate.setIssuer(root.subject.attributes);
-  certificate.setExtensions([
-    { name: "basicConstraints", critical: true, cA: false },
-    { name: "keyUsage", critical: true, digitalSignature: true },
-    { name: "extKeyUsage", serverAuth: true },
-    { name: "subjectAltName", critical: true, altNames },
-    { name: "subjectKeyIdentifier" },
-    { name: "authorityKeyIdentifier", keyIdentifier: root.generateSubjectKeyIdentifier().getBytes() },
-  ]);
-  certificate.signatureOid = "1.2.840.113549.1.1.11";
-  certificate.siginfo.algorithmOid = certificate.signatureOid;
-  certificate.tbsCertificate = forge.pki.getTBSCertificate(certificate);
-  const bytes = Buffer.from(forge.asn1.toDer(certificate.tbsCertificate).getBytes(), "latin1");
-  certificate.signature = sign("sha256", bytes, createPrivateKey(ca.keyPem)).toString("latin1");
-  expect(createPublicKey(ca.certificatePem).asymmetricKeyType).toBe("rsa");
-  return forge.pki.certificateToPem(certificate);
-}

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { renderConfig, renderPages, TLS12_CIPHERS, TLS13_SUITES } from "../../../control-plane/gateway/config.ts";
+import {
+  connectionsInAll,
+  connectionsOutOf,
+  limitsFor,
+  renderConfig,
+  renderPages,
+  TLS12_CIPHERS,
+  TLS13_SUITES,
+} from "../../../control-plane/gateway/config.ts";
 import { ERROR_PAGES, PAGES, renderPage } from "../../../control-plane/gateway/pages.ts";
 import { PATHS_INSIDE } from "../../../control-plane/gateway/paths.ts";
 
@@ -9,10 +17,7 @@ const config = {
   addresses: ["0.0.0.0", "::"],
   paths: PATHS_INSIDE,
   user: { uid: 10002, gid: 10002 },
-  maxConnections: 1900,
-  maxPerSchool: 1400,
-  maxPerSource: 1400,
-  maxRatePerSource: 5000,
+  limits: limitsFor(2000),
 };
 
 describe("the configuration", () => {
@@ -47,10 +52,37 @@ describe("the configuration", () => {
     expect(pod).toContain("    nbthread 2\n");
     expect(pod).toContain("    bind :9464\n");
     const [all = 0, http = 0, https = 0] = [...pod.matchAll(/^ {4}maxconn ([0-9]+)$/gm)].map(([, n]) => Number(n));
-    expect([http, https]).toEqual([1900, 1900]);
-    expect(all).toBeGreaterThan(http + https + 100);
+    expect([http, https]).toEqual([500, 2000]);
+    expect(all).toBeGreaterThan(http + https + 50);
     expect(text).not.toMatch(/nbthread|bind :9464/);
-    expect(text.match(/^ {4}maxconn .*$/gm)).toEqual(["    maxconn 1900"]);
+  });
+
+  test("one source has less than a school, one school less than all, and a building of 1,200 its place", () => {
+    // What 20,000 open files give, which most hosts grant a container.
+    const limits = limitsFor(connectionsOutOf(Math.floor((20_000 - 256) / 2)));
+    expect(connectionsInAll(limits.connections) * 2).toBeLessThanOrEqual(20_000);
+    for (const [source, school, all] of [
+      [limits.connectionsPerSource, limits.connectionsPerSchool, limits.connections],
+      [limits.requestsPerSource, limits.requestsPerSchool, limits.connections],
+    ] as const) {
+      expect(source).toBeLessThanOrEqual(school / 2);
+      expect(school).toBeLessThanOrEqual(all / 2);
+    }
+    expect(limits.connectionsPerSource).toBeGreaterThan(1200 * 1.5);
+    // A page and what belongs to it, for everybody within ten seconds.
+    expect(limits.newRequestsPerSource).toBeGreaterThan(1200 * 3);
+    expect(limits.newConnectionsPerSource).toBeGreaterThan(1200 * 2);
+    // A school's own server takes 2,000 connections; two gateways may stand before it.
+    expect(limits.requestsPerSchool * 2).toBeLessThanOrEqual(2000);
+  });
+
+  test("names each refusal that it answers, and answers each that it names", () => {
+    for (const door of text.split(/^frontend /m).slice(1, 3)) {
+      const named = new Set([...door.matchAll(/set-var\(txn\.refusal\) str\(([a-z-]+)\)/g)].map(([, name]) => name));
+      const answered = new Set([...door.matchAll(/var\(txn\.refusal\) -m str ([a-z-]+)/g)].map(([, name]) => name));
+      expect(named).toEqual(answered);
+      expect(named.size).toBeGreaterThan(3);
+    }
   });
 
   test("sends people to the port they use", () => {

@@ -4,17 +4,24 @@ import forge from "node-forge";
 import { beforeAll, describe, expect, test } from "vitest";
 import { checkCertificate, checkRoute, checkSlug } from "../../../control-plane/gateway/input.ts";
 import { readPair } from "../../../control-plane/gateway/pair.ts";
-import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
+import {
+  type AuthorityMaterial,
+  createCertificateAuthority,
+  internalIssuer,
+} from "../../../control-plane/issuer/internal.ts";
 import type { IssuedCertificate } from "../../../control-plane/issuer/issuer.ts";
+import { rsaLeaf } from "../../fixtures/rsa-leaf.ts";
 
 const open = { state: "open", address: "10.0.0.1", port: 8080 } as const;
 let a: IssuedCertificate;
 let b: IssuedCertificate;
 let root: string;
+let authority: AuthorityMaterial;
 
 beforeAll(async () => {
   const now = new Date();
   const ca = await createCertificateAuthority({ domain: "schulen.example", now });
+  authority = ca;
   root = ca.certificatePem;
   const issuer = internalIssuer({ caCertificatePem: ca.certificatePem, caKeyPem: ca.keyPem });
   a = await issuer.issue({ hosts: ["a.schulen.example"], now });
@@ -62,6 +69,20 @@ describe("a pair for the gateway", () => {
     expect(forward?.pem).toBe(readPair(`${a.privateKeyPem}${a.certificatePem}${root}`)?.pem);
     expect(forward?.pem).not.toMatch(/\n\n/);
     expect(forward?.pem).toMatch(/^-----BEGIN PRIVATE KEY-----/);
+  });
+
+  test("is one of RSA as well as one of ECDSA, and of each the weak ones are refused", () => {
+    const pairOf = ({ certificatePem, privateKeyPem }: { certificatePem: string; privateKeyPem: string }) =>
+      readPair(certificatePem + privateKeyPem);
+    expect(pairOf(a)?.leaf.publicKey.asymmetricKeyType).toBe("ec");
+    const rsa = rsaLeaf(authority, [{ type: 2, value: "a.schulen.example" }], new Date());
+    expect(pairOf(rsa)?.leaf.publicKey.asymmetricKeyType).toBe("rsa");
+    expect(
+      checkCertificate(["a.schulen.example"], { chain: rsa.certificatePem, key: rsa.privateKeyPem }).hosts,
+    ).toEqual(["a.schulen.example"]);
+    // A key of the other kind does not belong to it.
+    expect(readPair(a.certificatePem + rsa.privateKeyPem)).toBeUndefined();
+    expect(readPair(rsa.certificatePem + a.privateKeyPem)).toBeUndefined();
   });
 
   test("is refused when anything does not belong to the rest", () => {

@@ -1,8 +1,13 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { clockJumped, judgeCertificate, renewAt } from "../../../control-plane/issuer/certificate.ts";
-import { createCertificateAuthority, internalIssuer } from "../../../control-plane/issuer/internal.ts";
+import {
+  type AuthorityMaterial,
+  createCertificateAuthority,
+  internalIssuer,
+} from "../../../control-plane/issuer/internal.ts";
 import type { IssuedCertificate } from "../../../control-plane/issuer/issuer.ts";
+import { rsaLeaf } from "../../fixtures/rsa-leaf.ts";
 
 const DAY = 86_400_000;
 const now = new Date("2026-03-01T12:00:00Z");
@@ -10,9 +15,11 @@ const later = (milliseconds: number) => new Date(now.getTime() + milliseconds);
 
 let issued: IssuedCertificate;
 let other: IssuedCertificate;
+let authority: AuthorityMaterial;
 
 beforeAll(async () => {
   const ca = await createCertificateAuthority({ domain: "schulen.example", now });
+  authority = ca;
   const issuer = internalIssuer({ caCertificatePem: ca.certificatePem, caKeyPem: ca.keyPem });
   issued = await issuer.issue({ hosts: ["a.schulen.example"], now });
   other = await issuer.issue({ hosts: ["b.schulen.example"], now });
@@ -32,6 +39,13 @@ function judge(changes: Partial<Parameters<typeof judgeCertificate>[0]> = {}) {
 describe("judging a certificate", () => {
   test("a fresh pair is kept", () => {
     expect(judge()).toMatchObject({ action: "keep", reason: "AsDesired", serves: true, findings: [] });
+  });
+
+  test("a pair of RSA, as the issuer made them before, is kept until its own time comes", async () => {
+    const rsa = rsaLeaf(authority, [{ type: 2, value: "a.schulen.example" }], now);
+    const judgeRsa = (at: Date) => judge({ certificate: rsa.certificatePem, key: rsa.privateKeyPem, now: at });
+    expect(judgeRsa(later(DAY))).toMatchObject({ action: "keep", serves: true, findings: [] });
+    expect(judgeRsa(later(40 * DAY))).toMatchObject({ action: "renew", reason: "CertificateExpiring", serves: true });
   });
 
   test("each fault has its own check, reason and action", () => {

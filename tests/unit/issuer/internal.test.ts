@@ -1,5 +1,7 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
+import forge from "node-forge";
 import { beforeAll, expect, test } from "vitest";
+import { excludingAddresses, nameConstraints } from "../../../control-plane/issuer/extensions.ts";
 import {
   type AuthorityMaterial,
   createCertificateAuthority,
@@ -40,6 +42,36 @@ test("R11 a leaf is the root's, has a key of its own, lives 47 days and began fi
     serial: leaf.serialNumber,
     issuer: "internal",
   });
+});
+
+test("a leaf has an ECDSA key on P-256, named by its own identifier, and signs handshakes only", async () => {
+  const issued = await issuer.issue({ hosts: ["a.schulen.example"], now });
+  const { publicKey } = new X509Certificate(issued.certificatePem);
+  expect(publicKey.asymmetricKeyType).toBe("ec");
+  expect(publicKey.asymmetricKeyDetails?.namedCurve).toBe("prime256v1");
+  const root = forge.pki.certificateFromPem(ca.certificatePem);
+  const extensions = extensionsOf(issued.certificatePem);
+  // The identifier of the 65 octets of an uncompressed point; the issuer's is that which the authority names.
+  const point = publicKey.export({ type: "spki", format: "der" }).subarray(-65);
+  expect(extensions.get("2.5.29.14")).toBe(`0414${createHash("sha1").update(point).digest("hex")}`);
+  expect(extensions.get("2.5.29.35")).toContain(root.generateSubjectKeyIdentifier().toHex());
+  // RFC 5280, 4.2.1.3: digitalSignature is bit 0.
+  expect(extensions.get("2.5.29.15")).toBe("03020780");
+});
+
+test("the root's own identifier is that of its key, as each leaf names it", () => {
+  const root = forge.pki.certificateFromPem(ca.certificatePem);
+  expect(root.verifySubjectKeyIdentifier()).toBe(true);
+});
+
+/** A platform made before: keys of authorities have not always been as long. */
+test("an authority of RSA-2048 goes on signing", async () => {
+  const old = oldAuthority();
+  const elder = internalIssuer({ caCertificatePem: old.certificatePem, caKeyPem: old.keyPem });
+  const leaf = new X509Certificate((await elder.issue({ hosts: ["a.schulen.example"], now })).certificatePem);
+  const root = new X509Certificate(old.certificatePem);
+  expect(leaf.checkIssued(root) && leaf.verify(root.publicKey)).toBe(true);
+  expect(leaf.publicKey.asymmetricKeyType).toBe("ec");
 });
 
 test("serial numbers are positive, large and never the same", async () => {
@@ -90,6 +122,10 @@ test("an authority whose key is another's, or that nothing constrains, is refuse
   );
   const leaf = await issuer.issue({ hosts: ["a.schulen.example"], now });
   expect(() => internalIssuer({ caCertificatePem: leaf.certificatePem, caKeyPem: leaf.privateKeyPem })).toThrow(
+    /must be RSA/,
+  );
+  const free = oldAuthority([]);
+  expect(() => internalIssuer({ caCertificatePem: free.certificatePem, caKeyPem: free.keyPem })).toThrow(
     /not constrained/,
   );
 });
@@ -99,3 +135,45 @@ test("an authority for something that is no domain is refused", async () => {
     field: "domain",
   });
 });
+
+/** Extensions by their id, the DER of their values in hexadecimal. Forge reads no certificate of an EC key. */
+function extensionsOf(pem: string): ReadonlyMap<string, string> {
+  const { asn1, util } = forge;
+  const children = (node: forge.asn1.Asn1 | undefined): forge.asn1.Asn1[] =>
+    Array.isArray(node?.value) ? node.value : [];
+  const bytes = (node: forge.asn1.Asn1 | undefined): string => (typeof node?.value === "string" ? node.value : "");
+  const options = { decodeBitStrings: false };
+  const [toBeSigned] = children(asn1.fromDer(new X509Certificate(pem).raw.toString("latin1"), options));
+  const [list] = children(children(toBeSigned).at(-1));
+  return new Map(
+    children(list).map((extension) => {
+      const fields = children(extension);
+      const value = fields.at(-1);
+      const der =
+        bytes(value) === "" ? asn1.toDer(children(value)[0] ?? asn1.create(0, 0, false, "")).getBytes() : bytes(value);
+      return [asn1.derToOid(bytes(fields[0])), util.bytesToHex(der)];
+    }),
+  );
+}
+
+/** @param constraints what holds it to its domain */
+function oldAuthority(
+  constraints = [nameConstraints({ permittedDomain: "schulen.example", excluded: excludingAddresses })],
+): AuthorityMaterial {
+  const { publicKey, privateKey } = forge.pki.rsa.generateKeyPair(2048);
+  const certificate = forge.pki.createCertificate();
+  certificate.publicKey = publicKey;
+  certificate.serialNumber = "01";
+  certificate.validity.notBefore = now;
+  certificate.validity.notAfter = new Date(now.getTime() + 3650 * DAY);
+  certificate.setSubject([{ name: "commonName", value: "Classmind CA" }]);
+  certificate.setIssuer([{ name: "commonName", value: "Classmind CA" }]);
+  certificate.setExtensions([
+    { name: "basicConstraints", critical: true, cA: true, pathLenConstraint: 0 },
+    { name: "keyUsage", critical: true, keyCertSign: true },
+    ...constraints,
+    { name: "subjectKeyIdentifier" },
+  ]);
+  certificate.sign(privateKey, forge.md.sha256.create());
+  return { certificatePem: forge.pki.certificateToPem(certificate), keyPem: forge.pki.privateKeyToPem(privateKey) };
+}
