@@ -28,6 +28,8 @@ export interface EngineContext {
   readonly emptyFile: string;
   /** Milliseconds an old pod keeps answering after its successor has taken over, so that the gateway can follow. */
   readonly drain: number;
+  /** When the walls of a namespace were found changed by someone else, and put right, since somebody examined them last. */
+  readonly mended: Map<string, Date>;
   /** Tells watchers that something in the namespace changed. */
   readonly wake: (namespace: string) => void;
 }

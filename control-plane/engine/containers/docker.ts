@@ -58,7 +58,6 @@ export interface ContainerApi {
   remove(id: string): Promise<void>;
   /** Sets the processor time of a running container, in billionths of a processor. */
   limitProcessors(id: string, nanoCpus: number): Promise<void>;
-  exec(id: string, command: readonly string[], timeout: number): Promise<boolean>;
   tail(id: string, lines: number): Promise<readonly string[]>;
   hasImage(reference: string): Promise<boolean>;
   createNetwork(spec: NetworkSpec): Promise<void>;
@@ -243,23 +242,6 @@ export function openContainerApi(
             })
           : docker.getContainer(id).update({ NanoCpus: nanoCpus });
       await answered<unknown>(change).catch(absentIsFine);
-    },
-    async exec(id, command, timeout) {
-      const exec = await busyRetried(() =>
-        docker.getContainer(id).exec({ Cmd: [...command], AttachStdout: true, AttachStderr: true }),
-      );
-      const stream = await answered(() => exec.start({}));
-      const ended = new Promise<boolean>((resolve) => {
-        stream.on("end", () => resolve(true)).on("error", () => resolve(false));
-        stream.resume();
-      });
-      const waiting = new AbortController();
-      const inTime = await Promise.race([ended, clock.sleep(timeout, waiting.signal).then(() => false)]);
-      waiting.abort();
-      stream.destroy();
-      if (!inTime) return false;
-      const state = await answered(() => exec.inspect());
-      return state.ExitCode === 0;
     },
     async tail(id, lines) {
       const text = await answered(() =>

@@ -12,7 +12,13 @@ export interface KeeperSnapshot {
   readonly asWanted: boolean;
   readonly started: boolean;
   readonly ready: boolean;
+  /** What the readiness probe finds wrong. */
+  readonly unreadyWhy: string | undefined;
   readonly failure: { readonly reason: string; readonly message: string } | undefined;
+}
+
+function unready({ unreadyWhy }: KeeperSnapshot): string {
+  return unreadyWhy === undefined ? "the readiness probe fails" : `the readiness probe fails: ${unreadyWhy}`;
 }
 
 /** State, reason and message of a workload. Pure. */
@@ -29,7 +35,7 @@ export function describeWorkload(snapshot: KeeperSnapshot): readonly [WorkloadSt
     return ["Missing", REASONS.ContainerMissing, failure.message];
   }
   if (failure !== undefined) return ["Failing", failure.reason, failure.message];
-  if (snapshot.started && snapshot.asWanted) return ["Failing", REASONS.ProbeFailing, "the readiness probe fails"];
+  if (snapshot.started && snapshot.asWanted) return ["Failing", REASONS.ProbeFailing, unready(snapshot)];
   return snapshot.present
     ? ["Starting", REASONS.Updating, "the next pod is starting"]
     : ["Starting", REASONS.ContainerStarting, "starting"];

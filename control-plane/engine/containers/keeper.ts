@@ -311,6 +311,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       asWanted: want !== undefined && !needsNew(want),
       started: current?.started ?? false,
       ready: current?.ready ?? false,
+      unreadyWhy: current?.unreadyWhy,
       failure,
     });
   }

@@ -117,6 +117,12 @@ describe("the engine's subset of Kubernetes", () => {
     ],
     ["a subPath that climbs", [...container, "volumeMounts", 0, "subPath"], "..", /subPath/],
     ["more than one replica", ["spec", "replicas"], 2, /spec\.replicas/],
+    [
+      "a probe that would start a program",
+      [...container, "livenessProbe"],
+      { exec: { command: ["true", "alive"] } },
+      /livenessProbe\.exec\.command\[0\]: must be "\/usr\/local\/lib\/classmind\/postgres-probe"/,
+    ],
     ["a host port", [...container, "ports", 0, "hostPort"], 80, /ports\[0\]\.hostPort/],
     ["another namespace", ["metadata", "namespace"], "school-schiller", /school-schiller/],
   ])("refuses %s by its path, for good", (_, path, value, message) => {
@@ -289,6 +295,7 @@ describe("the state of a workload", () => {
     asWanted: true,
     started: true,
     ready: true,
+    unreadyWhy: undefined,
     failure: undefined,
   };
   it.each([
