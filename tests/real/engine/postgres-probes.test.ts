@@ -55,7 +55,13 @@ async function container(): Promise<Dockerode.Container> {
   return docker.getContainer(found.Id);
 }
 
-const postmaster = async (): Promise<number> => (await (await container()).inspect()).State.Pid;
+/** The server: its container's first process is an init. */
+async function postmaster(): Promise<number> {
+  const { State } = await (await container()).inspect();
+  const [server] = await childrenOf(State.Pid);
+  if (server === undefined) throw new Error("the container runs no server");
+  return server;
+}
 const address = async (): Promise<string> =>
   Object.values((await (await container()).inspect()).NetworkSettings.Networks)[0]?.IPAddress ?? "";
 
@@ -144,6 +150,14 @@ describe("a database that is asked how it is", () => {
     await (await client()).end();
   });
 
+  it("paused by somebody, is not ready within ten seconds, and is replaced", async () => {
+    const { restarts } = await database();
+    await (await container()).pause();
+    expect(await until(isNotReady, 30_000)).toBeLessThan(TOLD_WITHIN);
+    await until((seen) => seen.restarts > restarts && isReady(seen), 120_000);
+    await (await client()).end();
+  });
+
   it("that stops as soon as its last guest leaves is not ready and not dead: it answers", async () => {
     const guest = await client();
     const { restarts } = await database();
@@ -214,6 +228,27 @@ describe("a database that is asked how it is", () => {
       await writeFile(file, limit);
     }
     await until(isReady, 30_000);
+  });
+});
+
+describe("a database that is asked to stop", () => {
+  it("gets the signal that its image names: it ends at once although somebody is connected, and has nothing to recover", async () => {
+    const guest = await client();
+    const began = Date.now();
+    const suspended = school().map((manifest) =>
+      manifest.kind === "StatefulSet"
+        ? ({ ...manifest, spec: { ...Object(manifest.spec), replicas: 0 } } as Manifest)
+        : manifest,
+    );
+    await engine.apply(SPACE, suspended);
+    // A minute is what it gets before it is killed.
+    expect(Date.now() - began).toBeLessThan(30_000);
+    await guest.end().catch(() => undefined);
+    await engine.apply(SPACE, school());
+    await engine.awaitReady(SPACE, DB, 60_000);
+    const said = (await engine.logs(SPACE, DB, { tail: 50 })).join("\n");
+    expect(said).toMatch(/database system was shut down at/);
+    expect(said).not.toMatch(/was interrupted|not properly shut down/);
   });
 });
 

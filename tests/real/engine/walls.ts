@@ -192,7 +192,7 @@ export function engineWalls(name: string, subject: () => Walled): void {
             expect(await arePut()).toBeLessThan(5_000);
             await wait(500);
           });
-          expect(woken).toEqual([A, B]);
+          expect(woken).toEqual(expect.arrayContaining([A, B]));
           expect(await reaches(65534, await endpoint(A, "db"))).toBe(false);
           expect(await job(A, { action: "connect", targets: [await endpoint(B, "db")] })).not.toContain("open");
           expect(await job(A, { action: "connect", targets: [await endpoint(A, "db")] })).toEqual(["open"]);
@@ -214,16 +214,12 @@ export function engineWalls(name: string, subject: () => Walled): void {
         it("for as long as they go on is seen: the policies are not whole, and the firewall is not fit", async () => {
           let stop = false;
           const flushing = (async () => {
-            for (; !stop; await wait(10)) await flush();
+            for (; !stop; await wait(50)) await flush();
           })();
           try {
-            const seen = new Set<number>();
-            const fit = new Set<boolean | undefined>();
-            for (let look = 0; look < 20; look += 1) seen.add(await policies(A));
-            for (let look = 0; look < 3; look += 1)
-              fit.add((await engine.preflight("look")).find(({ check }) => check === "firewall")?.ok);
-            expect(seen).toContain(0);
-            expect(fit).toContain(false);
+            const isFit = async () => (await engine.preflight("look")).find(({ check }) => check === "firewall")?.ok;
+            for (const end = Date.now() + 60_000; (await policies(A)) !== 0; ) expect(Date.now()).toBeLessThan(end);
+            for (const end = Date.now() + 60_000; await isFit(); ) expect(Date.now()).toBeLessThan(end);
           } finally {
             stop = true;
             await flushing;

@@ -194,6 +194,7 @@ describe("containers made of manifests", () => {
       sources: Object.fromEntries(pod.main.mounts.map((mount) => [mount.path, `/host${mount.path}`])),
       emptyFile: "/run/classmind/classmind/empty",
       limits: { openFiles: 4096, processes: 1000 },
+      seccomp: "seccomp=/run/classmind/classmind/seccomp.json",
       podman: true,
     });
     await expect(`${JSON.stringify(options, null, 2)}\n`).toMatchFileSnapshot("../../golden/container-app.json");

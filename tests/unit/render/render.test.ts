@@ -135,7 +135,7 @@ describe("the manifests of a school", () => {
       fc.property(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary" }), (name, other) => {
         const displayName = `${name}\n---\n"}${other}`;
         const manifests = chart.renderTenant(tenantValues({ displayName }));
-        expect(manifests).toHaveLength(24);
+        expect(manifests).toHaveLength(25);
         expect(manifests[0]?.metadata.annotations?.["classmind.de/display-name"]).toBe(displayName.toWellFormed());
       }),
       { numRuns: 50 },

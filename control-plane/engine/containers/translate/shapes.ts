@@ -160,6 +160,10 @@ const POD = {
   serviceAccountName: unused(LABEL_NAME.optional(), "there is no API that a pod could have an account with"),
   automountServiceAccountToken: z.literal(false),
   enableServiceLinks: z.literal(false),
+  shareProcessNamespace: unused(
+    z.literal(true).optional(),
+    "each container has a first process that takes in orphans; on a cluster the pod's own does",
+  ),
   terminationGracePeriodSeconds: z.int().min(0).max(600).optional(),
   securityContext: POD_SECURITY,
   affinity: unused(AFFINITY.optional(), "all pods are on this machine, beside their volume"),
