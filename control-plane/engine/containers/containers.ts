@@ -27,6 +27,7 @@ import { preflight } from "./preflight.ts";
 import { createProber } from "./probes.ts";
 import { createRelays } from "./relays.ts";
 import { removeObjects } from "./remove.ts";
+import { openSeccomp } from "./seccomp.ts";
 import { openSecretFiles } from "./secrets.ts";
 import type { WorkloadModel } from "./translate/translate.ts";
 import { openEncryptedVolumes } from "./volumes.ts";
@@ -98,6 +99,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     firewall: openFirewall(instance, options.hostAccessUids ?? []),
     prober: createProber(clock),
     relays: createRelays(log),
+    seccomp: openSeccomp(instance.runDir),
     limits: processLimits(),
     emptyFile,
     drain: options.drain ?? 3_000,

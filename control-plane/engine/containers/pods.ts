@@ -4,7 +4,6 @@ import { EngineError, type ManifestHash, type ObjectRef } from "../engine.ts";
 import { containerOptions } from "./container-spec.ts";
 import type { EngineContext } from "./context.ts";
 import { claimsFor, labelsOf, type NamespaceState, serviceHosts } from "./namespace.ts";
-import { seccompOption } from "./seccomp.ts";
 import { type ContainerModel, type PodModel, secretsOf } from "./translate/pod.ts";
 import { subDirectory } from "./volumes.ts";
 
@@ -68,7 +67,7 @@ export async function preparePod(context: EngineContext, request: PodRequest): P
     serviceHosts(context, state),
     context.api.version(),
   ]);
-  const seccomp = await seccompOption(context.instance, version.podman);
+  const seccomp = await context.seccomp.option(version.podman);
   const octet = request.address.split(".").at(-1) ?? "0";
   const position = String(Number(octet) % 16);
   return {

@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Instance } from "../../host/instance.ts";
 import { writeWhole } from "./files.ts";
+import { createMutex } from "./mutex.ts";
 
 /**
  * The kernel calls that programs of a school may make: what the container engines' own default allows to a container without
@@ -89,13 +90,26 @@ export function seccompProfile(arch: NodeJS.Architecture = process.arch): Seccom
   };
 }
 
-/**
- * Writes the profile and returns what a container's `SecurityOpt` says: Podman reads a file of its host, Docker's API takes the content.
- */
-export async function seccompOption(instance: Instance, podman: boolean): Promise<string> {
+/** Hands the profile to the container engine. */
+export interface Seccomp {
+  /** What a container's `SecurityOpt` says: Podman reads a file of its host, Docker's API takes the content. */
+  option(podman: boolean): Promise<string>;
+}
+
+/** @param runDir of the instance: the file lies there, and is written again should somebody have removed it */
+export function openSeccomp(runDir: string): Seccomp {
   const content = JSON.stringify(seccompProfile());
-  if (!podman) return `seccomp=${content}`;
-  const file = join(instance.runDir, "seccomp.json");
-  await writeWhole(file, content, { mode: 0o600, durable: false });
-  return `seccomp=${file}`;
+  const file = join(runDir, "seccomp.json");
+  const mutex = createMutex();
+  let written = false;
+  return {
+    option: (podman) =>
+      mutex.run("file", async () => {
+        if (!podman) return `seccomp=${content}`;
+        // An earlier version's may be there.
+        if (!written || !existsSync(file)) await writeWhole(file, content, { mode: 0o600, durable: false });
+        written = true;
+        return `seccomp=${file}`;
+      }),
+  };
 }
