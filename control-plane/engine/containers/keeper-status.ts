@@ -11,6 +11,8 @@ export interface KeeperSnapshot {
   /** The pod is made from what is wanted now, and nobody asked for a fresh one. */
   readonly asWanted: boolean;
   readonly started: boolean;
+  /** It was started a moment ago and has not been ready yet: a database may be recovering. */
+  readonly young: boolean;
   readonly ready: boolean;
   /** What the readiness probe finds wrong. */
   readonly unreadyWhy: string | undefined;
@@ -35,6 +37,8 @@ export function describeWorkload(snapshot: KeeperSnapshot): readonly [WorkloadSt
     return ["Missing", REASONS.ContainerMissing, failure.message];
   }
   if (failure !== undefined) return ["Failing", failure.reason, failure.message];
+  if (snapshot.started && snapshot.asWanted && snapshot.young)
+    return ["Starting", REASONS.ContainerStarting, snapshot.unreadyWhy ?? "starting"];
   if (snapshot.started && snapshot.asWanted) return ["Failing", REASONS.ProbeFailing, unready(snapshot)];
   return snapshot.present
     ? ["Starting", REASONS.Updating, "the next pod is starting"]

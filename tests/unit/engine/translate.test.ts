@@ -295,6 +295,7 @@ describe("the state of a workload", () => {
     busy: false,
     asWanted: true,
     started: true,
+    young: false,
     ready: true,
     unreadyWhy: undefined,
     failure: undefined,
@@ -306,6 +307,7 @@ describe("the state of a workload", () => {
     ["being replaced", { asWanted: false }, "Starting", "Updating"],
     ["starting", { present: false, busy: true, ready: false, started: false }, "Starting", "ContainerStarting"],
     ["not ready any more", { ready: false }, "Failing", "ProbeFailing"],
+    ["not ready yet, as a database that recovers", { ready: false, young: true }, "Starting", "ContainerStarting"],
     [
       "failing to update",
       { asWanted: false, failure: { reason: "ContainerCrashing", message: "x" } },
