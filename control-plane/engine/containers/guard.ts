@@ -20,16 +20,18 @@ export interface Guarding {
 
 /** A flush comes as hundreds of events. */
 const GATHER_MS = 100;
+/** Against something that changes them again each time the rules are put right at this pace: it must not cost a processor. */
+const LONGEST_GATHER_MS = 2_000;
 /** Milliseconds between two looks at mounts and their room: one file read, and one call to the kernel for each mounted volume. */
 const ROUND_MS = 5_000;
 /** Share of bytes or inodes in use from which a volume is short of room. */
 const SHORT_OF_ROOM = 0.9;
 
-/** Puts right what someone else did to the firewall. */
-async function mendFirewall({ context, loadFirewall }: Guarding): Promise<void> {
+/** Puts right what someone else did to the firewall. @returns whether anything was wrong */
+async function mendFirewall({ context, loadFirewall }: Guarding): Promise<boolean> {
   const { firewall, clock, log, mended, wake } = context;
   const broken = await firewall.broken();
-  if (broken.length === 0) return;
+  if (broken.length === 0) return false;
   const began = clock.now();
   log.error({ schools: broken.length }, "the firewall's rules were changed by someone else; they are put right now");
   try {
@@ -42,21 +44,27 @@ async function mendFirewall({ context, loadFirewall }: Guarding): Promise<void> 
   }
   const milliseconds = clock.now().getTime() - began.getTime();
   log.warn({ schools: broken.length, milliseconds }, "the firewall's rules are whole again");
+  return true;
 }
 
 /** Follows changes of the firewall's tables until the signal aborts. */
 async function guardFirewall(guarding: Guarding, signal: AbortSignal): Promise<void> {
   const { instance, clock, log } = guarding.context;
   let due = false;
+  let gather = GATHER_MS;
   const look = () => {
     if (due) return;
     due = true;
-    void clock.sleep(GATHER_MS, signal).then(() => {
+    void clock.sleep(gather, signal).then(async () => {
       due = false;
       if (signal.aborted) return;
-      return mendFirewall(guarding).catch((error: unknown) =>
-        log.error({ error: messageOf(error) }, "the firewall could not be put right; it is tried again"),
-      );
+      try {
+        gather = (await mendFirewall(guarding)) ? Math.min(gather * 2, LONGEST_GATHER_MS) : GATHER_MS;
+      } catch (error) {
+        log.error({ error: messageOf(error) }, "the firewall could not be put right; it is tried again");
+        gather = LONGEST_GATHER_MS;
+        look();
+      }
     });
   };
   await watchTable(firewallTable(instance), clock, signal, look);
