@@ -24,7 +24,7 @@ import { awaitDatabase } from "./store/await-database.ts";
 import { listEngines, registerEngines } from "./store/engines.ts";
 import { migrate } from "./store/migrate.ts";
 import { writeSetting } from "./store/settings.ts";
-import { inTransaction, wakeAll } from "./store/tenants.ts";
+import { inTransaction, wakeAll, wakeTenant } from "./store/tenants.ts";
 import type { ControlSocket } from "./verify/targets.ts";
 
 /**
@@ -171,6 +171,19 @@ async function examineAll(fleet: Fleet, signal: AbortSignal): Promise<void> {
 /** The first process of a container does not end by a signal that it does not handle; until there is work, at once. */
 const endAtOnce = (): void => process.exit(143);
 
+/** Schools whose files in their gateway somebody changed are looked at at once. */
+function followGateways({ sites, pool }: Fleet, signal: AbortSignal): void {
+  for (const { name, gateway } of sites.values()) {
+    const wake = (slug: string) => {
+      log.error({ school: slug }, "the gateway's files were changed by someone else; they are put right now");
+      void wakeTenant(pool, slug, name).catch(() => undefined);
+    };
+    gateway
+      ?.watch?.(signal, wake)
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, "the gateway's files are not watched"));
+  }
+}
+
 /** Runs until it is told to stop. */
 async function serve(): Promise<void> {
   process.on("SIGTERM", endAtOnce);
@@ -180,6 +193,7 @@ async function serve(): Promise<void> {
   void examineAll(fleet, ending.signal);
   if (config.metrics !== undefined) await serveMetrics(metrics, config.metrics);
   const woken = await wakeAll(fleet.pool, RESYNC_SPREAD_SECONDS);
+  followGateways(fleet, ending.signal);
   const loop = startLoop(fleet, { workers: config.workers, database: config.database });
   log.info({ schools: woken, engines: [...fleet.sites.keys()] }, "running");
   if (config.readyFile !== undefined) writeFileSync(config.readyFile, `${process.pid}\n`);

@@ -44,6 +44,7 @@ interface IsolationResult {
     readonly host: string;
     readonly port: number;
     readonly outcome: string;
+    readonly remedy?: string;
   }>;
 }
 
@@ -235,7 +236,8 @@ function describeIsolation(slug: string, result: IsolationResult): string {
   const holes = result.holes.map((hole) => {
     // What was seen from outside has no port.
     const where = hole.port === 0 ? hole.host : `${hole.host}:${hole.port}, ${hole.outcome}`;
-    return `  HOLE  ${hole.label} (${where})\n`;
+    const next = hole.remedy === undefined ? "" : `        Next: ${hole.remedy}\n`;
+    return `  HOLE  ${hole.label} (${where})\n${next}`;
   });
   const verdict =
     holes.length === 0 ? `${slug} reached none of them.\n` : `${slug} is not isolated:\n${holes.join("")}`;

@@ -53,6 +53,8 @@ export interface VolumeObservation {
   readonly capacityBytes: number;
   /** Undefined while the volume is locked (no pod uses it), and where a cluster does not tell. */
   readonly usedBytes: number | undefined;
+  /** Files it holds and can hold: full of them it takes no more, however many bytes are left. Absent where nobody counts. */
+  readonly inodes?: { readonly used: number; readonly total: number };
   readonly locked: boolean;
 }
 
@@ -270,8 +272,8 @@ export interface Engine {
   renewCertificate?(namespace: string, name: string, options: RenewOptions): Promise<void>;
 
   /**
-   * What of a namespace's isolation is broken, as can be seen without entering it. To be asked before anything is applied,
-   * which repairs some of it. Engines that cannot look leave this out.
+   * What of a namespace's isolation is broken, as can be seen without entering it, or was broken since this was asked last and has
+   * been repaired. To be asked before anything is applied, which repairs some of it. Engines that cannot look leave this out.
    */
   examineIsolation?(namespace: string): Promise<readonly Breach[]>;
 

@@ -76,4 +76,9 @@ export interface Gateway {
   list(): Promise<readonly string[]>;
   /** Makes the running gateway what the files say: after each start of the caller, which may have died between the two, and now and then. */
   reconcileAll(): Promise<GatewayRepair>;
+  /**
+   * Tells of each school whose files somebody else changed or removed, until the signal aborts; making them right again is for whoever
+   * knows what they should be.
+   */
+  watch?(signal: AbortSignal, onChange: (slug: string) => void): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "../clock.ts";
 import { ClassmindError } from "../errors.ts";
 import * as files from "./files.ts";
 import type { Gateway, GatewayRepair } from "./gateway.ts";
@@ -8,16 +9,30 @@ import { certificatePath, type GatewayPaths, gatewayPaths, PATHS_INSIDE } from "
 import { repairCertificates, repairRoutes } from "./repair.ts";
 import { encodeRoute, type MappedRoute } from "./route.ts";
 import * as runtime from "./runtime.ts";
+import { changedBetween, followFiles, type Snapshot, snapshotOf } from "./watch.ts";
 
 /**
  * The gateway on HAProxy. Each change goes to the files first, then to the running process through its runtime interface:
  * no reload, no dropped connection. Only if HAProxy disagrees with what it was told is it reloaded from the files.
  */
-export function haproxyGateway(directories: { readonly configDir: string; readonly runDir: string }): Gateway {
+export function haproxyGateway(
+  directories: { readonly configDir: string; readonly runDir: string },
+  clock: Clock = systemClock,
+): Gateway {
   const paths = gatewayPaths(directories);
   const inTurn = oneAtATime();
   /** Schools whose last change did not come to its end: not observed as applied until one does. */
   const unsettled = new Set<string>();
+  /** What the files said when we had last written or looked; undefined while nobody watches. */
+  let seen: Snapshot | undefined;
+
+  /** What we ourselves changed of a school is no news. */
+  async function noteOwn(slug: string): Promise<void> {
+    if (seen === undefined) return;
+    const now = (await snapshotOf(paths)).get(slug);
+    const others = [...seen].filter(([other]) => other !== slug);
+    seen = new Map(now === undefined ? others : [...others, [slug, now]]);
+  }
 
   const change = (slug: string, work: (slug: string) => Promise<void>): Promise<void> =>
     inTurn(async () => {
@@ -33,6 +48,8 @@ export function haproxyGateway(directories: { readonly configDir: string; readon
         // Refused input has had no effect.
         if (wasSettled && error instanceof ClassmindError && error.code !== "Unavailable") unsettled.delete(checked);
         throw error;
+      } finally {
+        await noteOwn(checked);
       }
     });
 
@@ -57,6 +74,17 @@ export function haproxyGateway(directories: { readonly configDir: string; readon
         unsettled.clear();
         return repair;
       }),
+    async watch(signal, onChange) {
+      seen = await inTurn(() => snapshotOf(paths));
+      const look = () =>
+        inTurn(async () => {
+          const now = await snapshotOf(paths);
+          for (const slug of changedBetween(seen ?? now, now)) onChange(slug);
+          seen = now;
+        });
+      await followFiles(paths, clock, signal, () => void look().catch(() => undefined));
+      seen = undefined;
+    },
   };
 }
 

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { ClassmindError } from "../errors.ts";
 import { hostRoutes, overlappingRoutes, ownInterfaces } from "./address-pool.ts";
-import type { Instance } from "./instance.ts";
+import { firewallTable, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { listensEverywhere } from "./listening.ts";
 import { HOST_PACKAGES, missingPackages } from "./packages.ts";
+import { runHost } from "./program.ts";
 import { poolOf, readSettings, type Settings } from "./settings.ts";
 import { supervisorPid } from "./up.ts";
 
@@ -126,6 +127,40 @@ function checkPlatform(instance: Instance): HostFinding {
   );
 }
 
+/** Chains that end in refusal, whatever schools there are. */
+const FIREWALL_CHAINS = [
+  ["inet", "input"],
+  ["inet", "forward"],
+  ["inet", "output"],
+  ["bridge", "forward"],
+] as const;
+
+/**
+ * Whether the firewall around schools is loaded. The platform's engine loads it before anything else, and puts back what is taken away.
+ * @param tables what nft lists of the two tables, empty where there is none
+ */
+export function checkFirewall(tables: Readonly<Record<"inet" | "bridge", string>>): HostFinding {
+  const chain = (text: string, name: string) => new RegExp(`chain ${name} \\{[^}]*\\}`).exec(text)?.[0] ?? "";
+  const missing = FIREWALL_CHAINS.filter(([family, name]) => !/\bdrop\b/.test(chain(tables[family], name)));
+  return finding(
+    "firewall",
+    missing.length === 0,
+    missing.length === 0
+      ? "the firewall around schools is loaded"
+      : `rules are missing (${missing.map((each) => each.join(" ")).join(", ")}): this host's ports are open to schools, and schools to this host's users`,
+    "Run ./classmind up. If that lasts, look for what removes them: `systemctl reload nftables` with a configuration that begins with `flush ruleset`, another firewall program.",
+  );
+}
+
+/** Only where the platform runs with containers, and for root: nobody else may list rules. */
+async function examineFirewall(instance: Instance): Promise<readonly HostFinding[]> {
+  const expected = supervisorPid(instance) !== undefined && readable(instance)?.engine === "containers";
+  if (!expected || process.getuid?.() !== 0) return [];
+  const list = (family: string) => runHost("nft", ["list", "table", family, firewallTable(instance)]).catch(() => "");
+  const [inet, bridge] = await Promise.all([list("inet"), list("bridge")]);
+  return [checkFirewall({ inet, bridge })];
+}
+
 function checkKek(instance: Instance): HostFinding {
   const { kekFile } = layoutOf(instance);
   const exists = existsSync(kekFile);
@@ -169,6 +204,7 @@ export async function examineHost(instance: Instance): Promise<readonly HostFind
     checkKek(instance),
     ...checkAddresses(instance, hostRoutes()),
     ...checkBackupWay(instance),
+    ...(await examineFirewall(instance)),
     checkPlatform(instance),
   ];
 }

@@ -10,6 +10,7 @@ export interface HostPackage {
 export const HOST_PACKAGES: readonly HostPackage[] = [
   { name: "podman", why: "runs the containers of the schools" },
   { name: "runc", why: "starts containers on hosts with any kind of cgroups" },
+  { name: "catatonit", why: "is the first process of each container of a school" },
   { name: "netavark", why: "gives each school a network of its own" },
   { name: "iptables", why: "called by netavark when it sets up a network" },
   { name: "nftables", why: "the firewall around each school" },

@@ -110,6 +110,7 @@ export const IMAGE_RECIPES: ReadonlyArray<ImageRecipe<ImageName>> = [
     tenantApp: false,
     files: [
       { source: "control-plane/images/postgres/postgres-start", target: `${LIB}/postgres-start`, mode: 0o755 },
+      { source: "control-plane/images/postgres/postgres-probe", target: `${LIB}/postgres-probe`, mode: 0o755 },
       { source: "control-plane/images/postgres/backup", target: `${LIB}/backup`, mode: 0o755 },
       { source: "control-plane/images/postgres/ssh_config", target: `${LIB}/ssh_config`, mode: 0o644 },
       { source: "control-plane/images/postgres/postgresql.conf", target: `${LIB}/postgresql.conf`, mode: 0o644 },

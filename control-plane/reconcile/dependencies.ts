@@ -31,6 +31,8 @@ export interface GatewayPort {
     pem: { readonly chain: string; readonly key: string },
   ): Promise<void>;
   remove(slug: string): Promise<void>;
+  /** Tells of each school whose part of the gateway somebody else changed, until the signal aborts. */
+  watch?(signal: AbortSignal, onChange: (slug: string) => void): Promise<void>;
 }
 
 /** One engine with all that is peculiar to schools there. */

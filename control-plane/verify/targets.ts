@@ -1,15 +1,18 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { Engine } from "../engine/engine.ts";
+import { KERNEL_CALLS } from "./kernel-calls.ts";
 
 /** Something a school must not reach. */
 export interface ProbeTarget {
-  readonly kind: "neighbour" | "host-port" | "control-plane" | "metadata" | "internet" | "outside-name";
+  readonly kind: "neighbour" | "host-port" | "control-plane" | "metadata" | "internet" | "outside-name" | "kernel";
   readonly label: string;
-  /** For `unix` the socket's path. */
+  /** For `unix` the socket's path, for `call` the name of the kernel's call. */
   readonly host: string;
   readonly port: number;
-  readonly protocol: "tcp" | "udp" | "dns" | "unix";
+  readonly protocol: "tcp" | "udp" | "dns" | "unix" | "call";
+  /** What to do about it where it was reached and the cause is known beforehand. */
+  readonly remedy?: string;
 }
 
 /** Where a part of the control plane listens that has no port. */
@@ -72,10 +75,30 @@ function hostTargets(): readonly ProbeTarget[] {
   );
 }
 
+const REMEDIES: Readonly<Record<Engine["name"], string>> = {
+  containers:
+    "The container engine does not keep to the platform's seccomp profile: classmind down, then classmind up, on Podman 4.3 or newer.",
+  kubernetes:
+    "The nodes' container runtime lets pods do this under RuntimeDefault: take a current one (containerd 2), and see that it was built with seccomp. User namespaces can be switched off on the nodes besides (sysctl user.max_user_namespaces=0).",
+  simulated: "",
+};
+
+/** Kernel calls that must be refused: on a cluster those that its runtime's default profile has to refuse. Pure. */
+export function kernelTargets(engine: Engine["name"]): readonly ProbeTarget[] {
+  return KERNEL_CALLS.filter(({ everywhere }) => everywhere || engine !== "kubernetes").map(({ name, label }) => ({
+    kind: "kernel",
+    label,
+    host: name,
+    port: 0,
+    protocol: "call",
+    remedy: REMEDIES[engine],
+  }));
+}
+
 /**
  * Everything that a school must not reach: every neighbour's services, every listening port of the host on each of its addresses
  * (on a cluster: nodes, API server, resolver and control plane), sockets of the control plane, the metadata address, the Internet,
- * and outside names by DNS.
+ * outside names by DNS, and kernel calls.
  * @param neighbours other schools at most
  */
 export async function isolationTargets(
@@ -108,5 +131,5 @@ export async function isolationTargets(
     { kind: "internet", label: "the Internet, by UDP", host: "198.41.0.4", port: 53, protocol: "udp" },
     { kind: "outside-name", label: "an outside name", host: "example.org", port: 443, protocol: "dns" },
   ];
-  return [...neighbourTargets, ...host, ...controlTargets, ...outside];
+  return [...neighbourTargets, ...host, ...controlTargets, ...outside, ...kernelTargets(engine.name)];
 }

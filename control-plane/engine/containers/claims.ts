@@ -25,20 +25,35 @@ export interface Claims {
   acquire(claim: Claim, user: string): Promise<string>;
   /** Drops a user of the given claims; a volume that nobody uses is locked. */
   release(user: string, claims: readonly Claim[]): Promise<void>;
+  /** Encrypted volumes that pods use, as this process knows. */
+  inUse(): readonly UsedClaim[];
+  /** Mounts a volume in use again, which someone else unmounted; the pods that use it notice nothing. */
+  reopen(claim: Claim): Promise<void>;
   remove(claim: Claim): Promise<void>;
   removeNamespace(namespace: string): Promise<void>;
   observe(claim: Claim): Promise<VolumeObservation>;
   namespaces(): Promise<readonly string[]>;
 }
 
-/** @param inUse whether any running container mounts a claim, of whichever process it is */
+/** An encrypted volume that pods use. */
+export interface UsedClaim {
+  readonly namespace: string;
+  readonly name: string;
+  /** Where it is mounted, unless somebody took that away. */
+  readonly target: string;
+  readonly claim: Claim;
+}
+
+/** @param isMounted whether any running container mounts a claim, of whichever process it is */
 export function openClaims(
   instance: Instance,
   volumes: EncryptedVolumes,
   secrets: SecretFiles,
-  inUse: (namespace: string, claim: string) => Promise<boolean>,
+  isMounted: (namespace: string, claim: string) => Promise<boolean>,
 ): Claims {
   const users = new Map<string, Set<string>>();
+  /** Encrypted claims that have users, by the same keys. */
+  const used = new Map<string, UsedClaim>();
   // Staging and locking of one claim must not overtake each other.
   const mutex = createMutex();
   const repositories = join(instance.stateDir, "repositories");
@@ -47,6 +62,11 @@ export function openClaims(
   const bytesOf = (claim: Claim) => quantityToBytes(claim.spec.resources.requests.storage);
   const directoryOf = (claim: Claim) => join(repositories, namespaceOf(claim), claim.metadata.name);
   const keyOf = (claim: Claim) => `${namespaceOf(claim)}/${claim.metadata.name}`;
+
+  const usedOf = (claim: Claim): UsedClaim => {
+    const [namespace, { name }] = [namespaceOf(claim), claim.metadata];
+    return { namespace, name, target: volumes.mountPoint(namespace, name), claim };
+  };
 
   async function secretOf(claim: Claim): Promise<Buffer> {
     const name = claim.metadata.annotations?.[KEY_ANNOTATION] ?? "volume-key";
@@ -84,6 +104,7 @@ export function openClaims(
           : directoryOf(claim);
         const current = users.get(keyOf(claim)) ?? new Set();
         users.set(keyOf(claim), current.add(user));
+        if (isEncrypted(claim)) used.set(keyOf(claim), usedOf(claim));
         return directory;
       }),
     async release(user, claims) {
@@ -93,14 +114,22 @@ export function openClaims(
           current?.delete(user);
           if (!isEncrypted(claim) || (current !== undefined && current.size > 0)) return;
           users.delete(keyOf(claim));
-          if (await inUse(namespaceOf(claim), claim.metadata.name)) return;
+          used.delete(keyOf(claim));
+          if (await isMounted(namespaceOf(claim), claim.metadata.name)) return;
           await volumes.unstage(namespaceOf(claim), claim.metadata.name);
         });
       }
     },
+    inUse: () => [...used.values()],
+    reopen: (claim) =>
+      mutex.run(keyOf(claim), async () => {
+        if (!used.has(keyOf(claim))) return;
+        await volumes.stage(namespaceOf(claim), claim.metadata.name, () => secretOf(claim));
+      }),
     remove: (claim) =>
       mutex.run(keyOf(claim), async () => {
         users.delete(keyOf(claim));
+        used.delete(keyOf(claim));
         if (isEncrypted(claim)) await volumes.remove(namespaceOf(claim), claim.metadata.name);
         else await rm(directoryOf(claim), { recursive: true, force: true });
       }),

@@ -25,6 +25,8 @@ export interface Placement {
   /** An empty file, for /etc/resolv.conf: a school has no DNS. */
   readonly emptyFile: string;
   readonly limits: ProcessLimits;
+  /** Which kernel calls it may make, as an option of the container engine. */
+  readonly seccomp: string;
   /** Podman takes mount options that Docker refuses; Docker's binds keep the flags of the volume's own mount. */
   readonly podman: boolean;
 }
@@ -70,7 +72,6 @@ export function containerOptions(
     User: `${pod.uid}:${pod.gid}`,
     Hostname: workload.name,
     WorkingDir: "/",
-    StopSignal: "SIGTERM",
     Labels: {
       [LABEL.instance]: instance.name,
       [LABEL.namespace]: namespace,
@@ -88,7 +89,9 @@ export function containerOptions(
       ReadonlyRootfs: true,
       Privileged: false,
       CapDrop: ["ALL"],
-      SecurityOpt: ["no-new-privileges"],
+      SecurityOpt: ["no-new-privileges", placement.seccomp],
+      // The first process takes in what lost its parent, and hands on signals, to programs that expect neither.
+      Init: true,
       Memory: container.memoryBytes,
       MemorySwap: container.memoryBytes,
       NanoCpus: Math.max(container.nanoCpus, placement.startNanoCpus),

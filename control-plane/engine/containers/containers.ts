@@ -13,7 +13,8 @@ import { openClaims } from "./claims.ts";
 import type { EngineContext } from "./context.ts";
 import { type ContainerApi, openContainerApi } from "./docker.ts";
 import { followEvents } from "./events.ts";
-import { openFirewall } from "./firewall.ts";
+import { openFirewall, type Walled } from "./firewall.ts";
+import { guardHost } from "./guard.ts";
 import { createJobRunner } from "./jobs.ts";
 import { createKeeper, type Keeper } from "./keeper.ts";
 import { createMutex } from "./mutex.ts";
@@ -26,6 +27,7 @@ import { preflight } from "./preflight.ts";
 import { createProber } from "./probes.ts";
 import { createRelays } from "./relays.ts";
 import { removeObjects } from "./remove.ts";
+import { openSeccomp } from "./seccomp.ts";
 import { openSecretFiles } from "./secrets.ts";
 import type { WorkloadModel } from "./translate/translate.ts";
 import { openEncryptedVolumes } from "./volumes.ts";
@@ -95,11 +97,13 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     claims: openClaims(instance, openEncryptedVolumes(instance), secrets, mountedBy(api, instance)),
     networks: openNetworks(instance, api, () => objects.namespaces()),
     firewall: openFirewall(instance, options.hostAccessUids ?? []),
-    prober: createProber(api, clock),
+    prober: createProber(clock),
     relays: createRelays(log),
+    seccomp: openSeccomp(instance.runDir),
     limits: processLimits(),
     emptyFile,
     drain: options.drain ?? 3_000,
+    mended: new Map(),
     wake: wakeups.wake,
   };
   const keepers = new Map<string, Map<string, Keeper>>();
@@ -120,14 +124,16 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     return keeper;
   }
 
-  async function loadFirewall(namespace: string): Promise<void> {
-    await mutex.run(`firewall ${namespace}`, async () => {
-      const network = await context.networks.find(namespace);
-      if (network === undefined) return;
-      const state = await readNamespace(context, namespace);
-      if (state.records.length === 0) return;
-      await context.firewall.load(namespace, network, await permitted(context, state, jobs.placed(namespace)));
-    });
+  async function walledOf(namespace: string): Promise<readonly Walled[]> {
+    const network = await context.networks.find(namespace);
+    if (network === undefined) return [];
+    const state = await readNamespace(context, namespace);
+    if (state.records.length === 0) return [];
+    return [{ namespace, network, allowed: await permitted(context, state, jobs.placed(namespace)) }];
+  }
+
+  function loadFirewall(...namespaces: readonly string[]): Promise<void> {
+    return context.firewall.load(async () => (await Promise.all(namespaces.map(walledOf))).flat());
   }
 
   const observe = (namespace: string) =>
@@ -171,6 +177,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
       await takeOver(namespace).catch((error: unknown) => log.error({ namespace }, messageOf(error)));
     }
     void resync();
+    void guardHost({ context, loadFirewall: (namespaces) => loadFirewall(...namespaces) }, closing.signal);
     void followEvents(
       api,
       instance,

@@ -9,6 +9,7 @@ import type { Networks } from "./network.ts";
 import type { ObjectStore } from "./objects.ts";
 import type { Prober } from "./probes.ts";
 import type { Relays } from "./relays.ts";
+import type { Seccomp } from "./seccomp.ts";
 import type { SecretFiles } from "./secrets.ts";
 
 /** Everything the parts of the engine work with; built once in containers.ts. */
@@ -24,10 +25,13 @@ export interface EngineContext {
   readonly firewall: Firewall;
   readonly prober: Prober;
   readonly relays: Relays;
+  readonly seccomp: Seccomp;
   readonly limits: ProcessLimits;
   readonly emptyFile: string;
   /** Milliseconds an old pod keeps answering after its successor has taken over, so that the gateway can follow. */
   readonly drain: number;
+  /** When the walls of a namespace were found changed by someone else, and put right, since somebody examined them last. */
+  readonly mended: Map<string, Date>;
   /** Tells watchers that something in the namespace changed. */
   readonly wake: (namespace: string) => void;
 }

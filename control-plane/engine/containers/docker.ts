@@ -53,12 +53,11 @@ export interface ContainerApi {
   ended(id: string): Promise<void>;
   /** The same for a container whose output has ended: its state follows a moment later. */
   finalExit(id: string): Promise<ContainerExit | undefined>;
-  /** SIGTERM, then SIGKILL after the grace period; returns when it has ended. */
+  /** The image's own stop signal, then SIGKILL after the grace period; returns when it has ended. */
   stop(id: string, graceSeconds: number): Promise<void>;
   remove(id: string): Promise<void>;
   /** Sets the processor time of a running container, in billionths of a processor. */
   limitProcessors(id: string, nanoCpus: number): Promise<void>;
-  exec(id: string, command: readonly string[], timeout: number): Promise<boolean>;
   tail(id: string, lines: number): Promise<readonly string[]>;
   hasImage(reference: string): Promise<boolean>;
   createNetwork(spec: NetworkSpec): Promise<void>;
@@ -73,6 +72,9 @@ function filters(labels: Readonly<Record<string, string>>): string {
 /** Errors of an engine that is merely busy (Podman's database, a container's lock). */
 const BUSY =
   /database is locked|SQLITE_BUSY|resource temporarily unavailable|container state improper|timed out waiting for file|EAGAIN/i;
+
+/** Of a container that somebody paused: it cannot hear a signal, and waiting does not change that. */
+const PAUSED = /\bpaused\b/i;
 
 /** What Podman says when an address is not given back yet, or was forgotten (see forgetGivenAddresses). */
 const HELD = /ip address (\S+) is already allocated to container ID ([0-9a-f]{12})/;
@@ -118,7 +120,7 @@ export function openContainerApi(
       try {
         return await answered(task);
       } catch (error) {
-        if (attempt >= 6 || !BUSY.test(messageOf(error))) throw error;
+        if (attempt >= 6 || !BUSY.test(messageOf(error)) || PAUSED.test(messageOf(error))) throw error;
         await clock.sleep(40 * 2 ** attempt * (0.5 + Math.random()));
       }
     }
@@ -226,10 +228,18 @@ export function openContainerApi(
       }
     },
     async stop(id, graceSeconds) {
-      await busyRetried(() => docker.getContainer(id).stop({ t: graceSeconds })).catch(async (error: unknown) => {
-        // 304: it had ended already. Podman has other words for that too.
-        if (statusOf(error) !== 304 && (await api.exit(id))?.running !== false) absentIsFine(error);
-      });
+      const stop = () => busyRetried(() => docker.getContainer(id).stop({ t: graceSeconds }));
+      const wakeAndStop = async (error: unknown) => {
+        if (!PAUSED.test(messageOf(error))) throw error;
+        await busyRetried(() => docker.getContainer(id).unpause());
+        await stop();
+      };
+      await stop()
+        .catch(wakeAndStop)
+        .catch(async (error: unknown) => {
+          // 304: it had ended already. Podman has other words for that too.
+          if (statusOf(error) !== 304 && (await api.exit(id))?.running !== false) absentIsFine(error);
+        });
     },
     async remove(id) {
       await busyRetried(() => docker.getContainer(id).remove({ force: true, v: true })).catch(absentIsFine);
@@ -243,23 +253,6 @@ export function openContainerApi(
             })
           : docker.getContainer(id).update({ NanoCpus: nanoCpus });
       await answered<unknown>(change).catch(absentIsFine);
-    },
-    async exec(id, command, timeout) {
-      const exec = await busyRetried(() =>
-        docker.getContainer(id).exec({ Cmd: [...command], AttachStdout: true, AttachStderr: true }),
-      );
-      const stream = await answered(() => exec.start({}));
-      const ended = new Promise<boolean>((resolve) => {
-        stream.on("end", () => resolve(true)).on("error", () => resolve(false));
-        stream.resume();
-      });
-      const waiting = new AbortController();
-      const inTime = await Promise.race([ended, clock.sleep(timeout, waiting.signal).then(() => false)]);
-      waiting.abort();
-      stream.destroy();
-      if (!inTime) return false;
-      const state = await answered(() => exec.inspect());
-      return state.ExitCode === 0;
     },
     async tail(id, lines) {
       const text = await answered(() =>

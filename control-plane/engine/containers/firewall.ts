@@ -21,13 +21,27 @@ import type { Allowance } from "./translate/policies.ts";
 export interface Firewall {
   /** Loads the frame that holds with no namespace at all. Idempotent; replaces what an older version loaded. */
   open(): Promise<void>;
-  /** Makes a namespace's rules so, atomically; no write when they are loaded already. */
-  load(namespace: string, network: FirewalledNetwork, allowed: readonly Allowance[]): Promise<void>;
+  /**
+   * Makes the rules of namespaces so, in one transaction; no write when they are loaded already.
+   * @param read yields them when it is their turn, so that of two calls the later one never loads what is older
+   */
+  load(read: () => Promise<readonly Walled[]>): Promise<void>;
   /** Whether these very rules are loaded and the frame around them is whole. */
   holds(namespace: string, network: FirewalledNetwork, allowed: readonly Allowance[]): Promise<boolean>;
+  /** Namespaces whose rules this process loaded and which are not so any more; all of them where the frame is not whole. */
+  broken(): Promise<readonly string[]>;
+  /** Whether the frame is loaded and whole. */
+  stands(): Promise<boolean>;
   remove(namespace: string, network: FirewalledNetwork): Promise<void>;
   /** Removes the instance's tables. */
   close(): Promise<void>;
+}
+
+/** A namespace and what may pass its walls. */
+export interface Walled {
+  readonly namespace: string;
+  readonly network: FirewalledNetwork;
+  readonly allowed: readonly Allowance[];
 }
 
 export interface FirewalledNetwork {
@@ -83,6 +97,27 @@ export function rulesIn(chains: string): number {
     .filter((line) => line !== "" && line !== "}" && !line.startsWith("chain ") && !line.startsWith("type ")).length;
 }
 
+/** A listing of both tables, taken apart once: it is as long as there are schools. */
+interface Listing {
+  /** Chains by their name, as text, one for each family that has it. */
+  readonly chains: ReadonlyMap<string, readonly string[]>;
+  /** Elements of sets and maps. */
+  readonly elements: ReadonlySet<string>;
+}
+
+/** Pure. @param text what `nft list table` writes; no chain of ours holds braces */
+function readListing(text: string): Listing {
+  const chains = new Map<string, string[]>();
+  for (const [chain, name = ""] of text.matchAll(/chain (\w+) \{[^}]*\}/g)) {
+    chains.set(name, [...(chains.get(name) ?? []), chain]);
+  }
+  const elements = new Set<string>();
+  for (const [, list = ""] of text.matchAll(/elements = \{([^}]*)\}/g)) {
+    for (const element of list.split(",")) elements.add(element.trim());
+  }
+  return { chains, elements };
+}
+
 /** @param hostUids users of the host that may reach what policies open to the gateway (root may reach everything) */
 export function openFirewall(instance: Instance, hostUids: readonly number[]): Firewall {
   const table = firewallTable(instance);
@@ -90,6 +125,8 @@ export function openFirewall(instance: Instance, hostUids: readonly number[]): F
   const mutex = createMutex();
   /** Digest of the listing of a namespace's chains right after they were loaded. */
   const loaded = new Map<string, { digest: string; listing: string }>();
+  /** What this process last made so. */
+  const wanted = new Map<string, { readonly rules: NamespaceRules; readonly network: FirewalledNetwork }>();
   let frame: string | undefined;
 
   const transaction = (commands: string) => runHost("nft", ["-f", "-"], commands);
@@ -147,7 +184,7 @@ table bridge ${table} {
    * Both tables; a missing one is empty. One call for each: of two lists of different families in one call nft 1.0.6 finds the
    * second alone.
    */
-  async function list(): Promise<string> {
+  async function list(): Promise<Listing> {
     const both = await Promise.all(
       ["inet", "bridge"].map((family) =>
         runHost("nft", ["list", "table", family, table]).catch((error: unknown) => {
@@ -157,25 +194,23 @@ table bridge ${table} {
         }),
       ),
     );
-    return both.join("\n");
+    return readListing(both.join("\n"));
   }
 
   /** The parts of a listing that belong to a namespace, and the frame without any of them. */
-  function partsOf(listing: string, rules: NamespaceRules, network: FirewalledNetwork): string {
+  function partsOf({ chains, elements }: Listing, rules: NamespaceRules, network: FirewalledNetwork): string {
     const { bridge, subnet } = network;
-    const chains = [...listing.matchAll(new RegExp(`chain ${rules.chain} \\{[^}]*\\}`, "g"))].map((match) => match[0]);
     const jumps = [`"${bridge}" : jump ${rules.chain}`, `${subnet} : jump ${rules.chain}`].filter((jump) =>
-      listing.includes(jump),
+      elements.has(jump),
     ).length;
-    const inside = listing.includes(`"${bridge}" . "${bridge}"`);
-    return JSON.stringify([chains, jumps, inside]);
+    return JSON.stringify([chains.get(rules.chain) ?? [], jumps, elements.has(`"${bridge}" . "${bridge}"`)]);
   }
 
-  function frameOf(listing: string): string {
-    return ["input", "forward", "output"]
-      .flatMap((name) => [...listing.matchAll(new RegExp(`chain ${name} \\{[^}]*\\}`, "g"))].map((match) => match[0]))
-      .join("\n");
+  function frameOf({ chains }: Listing): string {
+    return ["input", "forward", "output"].flatMap((name) => chains.get(name) ?? []).join("\n");
   }
+
+  const isFrame = (listing: Listing) => frame !== undefined && frameOf(listing) === frame;
 
   async function open(): Promise<void> {
     await transaction(frameCommands());
@@ -222,8 +257,8 @@ add element bridge ${table} schools { ${network.subnet} : jump ${chain} }
     return right;
   }
 
-  function isWhole(listing: string, rules: NamespaceRules, namespace: string, network: FirewalledNetwork): boolean {
-    if (frame === undefined || frameOf(listing) !== frame) return false;
+  function isWhole(listing: Listing, rules: NamespaceRules, namespace: string, network: FirewalledNetwork): boolean {
+    if (!isFrame(listing)) return false;
     const known = loaded.get(namespace);
     const parts = partsOf(listing, rules, network);
     if (known !== undefined) return known.digest === rules.digest && known.listing === parts;
@@ -233,26 +268,48 @@ add element bridge ${table} schools { ${network.subnet} : jump ${chain} }
 
   return {
     open: () => mutex.run("nft", open),
-    load: (namespace, network, allowed) =>
+    load: (read) =>
       mutex.run("nft", async () => {
-        const rules = namespaceRules(namespace, network, allowed);
+        const all = (await read()).map(({ namespace, network, allowed }) => {
+          const rules = namespaceRules(namespace, network, allowed);
+          wanted.set(namespace, { rules, network });
+          return { namespace, network, rules };
+        });
         const listing = await list();
-        if (isWhole(listing, rules, namespace, network)) return;
-        if (frame === undefined || frameOf(listing) !== frame) await open();
-        await transaction(loadCommands(rules, network));
-        remember(namespace, rules, partsOf(await list(), rules, network));
+        const due = all.filter(({ namespace, network, rules }) => !isWhole(listing, rules, namespace, network));
+        if (due.length === 0) return;
+        // With the frame alone nothing passes: what is loaded after it opens, and never closes.
+        if (!isFrame(listing)) await open();
+        await transaction(due.map(({ rules, network }) => loadCommands(rules, network)).join("\n"));
+        const now = await list();
+        for (const { namespace, network, rules } of due) remember(namespace, rules, partsOf(now, rules, network));
       }),
     holds: (namespace, network, allowed) =>
       mutex.run("nft", async () =>
         isWhole(await list(), namespaceRules(namespace, network, allowed), namespace, network),
       ),
+    broken: () =>
+      mutex.run("nft", async () => {
+        if (wanted.size === 0) return [];
+        const listing = await list();
+        return [...wanted].flatMap(([namespace, { rules, network }]) =>
+          isWhole(listing, rules, namespace, network) ? [] : [namespace],
+        );
+      }),
+    stands: () =>
+      mutex.run("nft", async () => {
+        const listing = await list();
+        // Another process loaded it: its rules are counted.
+        return frame === undefined ? rulesIn(frameOf(listing)) === FRAME_RULES + others.length : isFrame(listing);
+      }),
     remove: (namespace, network) =>
       mutex.run("nft", async () => {
         loaded.delete(namespace);
+        wanted.delete(namespace);
         const { bridge } = network;
         const { chain } = namespaceRules(namespace, network, []);
         const listing = await list();
-        if (!listing.includes(chain)) return;
+        if (!listing.chains.has(chain)) return;
         // Adding first makes each deletion good, whatever a crash left behind.
         await transaction(`${loadCommands(namespaceRules(namespace, network, []), network)}
 delete element inet ${table} schools { "${bridge}" }
@@ -265,6 +322,7 @@ delete chain bridge ${table} ${chain}
     close: () =>
       mutex.run("nft", async () => {
         loaded.clear();
+        wanted.clear();
         frame = undefined;
         for (const family of ["inet", "bridge"]) {
           await transaction(`add table ${family} ${table}\ndelete table ${family} ${table}\n`);

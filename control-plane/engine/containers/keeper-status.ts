@@ -11,8 +11,16 @@ export interface KeeperSnapshot {
   /** The pod is made from what is wanted now, and nobody asked for a fresh one. */
   readonly asWanted: boolean;
   readonly started: boolean;
+  /** It was started a moment ago and has not been ready yet: a database may be recovering. */
+  readonly young: boolean;
   readonly ready: boolean;
+  /** What the readiness probe finds wrong. */
+  readonly unreadyWhy: string | undefined;
   readonly failure: { readonly reason: string; readonly message: string } | undefined;
+}
+
+function unready({ unreadyWhy }: KeeperSnapshot): string {
+  return unreadyWhy === undefined ? "the readiness probe fails" : `the readiness probe fails: ${unreadyWhy}`;
 }
 
 /** State, reason and message of a workload. Pure. */
@@ -29,7 +37,9 @@ export function describeWorkload(snapshot: KeeperSnapshot): readonly [WorkloadSt
     return ["Missing", REASONS.ContainerMissing, failure.message];
   }
   if (failure !== undefined) return ["Failing", failure.reason, failure.message];
-  if (snapshot.started && snapshot.asWanted) return ["Failing", REASONS.ProbeFailing, "the readiness probe fails"];
+  if (snapshot.started && snapshot.asWanted && snapshot.young)
+    return ["Starting", REASONS.ContainerStarting, snapshot.unreadyWhy ?? "starting"];
+  if (snapshot.started && snapshot.asWanted) return ["Failing", REASONS.ProbeFailing, unready(snapshot)];
   return snapshot.present
     ? ["Starting", REASONS.Updating, "the next pod is starting"]
     : ["Starting", REASONS.ContainerStarting, "starting"];

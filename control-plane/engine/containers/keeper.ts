@@ -48,6 +48,8 @@ interface Want {
 /** After this many failures in a row waiting for it is hopeless. */
 const HOPELESS = 3;
 const LONGEST_BACKOFF = 60_000;
+/** What answers its startup probe, but is not ready after this long, fails. */
+const STARTS_WITHIN = 60_000;
 /** A pod that ran this long was good: its end starts a new count. */
 const GOOD_RUN = 30_000;
 /** Seconds for an app to end that nobody ever reached: it may not hear the signal yet, and has nothing to bring to an end. */
@@ -310,7 +312,9 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       busy: work !== undefined,
       asWanted: want !== undefined && !needsNew(want),
       started: current?.started ?? false,
+      young: current !== undefined && !current.served && context.clock.now().getTime() - current.since < STARTS_WITHIN,
       ready: current?.ready ?? false,
+      unreadyWhy: current?.unreadyWhy,
       failure,
     });
   }

@@ -67,6 +67,7 @@ export async function preparePod(context: EngineContext, request: PodRequest): P
     serviceHosts(context, state),
     context.api.version(),
   ]);
+  const seccomp = await context.seccomp.option(version.podman);
   const octet = request.address.split(".").at(-1) ?? "0";
   const position = String(Number(octet) % 16);
   return {
@@ -86,6 +87,7 @@ export async function preparePod(context: EngineContext, request: PodRequest): P
         sources: await sources(container),
         emptyFile: context.emptyFile,
         limits: context.limits,
+        seccomp,
         podman: version.podman,
       });
       try {

@@ -4,7 +4,9 @@ import { hostRoutes, overlappingRoutes, ownInterfaces } from "../../host/address
 import { runHost } from "../../host/program.ts";
 import type { Finding } from "../engine.ts";
 import type { EngineContext } from "./context.ts";
+import { LABEL } from "./names.ts";
 
+const MENDED_WITHIN = 2_000;
 const ENOUGH_DISK = 10 * 1024 ** 3;
 
 type Check = (
@@ -79,6 +81,26 @@ const CHECKS: Readonly<Record<string, Check>> = {
       remedy: "apt-get install nftables; modprobe nf_tables",
     };
   },
+  firewall: async ({ api, clock, firewall, instance, mended }) => {
+    const schools = (await api.list({ [LABEL.instance]: instance.name })).filter(
+      ({ running, labels }) => running && labels[LABEL.namespace] !== undefined,
+    );
+    // Whoever keeps the schools running puts it right in less.
+    const mends = () => clock.sleep(MENDED_WITHIN).then(() => firewall.stands());
+    const ok = schools.length === 0 || (await firewall.stands()) || (await mends());
+    const last = [...mended.values()].sort((a, b) => b.getTime() - a.getTime())[0];
+    const whole =
+      last === undefined ? "is whole" : `was changed by someone else at ${last.toISOString()} and put right`;
+    return {
+      ok,
+      message: ok
+        ? `the firewall around schools ${whole}`
+        : "the firewall's rules are missing or changed: this host's ports are open to schools, and schools to this host's users",
+      remedy:
+        "run: classmind up. If that lasts, look for what removes them: nftables.service flushes all rules when it is reloaded; let its " +
+        "configuration flush its own table only (destroy table in place of flush ruleset)",
+    };
+  },
   "disk-space": async ({ instance }) => {
     const usage = await statfs(instance.stateDir);
     const free = usage.bavail * usage.bsize;
@@ -118,7 +140,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /** Without these a school would lack what it is promised: walls, limits, encryption. */
-const REQUIRED: readonly string[] = ["ext4-encryption", "nftables", "control-groups"];
+const REQUIRED: readonly string[] = ["ext4-encryption", "nftables", "firewall", "control-groups"];
 
 /** See Engine.preflight. Changes nothing. */
 export async function preflight(context: EngineContext, images: readonly string[]): Promise<readonly Finding[]> {

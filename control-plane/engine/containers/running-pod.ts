@@ -21,10 +21,14 @@ export interface RunningPod {
   readonly since: number;
   started: boolean;
   ready: boolean;
+  /** What the readiness probe finds wrong, while it does. */
+  unreadyWhy: string | undefined;
   /** Whether somebody may have reached it: it has been ready, or an earlier process started it. */
   served: boolean;
   /** Why it has to be replaced. */
   dead: string | undefined;
+  /** Seconds for a dead one to end well, if the probe that found it dead says so. */
+  deadGrace: number | undefined;
 }
 
 /** Milliseconds from a pod's start to its limit of processor time. */
@@ -40,7 +44,9 @@ function runningPod(
     since: context.clock.now().getTime(),
     started: false,
     ready: false,
+    unreadyWhy: undefined,
     dead: undefined,
+    deadGrace: undefined,
   };
 }
 
@@ -114,24 +120,30 @@ export function watchPod(
         )
         .catch(complain);
     },
-    ready: (ready: boolean) => {
+    ready: (ready: boolean, why: string | undefined) => {
+      pod.unreadyWhy = why;
       if (pod.ready === ready) return;
       pod.ready = ready;
       pod.served ||= ready;
       told.ready(ready);
     },
-    dead: (why: string) => {
+    dead: (why: string, graceSeconds: number | undefined) => {
       pod.dead = why;
+      pod.deadGrace = graceSeconds;
       pod.ready = false;
       told.dead();
     },
   };
-  const target = { id: pod.id, address: pod.address, container: model.main };
+  const target = { address: pod.address, container: model.main };
   void context.prober.watch(target, report, pod.watching.signal).catch(complain);
 }
 
 /** Ends a pod gracefully and removes it. */
-export async function endPod(context: EngineContext, pod: RunningPod, graceSeconds: number = pod.grace): Promise<void> {
+export async function endPod(
+  context: EngineContext,
+  pod: RunningPod,
+  graceSeconds: number = pod.deadGrace ?? pod.grace,
+): Promise<void> {
   pod.watching.abort();
   pod.ready = false;
   await context.api.stop(pod.id, graceSeconds);

@@ -5,11 +5,18 @@ import { CONTAINER_UID } from "../../images/recipes.ts";
 import type { ManifestHash } from "../engine.ts";
 import { writeWhole } from "./files.ts";
 import { isMountPoint } from "./mounts.ts";
+import { createMutex } from "./mutex.ts";
 
 /** Secrets as files on a tmpfs of our own: never on disk, gone at a reboot. */
 export interface SecretFiles {
   /** Makes sure that the tmpfs is there. */
   open(): Promise<void>;
+  /**
+   * The same for one that was there.
+   * @param mounted where something is mounted
+   * @returns whether it had to be mounted again: every secret is lost then
+   */
+  reopen(mounted: ReadonlySet<string>): Promise<boolean>;
   write(namespace: string, name: string, data: Readonly<Record<string, string>>, hash: ManifestHash): Promise<void>;
   /** Hash of the manifest the files were written from; undefined when they are not there. */
   hash(namespace: string, name: string): Promise<ManifestHash | undefined>;
@@ -29,9 +36,9 @@ export function openSecretFiles(runDir: string): SecretFiles {
   const root = join(runDir, "secrets");
   const directory = (namespace: string, name: string) => join(root, namespace, name);
   const marker = (namespace: string, name: string) => join(root, namespace, `.${name}.hash`);
-  return {
-    directory,
-    async open() {
+  const mutex = createMutex();
+  const open = () =>
+    mutex.run("mount", async () => {
       await mkdir(root, { recursive: true, mode: 0o700 });
       if (await isMountPoint(root)) return;
       const options = "size=256m,mode=0700,nosuid,nodev,noexec";
@@ -39,8 +46,18 @@ export function openSecretFiles(runDir: string): SecretFiles {
       await runHost("mount", ["-t", "tmpfs", "-o", `${options},noswap`, "classmind-secrets", root]).catch(() =>
         runHost("mount", ["-t", "tmpfs", "-o", options, "classmind-secrets", root]),
       );
+    });
+  return {
+    directory,
+    open,
+    async reopen(mounted) {
+      if (mounted.has(root)) return false;
+      await open();
+      return true;
     },
     async write(namespace, name, data, hash) {
+      // Never on what lies below it, which may be a disk, should somebody have unmounted it.
+      await open();
       const target = directory(namespace, name);
       await mkdir(target, { recursive: true, mode: 0o750 });
       await chown(target, 0, CONTAINER_UID);

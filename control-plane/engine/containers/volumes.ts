@@ -6,7 +6,7 @@ import type { Instance } from "../../host/instance.ts";
 import { ProgramError, runHost } from "../../host/program.ts";
 import { EngineError, type VolumeObservation } from "../engine.ts";
 import { syncDirectory, writeWhole } from "./files.ts";
-import { isMountPoint, listMounts } from "./mounts.ts";
+import { isMountPoint, listMounts, type Mount } from "./mounts.ts";
 import { createMutex } from "./mutex.ts";
 
 /** Encrypted volumes: an ext4 image of the claim's size, loop-mounted, with native encryption of its one directory `data`. */
@@ -23,6 +23,8 @@ export interface EncryptedVolumes {
   ensure(namespace: string, claim: string, bytes: number): Promise<"done" | "closed-only">;
   /** Mounts and unlocks; returns the directory that holds the data. `key` is asked for only when it is needed. */
   stage(namespace: string, claim: string, key: () => Promise<Buffer>): Promise<string>;
+  /** Where a volume is mounted while pods use it. */
+  mountPoint(namespace: string, claim: string): string;
   /** Locks, unmounts and detaches. Fine when nothing is mounted. */
   unstage(namespace: string, claim: string): Promise<void>;
   remove(namespace: string, claim: string): Promise<void>;
@@ -153,9 +155,13 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
   async function unlock(namespace: string, claim: string, image: string, secret: Buffer): Promise<void> {
     const target = mountOf(namespace, claim);
     await remember(namespace, claim, await refuseForeign(namespace, claim, image));
-    if (!(await isGrown(image))) await grow(image, target);
+    // Unmounted by someone else while pods go on using it: the file system is alive, must not be checked or grown from outside,
+    // and needs only a way in for the host again (mount finds the loop device that has the image already).
+    const held = (await devicesOf(image)).length > 0;
+    if (!held && !(await isGrown(image))) await grow(image, target);
     await mkdir(target, { recursive: true, mode: 0o700 });
     await runHost("mount", ["-o", `loop,${MOUNT_OPTIONS}`, image, target]);
+    if (held && !(await isLocked(dataOf(namespace, claim)))) return;
     try {
       await withKey(instance, secret, (key) =>
         runHost("fscrypt", ["unlock", dataOf(namespace, claim), `--key=${key}`, "--quiet"]),
@@ -215,6 +221,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
         unlocked.add(target);
         return data;
       }),
+    mountPoint: mountOf,
     unstage: (namespace, claim) => exclusive(namespace, claim, () => unmount(namespace, claim)),
     remove: (namespace, claim) =>
       exclusive(namespace, claim, async () => {
@@ -240,19 +247,26 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
       if (!(await isMountPoint(target)) || (await isLocked(dataOf(namespace, claim)))) {
         return { state, identity, capacityBytes: Math.max(made, half, 0), usedBytes: undefined, locked: true };
       }
-      const usage = await statfs(target);
-      return {
-        state,
-        identity,
-        capacityBytes: usage.blocks * usage.bsize,
-        usedBytes: (usage.blocks - usage.bfree) * usage.bsize,
-        locked: false,
-      };
+      return { state, identity, ...(await fillOf(target)), locked: false };
     },
     async namespaces() {
       const names = await readdir(join(instance.stateDir, "volumes")).catch(() => []);
       return names.sort();
     },
+  };
+}
+
+/** How full a mounted file system is. */
+export async function fillOf(target: string): Promise<{
+  readonly capacityBytes: number;
+  readonly usedBytes: number;
+  readonly inodes: { readonly used: number; readonly total: number };
+}> {
+  const { blocks, bfree, bsize, files, ffree } = await statfs(target);
+  return {
+    capacityBytes: blocks * bsize,
+    usedBytes: (blocks - bfree) * bsize,
+    inodes: { used: files - ffree, total: files },
   };
 }
 
@@ -352,14 +366,34 @@ async function grow(image: string, target: string): Promise<"done" | "closed-onl
   }
 }
 
-/** Detaches loop devices that still hold a file (a mount that was made and lost its starter). */
-async function detach(image: string): Promise<void> {
+/** Loop devices that hold a file (in use, or of a mount that lost its starter). */
+async function devicesOf(image: string): Promise<readonly string[]> {
   const devices = (await readdir("/sys/block")).filter((name) => name.startsWith("loop"));
-  for (const device of devices) {
-    // Only a device in use has this file. The kernel marks a file that was removed.
-    const backing = await readFile(`/sys/block/${device}/loop/backing_file`, "utf8").catch(() => "");
-    if (backing.trim().replace(/ \(deleted\)$/, "") === image) await runHost("losetup", ["--detach", `/dev/${device}`]);
-  }
+  const holding = await Promise.all(
+    devices.map(async (device) => {
+      // Only a device in use has this file. The kernel marks a file that was removed.
+      const backing = await readFile(`/sys/block/${device}/loop/backing_file`, "utf8").catch(() => "");
+      return backing.trim().replace(/ \(deleted\)$/, "") === image ? [`/dev/${device}`] : [];
+    }),
+  );
+  return holding.flat();
+}
+
+/** Detaches loop devices that still hold a file. */
+async function detach(image: string): Promise<void> {
+  for (const device of await devicesOf(image)) await runHost("losetup", ["--detach", device]);
+}
+
+/** Volumes among mounts. Pure. */
+export function mountsBelow(
+  instance: Pick<Instance, "stateDir">,
+  mounts: readonly Mount[],
+): ReadonlyArray<{ readonly namespace: string; readonly target: string }> {
+  const root = `${join(instance.stateDir, "mnt")}/`;
+  return mounts.flatMap(({ target }) => {
+    const [namespace, claim, ...deeper] = target.startsWith(root) ? target.slice(root.length).split("/") : [];
+    return namespace === undefined || claim === undefined || deeper.length > 0 ? [] : [{ namespace, target }];
+  });
 }
 
 /** Without the key, names in an encrypted directory cannot be created. fscrypt says so without trying. */

@@ -31,7 +31,7 @@ async function containerBreaches(context: EngineContext, namespace: string, home
   return found.flat();
 }
 
-/** What of a namespace's walls is not as it should be, seen from the host. Changes nothing. */
+/** What of a namespace's walls is not as it should be, seen from the host, or was not since the last examination. */
 export async function examineWalls(
   context: EngineContext,
   namespace: string,
@@ -41,14 +41,14 @@ export async function examineWalls(
   if (network === undefined) return [];
   const state = await readNamespace(context, namespace);
   const rules = await context.firewall.holds(namespace, network, await permitted(context, state, jobs));
-  const firewall: readonly Breach[] = rules
-    ? []
-    : [
-        {
-          kind: "firewall",
-          where: `nft table of ${context.instance.name}`,
-          label: "the firewall's rules were changed by someone else; they are put right now",
-        },
-      ];
+  const found = context.mended.get(namespace);
+  // Told once: the next examination is about what happens from now on.
+  context.mended.delete(namespace);
+  const changed = "the firewall's rules were changed by someone else";
+  const label = rules
+    ? found && `${changed} at ${found.toISOString()} and have been put right`
+    : `${changed}; they are put right now`;
+  const firewall: readonly Breach[] =
+    label === undefined ? [] : [{ kind: "firewall", where: `nft table of ${context.instance.name}`, label }];
   return [...firewall, ...(await containerBreaches(context, namespace, network.name))];
 }

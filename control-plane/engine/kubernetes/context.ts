@@ -36,9 +36,15 @@ export interface ConflictLog {
   note(key: string): number;
 }
 
-/** Bytes used of a mounted volume, by namespace and claim, if the node tells. */
+/** How full a mounted volume is, as far as its node tells. */
+export interface VolumeFill {
+  readonly usedBytes: number | undefined;
+  readonly inodes: { readonly used: number; readonly total: number } | undefined;
+}
+
+/** Fills of mounted volumes, by node, namespace and claim; undefined where the node tells nothing. */
 export interface VolumeUsage {
-  usedBytes(node: string, namespace: string, claim: string): Promise<number | undefined>;
+  fillOf(node: string, namespace: string, claim: string): Promise<VolumeFill | undefined>;
 }
 
 const LATELY = 600_000;

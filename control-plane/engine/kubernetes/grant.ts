@@ -18,7 +18,7 @@ export interface Grant {
   readonly namespace: string;
 }
 
-const BINDINGS = { apiVersion: "rbac.authorization.k8s.io/v1", plural: "rolebindings" } as const;
+export const BINDINGS = { apiVersion: "rbac.authorization.k8s.io/v1", plural: "rolebindings" } as const;
 /** Names of the bindings; confinement.yaml knows both. */
 const ENGINE = "classmind";
 const GATEWAY = "classmind-gateway";

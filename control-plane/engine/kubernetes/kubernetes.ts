@@ -52,15 +52,16 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
   const client = openClient(transport);
   const closing = new AbortController();
   const kinds = kindsWith(options.clusterIssuer);
-  const hub = createWatchHub({ client, clock, log, kinds }, closing.signal, options.watchTimes);
+  const { grant, gatewayGrant } = options;
+  const hub = createWatchHub({ client, clock, log, kinds, grant, gatewayGrant }, closing.signal, options.watchTimes);
   const looks = createLooks(hub);
   const context: KubernetesContext = {
     client,
     clock,
     log,
     closing: closing.signal,
-    grant: options.grant,
-    gatewayGrant: options.gatewayGrant,
+    grant,
+    gatewayGrant,
     kinds,
     patience: options.patience ?? PATIENCE,
     relist: options.relist ?? RELIST,

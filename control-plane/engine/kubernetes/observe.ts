@@ -9,7 +9,7 @@ import { at, isRecord, type LiveObject, listAt, numberAt, selects, textAt } from
 import { type Look, slim, versionsOf } from "./looks.ts";
 import { aliasesOf, knowsServices } from "./names.ts";
 import { isOurs, readNamespace } from "./namespaces.ts";
-import { isReady, mayHold } from "./pods.ts";
+import { isReady, isUnready, mayHold } from "./pods.ts";
 import { bytesOf } from "./quantity.ts";
 import { isWhole } from "./whole.ts";
 import { observeWorkload } from "./workloads.ts";
@@ -126,12 +126,14 @@ async function observeVolume(
   const capacity =
     textAt(claim, "status", "capacity", "storage") ?? textAt(claim, "spec", "resources", "requests", "storage");
   const node = users.map((pod) => textAt(pod, "spec", "nodeName")).find((candidate) => candidate !== undefined);
+  const fill = node === undefined ? undefined : await context.usage.fillOf(node, namespace, name);
   return {
     name,
     state: volumeState(claim),
     identity: textAt(claim, "status", "phase") === "Lost" ? undefined : claim.metadata.uid,
     capacityBytes: bytesOf(capacity),
-    usedBytes: node === undefined ? undefined : await context.usage.usedBytes(node, namespace, name),
+    usedBytes: fill?.usedBytes,
+    ...(fill?.inodes === undefined ? {} : { inodes: fill.inodes }),
     locked: users.length === 0,
   };
 }
@@ -160,7 +162,7 @@ async function readAll(
   }
 }
 
-/** The observation that follows from what was read. Events are read only when a pod is missing. */
+/** The observation that follows from what was read. Events are read only when a pod is missing or not ready. */
 async function observationOf(
   context: KubernetesContext,
   namespace: string,
@@ -168,7 +170,7 @@ async function observationOf(
   pods: readonly LiveObject[],
 ): Promise<Observation> {
   const { parts, whole } = look;
-  const warnings = lacksPods(parts, pods) ? await listWarnings(context, namespace) : [];
+  const warnings = lacksPods(parts, pods) || pods.some(isUnready) ? await listWarnings(context, namespace) : [];
   const now = context.clock.now().getTime();
   const ofKind = (kind: string): readonly LiveObject[] => parts.filter((object) => object.kind === kind);
   return {

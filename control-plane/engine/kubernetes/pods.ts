@@ -83,6 +83,17 @@ export function mayHold(pod: LiveObject): boolean {
   return !hasEnded(pod) || pod.metadata.deletionTimestamp !== undefined;
 }
 
+/** Whether a pod runs, but its readiness probe fails: what the probe says is then in an event. */
+export function isUnready(pod: LiveObject): boolean {
+  return (
+    !hasEnded(pod) &&
+    !isReady(pod) &&
+    containersOf(pod).some(
+      ({ init, ready, started, runningSince }) => !init && !ready && started && runningSince !== undefined,
+    )
+  );
+}
+
 function explainEnd(container: Container): string {
   if (container.ended === undefined) return `${container.name} ended`;
   if (container.ended.reason === "OOMKilled") return `${container.name} ran out of memory`;

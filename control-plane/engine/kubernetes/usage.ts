@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { VolumeUsage } from "./context.ts";
+import type { VolumeFill, VolumeUsage } from "./context.ts";
 import { isStatus } from "./failure.ts";
 import { listAt, numberAt, textAt } from "./live.ts";
 import type { Transport } from "./transport.ts";
@@ -10,20 +10,27 @@ const AGAIN = 600_000;
 
 interface NodeVolumes {
   readonly until: number;
-  readonly used: ReadonlyMap<string, number>;
+  readonly fills: ReadonlyMap<string, VolumeFill>;
 }
 
-function volumesOf(summary: unknown): ReadonlyMap<string, number> {
-  const used = new Map<string, number>();
+/** A volume's part of the kubelet's Summary (k8s.io/kubelet/pkg/apis/stats/v1alpha1, VolumeStats). */
+function fillOf(volume: unknown): VolumeFill {
+  const total = numberAt(volume, "inodes");
+  const used = numberAt(volume, "inodesUsed");
+  // File systems that make inodes as they need them report none.
+  const counted = total !== undefined && used !== undefined && total > 0;
+  return { usedBytes: numberAt(volume, "usedBytes"), inodes: counted ? { used, total } : undefined };
+}
+
+function volumesOf(summary: unknown): ReadonlyMap<string, VolumeFill> {
+  const fills = new Map<string, VolumeFill>();
   for (const pod of listAt(summary, "pods")) {
     for (const volume of listAt(pod, "volume")) {
       const claim = textAt(volume, "pvcRef", "name");
-      const bytes = numberAt(volume, "usedBytes");
-      if (claim !== undefined && bytes !== undefined)
-        used.set(`${textAt(volume, "pvcRef", "namespace")}/${claim}`, bytes);
+      if (claim !== undefined) fills.set(`${textAt(volume, "pvcRef", "namespace")}/${claim}`, fillOf(volume));
     }
   }
-  return used;
+  return fills;
 }
 
 /**
@@ -36,16 +43,16 @@ export function openVolumeUsage(transport: Transport, clock: Clock): VolumeUsage
     const now = clock.now().getTime();
     try {
       const summary = await transport.request({ path: `/api/v1/nodes/${node}/proxy/stats/summary` });
-      return { until: now + FRESH, used: volumesOf(summary) };
+      return { until: now + FRESH, fills: volumesOf(summary) };
     } catch (error) {
-      return { until: now + (isStatus(error, 403) ? 6 * AGAIN : AGAIN), used: new Map() };
+      return { until: now + (isStatus(error, 403) ? 6 * AGAIN : AGAIN), fills: new Map() };
     }
   }
   return {
-    async usedBytes(node, namespace, claim) {
+    async fillOf(node, namespace, claim) {
       const known = await nodes.get(node);
       if (known === undefined || known.until < clock.now().getTime()) nodes.set(node, read(node));
-      return (await nodes.get(node))?.used.get(`${namespace}/${claim}`);
+      return (await nodes.get(node))?.fills.get(`${namespace}/${claim}`);
     },
   };
 }

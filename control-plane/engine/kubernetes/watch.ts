@@ -1,6 +1,7 @@
 import type { Wakeup } from "../engine.ts";
 import { createWakeupQueue, type WakeupQueue } from "../wakeup-queue.ts";
 import type { KubernetesContext } from "./context.ts";
+import { BINDINGS } from "./grant.ts";
 import { keepWatching, WATCH_TIMES, type Watcher, type WatchTimes } from "./keep-watching.ts";
 import { collectionPath, MANAGED_BY, MARK } from "./kinds.ts";
 import type { LiveObject } from "./live.ts";
@@ -9,7 +10,8 @@ import type { Happenings } from "./looks.ts";
 /**
  * Wake-ups from cluster-wide, metadata-only watches over our label. Of each object only its resource version is remembered; a
  * list after a gap is compared with what is remembered, so that a gap wakes what changed in it and nothing else. Secrets are not
- * watched: the right to read all secrets of a cluster is more than the wake-up is worth; a resync finds what changed in them.
+ * watched: the right to read all secrets of a cluster is more than the wake-up is worth; a resync finds what changed in them. The
+ * role bindings are, where the engine makes any: without them neither it nor the gateway may do its work in a school.
  */
 
 export interface WatchHub extends Happenings {
@@ -38,12 +40,13 @@ export function compareListing(known: Map<string, string>, items: readonly LiveO
 }
 
 export function createWatchHub(
-  context: Pick<KubernetesContext, "client" | "clock" | "log" | "kinds">,
+  context: Pick<KubernetesContext, "client" | "clock" | "log" | "kinds" | "grant" | "gatewayGrant">,
   closing: AbortSignal,
   times: WatchTimes = WATCH_TIMES,
 ): WatchHub {
-  const { client, clock, log, kinds } = context;
-  const watched = Object.entries(kinds).filter(([kind]) => kind !== "Secret");
+  const { client, clock, log, kinds, grant, gatewayGrant } = context;
+  const bindings = grant === undefined && gatewayGrant === undefined ? {} : { RoleBinding: BINDINGS };
+  const watched = Object.entries({ ...kinds, ...bindings }).filter(([kind]) => kind !== "Secret");
   const queues = new Set<WakeupQueue>();
   const known = new Map<string, Map<string, string>>();
   const gathering = new Set<string>();

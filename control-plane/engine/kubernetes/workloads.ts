@@ -2,7 +2,7 @@ import { REASONS, type Reason } from "../../tenant.ts";
 import type { WorkloadObservation } from "../engine.ts";
 import { MARK } from "./kinds.ts";
 import { at, conditionsOf, type LiveObject, numberAt, selects, textAt } from "./live.ts";
-import { hasEnded, isReady, judgePod, mayHold, type PodJudgement, restartsOf } from "./pods.ts";
+import { hasEnded, isReady, isUnready, judgePod, mayHold, type PodJudgement, restartsOf } from "./pods.ts";
 
 /** Judging Deployments and StatefulSets from what the API recorded of them and their pods. Pure. */
 
@@ -63,6 +63,39 @@ function refusedPods(workload: LiveObject, warnings: readonly LiveObject[]): Pod
   return message === undefined ? undefined : { state: "Failing", reason: refusalOf(message), message };
 }
 
+/** A kubelet tells of a probe that goes on failing at least every five minutes; what is older is about something else. */
+const TOLD_LATELY = 600_000;
+const UNREADY = "Readiness probe failed: ";
+/** Words of images/postgres/postgres-probe: a volume's room is known inside the pod alone. */
+const VOLUME_FULL = /^volume full: /;
+
+/** What a pod's readiness probe said last, out of the kubelet's events. */
+function wordsOfProbe(pod: LiveObject, warnings: readonly LiveObject[], now: number): string | undefined {
+  const { name, uid } = pod.metadata;
+  const event = warnings.find((candidate) => {
+    const about = at(candidate, "involvedObject");
+    const told = Date.parse(textAt(candidate, "lastTimestamp") ?? textAt(candidate, "eventTime") ?? "");
+    return (
+      textAt(candidate, "reason") === "Unhealthy" &&
+      textAt(candidate, "message")?.startsWith(UNREADY) === true &&
+      textAt(about, "name") === name &&
+      (textAt(about, "uid") ?? uid) === uid &&
+      !(now - told > TOLD_LATELY)
+    );
+  });
+  return textAt(event, "message")?.slice(UNREADY.length).trim();
+}
+
+/** A pod whose readiness probe fails, in the probe's own words where the events have them. */
+function judgeWithWords(pod: LiveObject, warnings: readonly LiveObject[], now: number): PodJudgement {
+  const judgement = judgePod(pod, now);
+  const words = isUnready(pod) ? wordsOfProbe(pod, warnings, now) : undefined;
+  if (words === undefined || words === "") return judgement;
+  // Nothing that time mends.
+  if (VOLUME_FULL.test(words)) return { state: "Failing", reason: REASONS.VolumeFull, message: words };
+  return { ...judgement, message: `${judgement.message}: ${words}` };
+}
+
 function runningHash(workload: LiveObject, pods: readonly LiveObject[]): string | undefined {
   const running = pods.filter(
     (pod) => pod.metadata.deletionTimestamp === undefined && textAt(pod, "status", "phase") === "Running",
@@ -98,7 +131,7 @@ export function observeWorkload(
   }
   if (isRolledOut(workload)) return { ...base, state: "Ready", reason: REASONS.AsDesired, message: "ready" };
   const newest = own.find((pod) => pod.metadata.deletionTimestamp === undefined);
-  const judgement = newest === undefined ? refusedPods(workload, warnings) : judgePod(newest, now);
+  const judgement = newest === undefined ? refusedPods(workload, warnings) : judgeWithWords(newest, warnings, now);
   if (judgement === undefined)
     return isSeen(workload) && own.length === 0
       ? { ...base, state: "Missing", reason: REASONS.ContainerMissing, message: "no pod" }

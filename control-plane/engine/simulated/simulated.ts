@@ -151,6 +151,11 @@ function observeWorkload(
   return { ...base, state: "Ready", reason: "AsDesired", message: "ready" };
 }
 
+/** As an ext4 has them: one for each 16 KiB. */
+function inodesOf({ capacityBytes, data, fill }: SimulatedNamespace["volumes"][number]) {
+  return { used: fill?.inodes ?? Object.keys(data).length, total: Math.floor(capacityBytes / 16_384) };
+}
+
 function observeNamespace(name: string, state: SimulatedNamespace | undefined, now: number): Observation {
   if (state === undefined)
     return { namespace: name, exists: false, objects: [], workloads: [], volumes: [], endpoints: [] };
@@ -169,7 +174,8 @@ function observeNamespace(name: string, state: SimulatedNamespace | undefined, n
       state: "Present",
       identity: String(volume.made),
       capacityBytes: volume.capacityBytes,
-      usedBytes: used ? JSON.stringify(volume.data).length : undefined,
+      usedBytes: used ? (volume.fill?.bytes ?? JSON.stringify(volume.data).length) : undefined,
+      ...(used ? { inodes: inodesOf(volume) } : {}),
       locked: !used,
     })),
     endpoints: appReady ? [{ service: "app", address: "192.0.2.1", port: 8080 }] : [],

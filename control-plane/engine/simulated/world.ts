@@ -22,7 +22,14 @@ const namespace = z.object({
   workloads: z.array(workload),
   /** Data by volume. `made` tells an old volume from a new one of the same name. */
   volumes: z.array(
-    z.object({ name: z.string(), capacityBytes: z.number(), made: z.number(), data: z.record(z.string(), z.string()) }),
+    z.object({
+      name: z.string(),
+      capacityBytes: z.number(),
+      made: z.number(),
+      data: z.record(z.string(), z.string()),
+      /** What is in use, where a test says so; else what `data` takes. */
+      fill: z.object({ bytes: z.number().optional(), inodes: z.number().optional() }).optional(),
+    }),
   ),
 });
 const world = z.object({

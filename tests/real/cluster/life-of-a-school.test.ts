@@ -138,7 +138,15 @@ if (typeof cluster === "string") {
       say(`  ${tried} targets tried, ${holes.length} reached: ${JSON.stringify(byKind)}`);
       expect(holes).toEqual([]);
       expect(Object.keys(byKind)).toEqual(
-        expect.arrayContaining(["neighbour", "host-port", "control-plane", "metadata", "internet", "outside-name"]),
+        expect.arrayContaining([
+          "neighbour",
+          "host-port",
+          "control-plane",
+          "metadata",
+          "internet",
+          "outside-name",
+          "kernel",
+        ]),
       );
     });
 

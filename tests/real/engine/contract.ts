@@ -150,8 +150,14 @@ export function engineContract(name: string, subject: () => Subject): void {
         expect(workload.runningHash).toBe(hashManifest(manifest));
       }
       expect(seen.endpoints).toContainEqual({ service: "app", address: expect.any(String), port: 8080 });
-      const usedBytes = subject().usageLater === true ? seen.volumes[0]?.usedBytes : expect.any(Number);
-      expect(seen.volumes).toEqual([{ name: "data", capacityBytes: expect.any(Number), usedBytes, locked: false }]);
+      const [young] = seen.volumes;
+      const { usedBytes, inodes } =
+        subject().usageLater === true
+          ? { usedBytes: young?.usedBytes, inodes: young?.inodes }
+          : { usedBytes: expect.any(Number), inodes: { used: expect.any(Number), total: expect.any(Number) } };
+      expect(seen.volumes).toEqual([
+        { name: "data", capacityBytes: expect.any(Number), usedBytes, inodes, locked: false },
+      ]);
       expect(await engine.list()).toContain(namespace);
     });
 

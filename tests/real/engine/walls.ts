@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import type { Engine, ObjectRef } from "../../../control-plane/engine/engine.ts";
@@ -151,28 +152,111 @@ export function engineWalls(name: string, subject: () => Walled): void {
         }
       });
 
-      it("flushed rules are seen as lost policies and come back with the next apply, the neighbours' too", async () => {
-        const table = firewallTable(subject().instance);
-        for (const family of ["inet", "bridge"]) await run("nft", ["delete", "table", family, table]);
-        const seen = await engine.observe(A);
-        expect(seen.objects.filter((object) => object.kind === "NetworkPolicy")).toEqual([]);
-        for (const namespace of [A, B])
-          await engine.apply(namespace, smallSchool({ namespace, image: inject("images").app }));
-        for (const namespace of [A, B]) {
-          const kinds = (await engine.observe(namespace)).objects.map((object) => object.kind);
-          expect(kinds.filter((kind) => kind === "NetworkPolicy")).toHaveLength(4);
+      describe("whoever takes its rules away", () => {
+        const table = () => firewallTable(subject().instance);
+        /** As `nft flush ruleset` does, but for this instance's tables alone. */
+        const flush = () =>
+          nft(["inet", "bridge"].map((family) => `add table ${family} ${table()}\ndelete table ${family} ${table()}`));
+        async function nft(commands: readonly string[]): Promise<void> {
+          const running = run("nft", ["-f", "-"]);
+          running.child.stdin?.end(`${commands.join("\n")}\n`);
+          await running;
         }
-        expect(await reaches(65534, await endpoint(A, "db"))).toBe(false);
-      });
+        const policies = async (namespace: string) =>
+          (await engine.observe(namespace)).objects.filter(({ kind }) => kind === "NetworkPolicy").length;
+        const arePut = async () => {
+          const began = Date.now();
+          while ((await policies(A)) !== 4 || (await policies(B)) !== 4) {
+            if (Date.now() - began > 30_000) throw new Error("the rules did not come back");
+            await wait(50);
+          }
+          return Date.now() - began;
+        };
+        /** Namespaces woken while something is done. */
+        async function wokenBy(task: () => Promise<unknown>): Promise<readonly string[]> {
+          const ended = new AbortController();
+          const woken = new Set<string>();
+          const watching = (async () => {
+            for await (const wakeup of engine.watch(ended.signal)) woken.add(wakeup.namespace);
+          })();
+          await wait(50);
+          await task();
+          ended.abort();
+          await watching;
+          return [...woken].sort();
+        }
 
-      it("one deleted rule is noticed", async () => {
-        const table = firewallTable(subject().instance);
-        const { stdout } = await run("nft", ["--handle", "list", "table", "inet", table]);
-        const handle = /drop # handle (\d+)/.exec(stdout.slice(stdout.indexOf("chain input")))?.[1];
-        await run("nft", ["delete", "rule", "inet", table, "input", "handle", String(handle)]);
-        expect((await engine.observe(A)).objects.some((object) => object.kind === "NetworkPolicy")).toBe(false);
-        await engine.apply(A, smallSchool({ namespace: A, image: inject("images").app }));
-        expect((await engine.observe(A)).objects.some((object) => object.kind === "NetworkPolicy")).toBe(true);
+        it("finds them put back within seconds, everybody's, and who watches is woken", async () => {
+          const woken = await wokenBy(async () => {
+            await flush();
+            expect(await arePut()).toBeLessThan(5_000);
+            await wait(500);
+          });
+          expect(woken).toEqual(expect.arrayContaining([A, B]));
+          expect(await reaches(65534, await endpoint(A, "db"))).toBe(false);
+          expect(await job(A, { action: "connect", targets: [await endpoint(B, "db")] })).not.toContain("open");
+          expect(await job(A, { action: "connect", targets: [await endpoint(A, "db")] })).toEqual(["open"]);
+        });
+
+        it("is named at the next examination, and only then", async () => {
+          await engine.examineIsolation?.(A);
+          await flush();
+          await arePut();
+          await wait(500);
+          expect(await engine.examineIsolation?.(A)).toContainEqual({
+            kind: "firewall",
+            where: expect.stringContaining(subject().instance.name),
+            label: expect.stringMatching(/changed by someone else at 20.+ and have been put right$/),
+          });
+          expect(await engine.examineIsolation?.(A)).toEqual([]);
+        });
+
+        it("for as long as they go on is seen: the policies are not whole, and the firewall is not fit", async () => {
+          let stop = false;
+          const flushing = (async () => {
+            for (; !stop; await wait(50)) await flush();
+          })();
+          try {
+            const isFit = async () => (await engine.preflight("look")).find(({ check }) => check === "firewall")?.ok;
+            for (const end = Date.now() + 60_000; (await policies(A)) !== 0; ) expect(Date.now()).toBeLessThan(end);
+            for (const end = Date.now() + 60_000; await isFit(); ) expect(Date.now()).toBeLessThan(end);
+          } finally {
+            stop = true;
+            await flushing;
+          }
+          await arePut();
+          expect((await engine.preflight("look")).find(({ check }) => check === "firewall")).toMatchObject({
+            ok: true,
+            required: true,
+            message: expect.stringContaining("changed by someone else at 20"),
+          });
+        });
+
+        it("one by one, or puts one of their own among them, is found as well", async () => {
+          const listed = async () => (await run("nft", ["--handle", "list", "table", "inet", table()])).stdout;
+          const before = await listed();
+          const handle = /drop # handle (\d+)/.exec(before.slice(before.indexOf("chain input")))?.[1];
+          await nft([`delete rule inet ${table()} input handle ${handle}`]);
+          await arePut();
+          await nft([`insert rule inet ${table()} input iifname "${bridgeName(subject().instance, A)}" accept`]);
+          for (const end = Date.now() + 5_000; Date.now() < end && (await listed()).includes('" accept'); )
+            await wait(50);
+          expect(await listed()).not.toContain('" accept');
+          await arePut();
+        });
+
+        it("after killing the program that listens for it is found all the same", async () => {
+          const children = await readFile(`/proc/self/task/${process.pid}/children`, "utf8");
+          const listening = [];
+          for (const child of children.trim().split(" ")) {
+            const line = await readFile(`/proc/${child}/cmdline`, "utf8").catch(() => "");
+            if (line.includes("nft\0monitor")) listening.push(Number(child));
+          }
+          expect(listening).toHaveLength(1);
+          for (const child of listening) process.kill(child, "SIGKILL");
+          await flush();
+          expect(await arePut()).toBeLessThan(5_000);
+        });
       });
 
       it("bridges carry the instance's name", async () => {

@@ -47,11 +47,11 @@ async function openHost(): Promise<void> {
 }
 
 describe("verify isolation", () => {
-  it("tries neighbours, the host's ports, the metadata address, the Internet and outside names, and finds all refused", async () => {
+  it("tries neighbours, the host's ports, the metadata address, the Internet, outside names and the kernel's dangerous calls, and finds all refused", async () => {
     const { code, result } = await verify();
     expect(result.holes).toEqual([]);
     expect(code).toBe(0);
-    for (const kind of ["neighbour", "host-port", "control-plane", "metadata", "internet", "outside-name"])
+    for (const kind of ["neighbour", "host-port", "control-plane", "metadata", "internet", "outside-name", "kernel"])
       expect(result.byKind[kind], kind).toBeGreaterThan(0);
     const said = await platform.classmind("verify", "isolation", "mauer");
     expect(said.stdout).toContain("mauer reached none of them.");

@@ -335,6 +335,46 @@ describe("judging a workload", () => {
       message: expect.stringContaining("plan"),
     });
   });
+  describe("whose pod runs and is not ready", () => {
+    const unready = pod({
+      phase: "Running",
+      conditions: [scheduled],
+      containerStatuses: [
+        { name: "app", ready: false, started: true, restartCount: 0, state: { running: { startedAt: LONG_AGO } } },
+      ],
+    });
+    const told = (message: string, lastTimestamp = JUST_NOW, more: object = {}): LiveObject => ({
+      metadata: { name: "e" },
+      reason: "Unhealthy",
+      message,
+      lastTimestamp,
+      involvedObject: { name: "app-1" },
+      ...more,
+    });
+    const seen = (...events: readonly LiveObject[]) => observeWorkload(workload({}), [unready], events, NOW);
+    const full = "Readiness probe failed: volume full: 97 % of its bytes and 3 % of its inodes are used\n";
+
+    it("tells of a full volume, which nobody but its own probe can see", () => {
+      expect(seen(told(full))).toMatchObject({
+        state: "Failing",
+        reason: "VolumeFull",
+        message: "volume full: 97 % of its bytes and 3 % of its inodes are used",
+      });
+    });
+    it("repeats the probe's newest words, and takes neither old ones nor those about another pod for them", () => {
+      const silent = told("Readiness probe failed: the database does not answer\n");
+      expect(seen(silent, told(full))).toMatchObject({
+        reason: "ProbeFailing",
+        message: expect.stringMatching(/readiness probe: the database does not answer$/),
+      });
+      for (const stale of [
+        told(full, "2026-03-01T07:30:00Z"),
+        told(full, JUST_NOW, { involvedObject: { name: "app-2" } }),
+        told("Liveness probe failed: volume full: no"),
+      ])
+        expect(seen(stale)).toMatchObject({ reason: "ProbeFailing", message: expect.not.stringContaining("full") });
+    });
+  });
   it("a quota that refuses a StatefulSet's pods is found in the events", () => {
     const event: LiveObject = {
       metadata: { name: "e" },

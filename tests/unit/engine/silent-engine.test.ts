@@ -32,7 +32,6 @@ describe("a container engine that takes requests and never answers", () => {
       api.stop("x", 1),
       api.remove("x"),
       api.attach("x"),
-      api.exec("x", ["true"], 50),
       api.tail("x", 1),
       api.hasImage("x"),
       api.networks({}),

@@ -117,6 +117,12 @@ describe("the engine's subset of Kubernetes", () => {
     ],
     ["a subPath that climbs", [...container, "volumeMounts", 0, "subPath"], "..", /subPath/],
     ["more than one replica", ["spec", "replicas"], 2, /spec\.replicas/],
+    [
+      "a probe that would start a program",
+      [...container, "livenessProbe"],
+      { exec: { command: ["true", "alive"] } },
+      /livenessProbe\.exec\.command\[0\]: must be "\/usr\/local\/lib\/classmind\/postgres-probe"/,
+    ],
     ["a host port", [...container, "ports", 0, "hostPort"], 80, /ports\[0\]\.hostPort/],
     ["another namespace", ["metadata", "namespace"], "school-schiller", /school-schiller/],
   ])("refuses %s by its path, for good", (_, path, value, message) => {
@@ -188,6 +194,7 @@ describe("containers made of manifests", () => {
       sources: Object.fromEntries(pod.main.mounts.map((mount) => [mount.path, `/host${mount.path}`])),
       emptyFile: "/run/classmind/classmind/empty",
       limits: { openFiles: 4096, processes: 1000 },
+      seccomp: "seccomp=/run/classmind/classmind/seccomp.json",
       podman: true,
     });
     await expect(`${JSON.stringify(options, null, 2)}\n`).toMatchFileSnapshot("../../golden/container-app.json");
@@ -288,7 +295,9 @@ describe("the state of a workload", () => {
     busy: false,
     asWanted: true,
     started: true,
+    young: false,
     ready: true,
+    unreadyWhy: undefined,
     failure: undefined,
   };
   it.each([
@@ -298,6 +307,7 @@ describe("the state of a workload", () => {
     ["being replaced", { asWanted: false }, "Starting", "Updating"],
     ["starting", { present: false, busy: true, ready: false, started: false }, "Starting", "ContainerStarting"],
     ["not ready any more", { ready: false }, "Failing", "ProbeFailing"],
+    ["not ready yet, as a database that recovers", { ready: false, young: true }, "Starting", "ContainerStarting"],
     [
       "failing to update",
       { asWanted: false, failure: { reason: "ContainerCrashing", message: "x" } },

@@ -207,6 +207,34 @@ describe("the reconciler, where the gateway is ours", () => {
     expect(api.writes.slice(writes)).toEqual([]);
   });
 
+  it("is woken when somebody takes it away from a school in which nothing else happens, and mends it at the look after that", async () => {
+    const stop = new AbortController();
+    const woken: string[] = [];
+    const watching = (async () => {
+      for await (const wakeup of engine.watch(stop.signal)) woken.push(wakeup.namespace);
+    })();
+    const reads = async () => {
+      const before = api.requests.filter((request) => !request.endsWith("?watch")).length;
+      await engine.observe(namespace);
+      return api.requests.filter((request) => !request.endsWith("?watch")).length - before;
+    };
+    // The short look: it reads what is not watched, and would not see that a binding is gone.
+    await expect.poll(reads, { timeout: 5_000 }).toBe(2);
+    woken.length = 0;
+    for (const name of ["classmind-gateway", "classmind"]) {
+      const found = api.store.get("RoleBinding", namespace, name);
+      if (found === undefined) throw new Error(`no binding ${name}`);
+      api.store.erase(found);
+      await expect.poll(() => woken).toContain(namespace);
+      await engine.observe(namespace);
+      expect(api.store.get("RoleBinding", namespace, name)).toBeDefined();
+      await expect.poll(reads, { timeout: 5_000 }).toBe(2);
+      woken.length = 0;
+    }
+    stop.abort();
+    await watching;
+  });
+
   it("preflight asks for the right to do so, and nothing that it does is refused", async () => {
     const rights = (await engine.preflight("look")).find(({ check }) => check === "rights");
     expect(rights).toMatchObject({ ok: true });

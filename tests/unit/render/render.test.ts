@@ -131,12 +131,29 @@ describe("the manifests of a school", () => {
     );
   });
 
+  it("ask a database such that untrue words about it last ten seconds at most, and one that recovers is never ended for it", () => {
+    const database = chart.renderTenant(tenantValues()).find(({ kind }) => kind === "StatefulSet");
+    const [container] = JSON.parse(JSON.stringify(database)).spec.template.spec.containers;
+    const { startupProbe, livenessProbe, readinessProbe } = container;
+    expect([startupProbe, livenessProbe, readinessProbe].map(({ exec }) => exec.command.at(-1))).toEqual([
+      "alive",
+      "alive",
+      "ready",
+    ]);
+    const { periodSeconds, timeoutSeconds, failureThreshold } = readinessProbe;
+    expect((periodSeconds + timeoutSeconds) * failureThreshold).toBeLessThan(10);
+    // Found dead within a minute or so, and not for one slow answer.
+    const dead = (livenessProbe.periodSeconds + livenessProbe.timeoutSeconds) * livenessProbe.failureThreshold;
+    expect(dead).toBeGreaterThan(30);
+    expect(dead).toBeLessThan(90);
+  });
+
   it("keep any display name a plain value: nothing injected, nothing lost", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary" }), (name, other) => {
         const displayName = `${name}\n---\n"}${other}`;
         const manifests = chart.renderTenant(tenantValues({ displayName }));
-        expect(manifests).toHaveLength(24);
+        expect(manifests).toHaveLength(25);
         expect(manifests[0]?.metadata.annotations?.["classmind.de/display-name"]).toBe(displayName.toWellFormed());
       }),
       { numRuns: 50 },

@@ -10,8 +10,8 @@ export type MountModel = { readonly path: string; readonly readOnly: boolean } &
 );
 
 export interface ProbeModel {
-  readonly check:
-    | { readonly kind: "exec"; readonly command: readonly string[] }
+  readonly check: /** What images/postgres/postgres-probe asks: whether it takes logins, or whether it answers at all. */
+    | { readonly kind: "postgres"; readonly question: "ready" | "alive"; readonly port: number }
     | { readonly kind: "http"; readonly path: string; readonly port: number }
     | { readonly kind: "tcp"; readonly port: number };
   /** Milliseconds. */
@@ -19,6 +19,8 @@ export interface ProbeModel {
   readonly period: number;
   readonly timeout: number;
   readonly failureThreshold: number;
+  /** Seconds to end well for a container that this probe found dead; the pod's own if undefined. */
+  readonly graceSeconds: number | undefined;
 }
 
 export interface ContainerModel {
@@ -48,16 +50,23 @@ export interface PodModel {
   readonly main: ContainerModel;
 }
 
+/** Where PostgreSQL listens in a container that names no port. */
+const POSTGRES_PORT = 5432;
+
 /** Kubernetes' defaults. */
-function probeOf(shape: ProbeShape | undefined): ProbeModel | undefined {
+function probeOf(shape: ProbeShape | undefined, ports: readonly number[]): ProbeModel | undefined {
   if (shape === undefined) return undefined;
   const times = {
     initialDelay: (shape.initialDelaySeconds ?? 0) * 1000,
     period: (shape.periodSeconds ?? 10) * 1000,
     timeout: (shape.timeoutSeconds ?? 1) * 1000,
     failureThreshold: shape.failureThreshold ?? 3,
+    graceSeconds: shape.terminationGracePeriodSeconds,
   };
-  if (shape.exec) return { check: { kind: "exec", command: shape.exec.command }, ...times };
+  if (shape.exec) {
+    const question = shape.exec.command[1] === "alive" ? "alive" : "ready";
+    return { check: { kind: "postgres", question, port: ports[0] ?? POSTGRES_PORT }, ...times };
+  }
   if (shape.httpGet) return { check: { kind: "http", path: shape.httpGet.path, port: shape.httpGet.port }, ...times };
   if (shape.tcpSocket) return { check: { kind: "tcp", port: shape.tcpSocket.port }, ...times };
   return undefined;
@@ -85,6 +94,7 @@ function mountsOf(title: string, container: ContainerShape, volumes: PodShape["v
 }
 
 function containerOf(title: string, shape: ContainerShape, volumes: PodShape["volumes"]): ContainerModel {
+  const ports = (shape.ports ?? []).map((port) => port.containerPort);
   return {
     name: shape.name,
     image: shape.image,
@@ -92,11 +102,11 @@ function containerOf(title: string, shape: ContainerShape, volumes: PodShape["vo
     env: (shape.env ?? []).map((entry) => `${entry.name}=${entry.value}`),
     memoryBytes: quantityToBytes(shape.resources.limits.memory),
     nanoCpus: cpuToMillis(shape.resources.limits.cpu) * 1_000_000,
-    ports: (shape.ports ?? []).map((port) => port.containerPort),
+    ports,
     mounts: mountsOf(title, shape, volumes),
-    startup: probeOf(shape.startupProbe),
-    liveness: probeOf(shape.livenessProbe),
-    readiness: probeOf(shape.readinessProbe),
+    startup: probeOf(shape.startupProbe, ports),
+    liveness: probeOf(shape.livenessProbe, ports),
+    readiness: probeOf(shape.readinessProbe, ports),
   };
 }
 

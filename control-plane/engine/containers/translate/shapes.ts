@@ -61,6 +61,14 @@ const AFFINITY = z.strictObject({
 });
 
 const PORT = z.int().min(1).max(65535);
+/**
+ * A probe starts no process on one machine: the engine asks a database itself what this program of its image asks (postgres-ping.ts).
+ * The second form is that of schools which an earlier version applied.
+ */
+const POSTGRES_PROBE = z.union([
+  z.tuple([z.literal("/usr/local/lib/classmind/postgres-probe"), z.enum(["alive", "ready"])]),
+  z.tuple([z.literal("pg_isready"), z.literal("--quiet"), z.literal("--host=127.0.0.1")]),
+]);
 const PROBE_TIMES = {
   initialDelaySeconds: z.int().min(0).optional(),
   periodSeconds: z.int().min(1).optional(),
@@ -68,18 +76,27 @@ const PROBE_TIMES = {
   failureThreshold: z.int().min(1).optional(),
   successThreshold: z.literal(1).optional(),
 };
+const PROBE_FIELDS = {
+  exec: z.strictObject({ command: POSTGRES_PROBE }).optional(),
+  httpGet: z
+    .strictObject({ path: z.string().startsWith("/"), port: PORT, scheme: z.literal("HTTP").optional() })
+    .optional(),
+  tcpSocket: z.strictObject({ port: PORT }).optional(),
+  ...PROBE_TIMES,
+};
+interface ProbeKinds {
+  readonly exec?: unknown;
+  readonly httpGet?: unknown;
+  readonly tcpSocket?: unknown;
+}
+const asksOneWay = (probe: ProbeKinds) =>
+  [probe.exec, probe.httpGet, probe.tcpSocket].filter((kind) => kind !== undefined).length === 1;
+const ONE_WAY = "needs exactly one of exec, httpGet, tcpSocket";
+const READINESS = z.strictObject(PROBE_FIELDS).refine(asksOneWay, ONE_WAY);
+/** What a container is ended for, with the seconds it then gets to end well, if others than its pod has. */
 const PROBE = z
-  .strictObject({
-    exec: z.strictObject({ command: z.array(z.string()).min(1) }).optional(),
-    httpGet: z
-      .strictObject({ path: z.string().startsWith("/"), port: PORT, scheme: z.literal("HTTP").optional() })
-      .optional(),
-    tcpSocket: z.strictObject({ port: PORT }).optional(),
-    ...PROBE_TIMES,
-  })
-  .refine((probe) => [probe.exec, probe.httpGet, probe.tcpSocket].filter((kind) => kind !== undefined).length === 1, {
-    message: "needs exactly one of exec, httpGet, tcpSocket",
-  });
+  .strictObject({ ...PROBE_FIELDS, terminationGracePeriodSeconds: z.int().min(1).max(600).optional() })
+  .refine(asksOneWay, ONE_WAY);
 export type ProbeShape = z.infer<typeof PROBE>;
 
 const EPHEMERAL = unused(
@@ -112,7 +129,7 @@ const CONTAINER = z.strictObject({
   }),
   startupProbe: PROBE.optional(),
   livenessProbe: PROBE.optional(),
-  readinessProbe: PROBE.optional(),
+  readinessProbe: READINESS.optional(),
   volumeMounts: z
     .array(
       z.strictObject({
@@ -143,6 +160,10 @@ const POD = {
   serviceAccountName: unused(LABEL_NAME.optional(), "there is no API that a pod could have an account with"),
   automountServiceAccountToken: z.literal(false),
   enableServiceLinks: z.literal(false),
+  shareProcessNamespace: unused(
+    z.literal(true).optional(),
+    "each container has a first process that takes in orphans; on a cluster the pod's own does",
+  ),
   terminationGracePeriodSeconds: z.int().min(0).max(600).optional(),
   securityContext: POD_SECURITY,
   affinity: unused(AFFINITY.optional(), "all pods are on this machine, beside their volume"),
@@ -236,6 +257,10 @@ export const SHAPES = {
   Service: manifest("v1", "Service", {
     spec: z.strictObject({
       type: z.literal("ClusterIP").optional(),
+      publishNotReadyAddresses: unused(
+        z.literal(true).optional(),
+        "a name always leads to its database's address, ready or not; the gateway is led to what is ready alone",
+      ),
       selector: LABELS,
       ports: z
         .array(
