@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import pg from "pg";
 import { systemClock } from "./clock.ts";
@@ -137,8 +137,10 @@ async function build(): Promise<Fleet> {
     if (applied.length > 0) log.info({ applied }, "the store's schema is up to date");
     const authority = await ensureAuthority(keyring, config.platform.domain, systemClock.now());
     await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });
-    if (config.authorityFile !== undefined)
-      writeFileSync(config.authorityFile, authority.certificatePem, { mode: 0o644 });
+    if (config.authorityFile !== undefined) {
+      writeFileSync(config.authorityFile, authority.certificatePem);
+      chmodSync(config.authorityFile, 0o644);
+    }
     await register(pool);
     return {
       pool,

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ClassmindError, messageOf } from "../errors.ts";
 import { DEFAULT_INSTANCE, type Instance } from "./instance.ts";
@@ -99,7 +99,8 @@ export async function startUnit(systemd: Systemd, instance: Instance, text: stri
   const file = unitFile(systemd, instance);
   const unit = unitName(instance);
   if (!existsSync(file) || readFileSync(file, "utf8") !== text) {
-    writeFileSync(file, text, { mode: 0o644 });
+    writeFileSync(file, text);
+    chmodSync(file, 0o644);
     await systemd.systemctl(["daemon-reload"]);
   }
   // Systemd opens the log, but does not make its directory.

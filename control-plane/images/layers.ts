@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram } from "./command.ts";
 import { mirrorLines } from "./debian-mirror.ts";
@@ -68,7 +68,8 @@ export async function cachedLayer(
   await removeLeftOvers(cacheDir);
   const scratch = join(cacheDir, `making-${process.pid}-${key}`);
   await rm(scratch, { recursive: true, force: true });
-  await mkdir(scratch, { recursive: true, mode: 0o755 });
+  await mkdir(scratch, { recursive: true });
+  await chmod(scratch, 0o755);
   try {
     const partial = join(scratch, "layer.tar");
     await make(partial, scratch);

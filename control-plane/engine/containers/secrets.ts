@@ -1,9 +1,9 @@
-import { chown, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runHost } from "../../host/program.ts";
 import { CONTAINER_UID } from "../../images/recipes.ts";
 import type { ManifestHash } from "../engine.ts";
-import { writeWhole } from "./files.ts";
+import { type Access, hasAccess, makeDirectory, writeWhole } from "./files.ts";
 import { isMountPoint } from "./mounts.ts";
 
 /** Secrets as files on a tmpfs of our own: never on disk, gone at a reboot. */
@@ -11,7 +11,10 @@ export interface SecretFiles {
   /** Makes sure that the tmpfs is there. */
   open(): Promise<void>;
   write(namespace: string, name: string, data: Readonly<Record<string, string>>, hash: ManifestHash): Promise<void>;
-  /** Hash of the manifest the files were written from; undefined when they are not there. */
+  /**
+   * Hash of the manifest the files were written from; undefined when they are not there, or not such that the containers' user
+   * can read them and nobody else.
+   */
   hash(namespace: string, name: string): Promise<ManifestHash | undefined>;
   read(namespace: string, name: string, key: string): Promise<Buffer | undefined>;
   /** Directory to bind into a container. */
@@ -19,6 +22,17 @@ export interface SecretFiles {
   remove(namespace: string, name: string): Promise<void>;
   removeNamespace(namespace: string): Promise<void>;
   namespaces(): Promise<readonly string[]>;
+}
+
+const OWNER = [0, CONTAINER_UID] as const;
+const DIRECTORY: Access = { mode: 0o750, owner: OWNER };
+const FILE: Access = { mode: 0o440, owner: OWNER };
+
+/** Whether the containers' user can read a secret, as it was meant to. An older version let the umask take that away. */
+async function isReadable(directory: string): Promise<boolean> {
+  if (!(await hasAccess(directory, DIRECTORY))) return false;
+  const files = (await readdir(directory).catch(() => [])).map((name) => hasAccess(join(directory, name), FILE));
+  return (await Promise.all(files)).every((fine) => fine);
 }
 
 /**
@@ -42,12 +56,10 @@ export function openSecretFiles(runDir: string): SecretFiles {
     },
     async write(namespace, name, data, hash) {
       const target = directory(namespace, name);
-      await mkdir(target, { recursive: true, mode: 0o750 });
-      await chown(target, 0, CONTAINER_UID);
+      await makeDirectory(target, DIRECTORY);
       await rm(marker(namespace, name), { force: true });
-      const owner = [0, CONTAINER_UID] as const;
       for (const [key, value] of Object.entries(data)) {
-        await writeWhole(join(target, key), Buffer.from(value, "base64"), { mode: 0o440, owner, durable: false });
+        await writeWhole(join(target, key), Buffer.from(value, "base64"), { ...FILE, durable: false });
       }
       for (const present of await readdir(target)) {
         if (!Object.hasOwn(data, present)) await rm(join(target, present), { force: true });
@@ -55,7 +67,8 @@ export function openSecretFiles(runDir: string): SecretFiles {
       await writeWhole(marker(namespace, name), hash, { mode: 0o600, durable: false });
     },
     async hash(namespace, name) {
-      return readFile(marker(namespace, name), "utf8").catch(() => undefined);
+      const written = await readFile(marker(namespace, name), "utf8").catch(() => undefined);
+      return written !== undefined && (await isReadable(directory(namespace, name))) ? written : undefined;
     },
     async read(namespace, name, key) {
       return readFile(join(directory(namespace, name), key)).catch(() => undefined);
