@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { canonicalJson } from "../canonical-json.ts";
 import { type ApiConfig, engineName, type PlatformConfig, type ReconcilerConfig, site } from "../config.ts";
 import { ClassmindError, messageOf } from "../errors.ts";
 import { GATEWAY_UID } from "../gateway/container.ts";
@@ -74,9 +75,15 @@ export const DEFAULT_SETTINGS: Omit<Settings, "httpPort" | "httpsPort" | "images
 /** Database roles of the platform with a password of their own; `postgres` is the superuser, used by nobody but people. */
 export const DATABASE_ROLES = ["postgres", "controlplane_api", "controlplane_reconciler", "keyring"] as const;
 
+function isAsWanted(file: string, content: string, mode: number, uid: number): boolean {
+  if (!existsSync(file)) return false;
+  const found = statSync(file);
+  return (found.mode & 0o777) === mode && found.uid === uid && readFileSync(file, "utf8") === content;
+}
+
 /** Leaves a file alone that is as wanted: its age tells `up` whether a running platform has read it. */
 function writeFile(file: string, content: string, mode: number, uid = 0): void {
-  if (existsSync(file) && readFileSync(file, "utf8") === content && (statSync(file).mode & 0o777) === mode) return;
+  if (isAsWanted(file, content, mode, uid)) return;
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   // On the disk before it takes the old one's place: a power cut must leave either, not an empty one.
   writeFileSync(`${file}.new`, content, { mode, flush: true });
@@ -111,8 +118,21 @@ export function readSettings(instance: Instance): Settings | undefined {
   });
 }
 
+/** Whether the file says these settings, in whatever order and layout people gave it. */
+function saysAlready(file: string, value: Settings): boolean {
+  if (!existsSync(file) || (statSync(file).mode & 0o777) !== 0o600) return false;
+  try {
+    return canonicalJson(settings.parse(JSON.parse(readFileSync(file, "utf8")))) === canonicalJson(value);
+  } catch {
+    return false;
+  }
+}
+
+/** Writes the settings, always in the same order; leaves a file alone that says them already. */
 export function writeSettings(instance: Instance, value: Settings): void {
-  writeFile(layoutOf(instance).settingsFile, `${JSON.stringify(value, null, 2)}\n`, 0o600);
+  const { settingsFile } = layoutOf(instance);
+  const ordered = settings.parse(value);
+  if (!saysAlready(settingsFile, ordered)) writeFile(settingsFile, `${JSON.stringify(ordered, null, 2)}\n`, 0o600);
 }
 
 /** The addresses that schools' networks are made of. @throws ClassmindError `Invalid` when the settings name none that can be used */
@@ -161,11 +181,13 @@ function ensureSecrets(instance: Instance): void {
     );
   }
   createKek(layout.kekFile);
-  mkdirSync(layout.secretsDir, { recursive: true, mode: 0o711 });
+  mkdirSync(layout.secretsDir, { recursive: true });
+  chmodSync(layout.secretsDir, 0o711);
   for (const role of DATABASE_ROLES) {
     const file = join(layout.secretsDir, role);
     // The database's container reads them all; the API's gets its own alone.
-    if (!existsSync(file)) writeFile(file, randomBytes(24).toString("base64url"), 0o400, CONTAINER_UID);
+    const password = existsSync(file) ? readFileSync(file, "utf8") : randomBytes(24).toString("base64url");
+    writeFile(file, password, 0o400, CONTAINER_UID);
   }
 }
 
@@ -176,19 +198,6 @@ export const API_MOUNTS = {
   database: "/run/postgresql",
   sockets: "/run/classmind-api",
 } as const;
-
-/** Files that the platform's processes read at their start. */
-export function filesReadAtStart(instance: Instance, value: Settings): readonly string[] {
-  const layout = layoutOf(instance);
-  const own = [layout.settingsFile, layout.apiConfigFile, layout.reconcilerConfigFile];
-  const { backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile } = value;
-  const named = [backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile];
-  const clusters = Object.values(value.engines ?? {}).flatMap(({ engine, repositoryEnvironmentFile }) => [
-    engine.kind === "kubernetes" ? engine.kubeconfig : undefined,
-    repositoryEnvironmentFile,
-  ]);
-  return [...own, ...named, ...clusters].filter((file) => file !== undefined);
-}
 
 /** This machine's engine alone, or with the clusters beside it. */
 function enginesOf(instance: Instance, value: Settings): Pick<ReconcilerConfig, "engine" | "engines"> {

@@ -3,11 +3,12 @@ import { messageOf } from "../errors.ts";
 import { createInstance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { holdSupervisorLock } from "./lock.ts";
+import { digestReadAtStart } from "./read-at-start.ts";
 import { readSettings } from "./settings.ts";
 import { supervise } from "./supervisor.ts";
 import { notifyReady } from "./systemd.ts";
 
-/** Process of the supervisor: `node supervisor-main.ts <instance>`. Ends everything it started on SIGTERM. */
+/** Process of the supervisor: `node supervisor-main.mjs <instance>`, out of its copy (program-copy.ts). Ends everything it started on SIGTERM. */
 const instance = createInstance(process.argv[2]);
 const settings = readSettings(instance);
 const images = settings?.images;
@@ -17,6 +18,9 @@ const layout = layoutOf(instance);
 const supervision = holdSupervisorLock(instance).then(() => {
   mkdirSync(instance.runDir, { recursive: true, mode: 0o700 });
   rmSync(layout.supervisorReadyFile, { force: true });
+  // Before anything is read: what changes from here on makes us outdated.
+  const read = digestReadAtStart(instance, settings, import.meta.dirname);
+  writeFileSync(layout.supervisorReadFile, `${read}\n`, { mode: 0o600 });
   writeFileSync(layout.supervisorPidFile, `${process.pid}\n`, { mode: 0o600 });
   return supervise(instance, settings, images);
 });

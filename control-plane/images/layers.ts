@@ -82,18 +82,51 @@ export async function cachedLayer(
     await rename(partial, file);
     await writeFile(join(scratch, "record.json"), JSON.stringify({ digest, size }), { flush: true });
     await rename(join(scratch, "record.json"), record);
+    for (const directory of [layers, join(cacheDir, "keys")]) {
+      const names = await open(directory, "r");
+      await names.sync().finally(() => names.close());
+    }
     return { file, digest };
   } finally {
     await runProgram("rm", ["-rf", "--one-file-system", scratch]);
   }
 }
 
+/** A layer in the cache that is not what its name says, or not there. */
+export class DamagedLayerError extends Error {
+  readonly layer: Layer;
+  constructor(layer: Layer) {
+    super(`the layer ${layer.file} is damaged`);
+    this.name = "DamagedLayerError";
+    this.layer = layer;
+  }
+}
+
+/** Layers of this process that were read and found whole. */
+const verified = new WeakSet<Layer>();
+
+/**
+ * Reads a layer whole, as a power cut or a disk may have damaged it where its size does not tell.
+ * @throws DamagedLayerError
+ */
+export async function verifyLayer(layer: Layer): Promise<void> {
+  if (verified.has(layer)) return;
+  const digest = await digestOf(layer.file).catch(() => undefined);
+  if (digest !== layer.digest) throw new DamagedLayerError(layer);
+  verified.add(layer);
+}
+
+/** Anything but a whole record is none: what a power cut leaves (nothing, zeros, a part) is made again. */
 async function readRecord(file: string): Promise<{ digest: string; size: number } | undefined> {
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  const value: unknown = JSON.parse(text);
+  const text = await readFile(file, "utf8").catch(() => "");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
   if (typeof value !== "object" || value === null || !("digest" in value) || !("size" in value)) return undefined;
-  return typeof value.digest === "string" && typeof value.size === "number"
+  return typeof value.digest === "string" && /^[0-9a-f]{64}$/.test(value.digest) && typeof value.size === "number"
     ? { digest: value.digest, size: value.size }
     : undefined;
 }

@@ -8,7 +8,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClassmindError } from "../../../control-plane/errors.ts";
 import { checkBackupWay } from "../../../control-plane/host/doctor.ts";
 import { createInstance, type Instance } from "../../../control-plane/host/instance.ts";
-import { DEFAULT_SETTINGS, filesReadAtStart, readSettings } from "../../../control-plane/host/settings.ts";
+import { filesReadAtStart } from "../../../control-plane/host/read-at-start.ts";
+import { DEFAULT_SETTINGS, readSettings } from "../../../control-plane/host/settings.ts";
 
 const HOST = "box.example.org";
 const options = { type: "pkcs8", format: "pem" } as const;
