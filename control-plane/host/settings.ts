@@ -13,11 +13,12 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { canonicalJson } from "../canonical-json.ts";
 import { type ApiConfig, engineName, type PlatformConfig, type ReconcilerConfig, site } from "../config.ts";
-import { ClassmindError, messageOf } from "../errors.ts";
+import { ClassmindError } from "../errors.ts";
 import { GATEWAY_UID } from "../gateway/container.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
 import { createKek } from "../keys/kek.ts";
+import { readJson } from "../written/json.ts";
 import { checkEngines } from "./engine-settings.ts";
 import { createInstance, engineSocket, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
@@ -92,20 +93,11 @@ function writeFile(file: string, content: string, mode: number, uid = 0): void {
   renameSync(`${file}.new`, file);
 }
 
-/** @throws ClassmindError `Invalid` naming the field */
+/** @throws ClassmindError `Invalid` naming the field, or the line of what is no JSON */
 export function readSettings(instance: Instance): Settings | undefined {
   const { settingsFile } = layoutOf(instance);
   if (!existsSync(settingsFile)) return undefined;
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(settingsFile, "utf8"));
-  } catch (error) {
-    throw new ClassmindError("Invalid", `${settingsFile} is not JSON: ${messageOf(error)}`, {
-      field: "",
-      remedy: "Correct it and run: classmind up",
-    });
-  }
-  const parsed = settings.safeParse(json);
+  const parsed = settings.safeParse(readJson(settingsFile));
   if (parsed.success) {
     checkRepository(settingsFile, parsed.data);
     checkEngines(settingsFile, parsed.data);
@@ -122,7 +114,7 @@ export function readSettings(instance: Instance): Settings | undefined {
 function saysAlready(file: string, value: Settings): boolean {
   if (!existsSync(file) || (statSync(file).mode & 0o777) !== 0o600) return false;
   try {
-    return canonicalJson(settings.parse(JSON.parse(readFileSync(file, "utf8")))) === canonicalJson(value);
+    return canonicalJson(settings.parse(readJson(file))) === canonicalJson(value);
   } catch {
     return false;
   }

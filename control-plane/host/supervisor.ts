@@ -14,6 +14,7 @@ import { layoutOf } from "./layout.ts";
 import { removeContainer, startApi, startDatabase, until } from "./platform-containers.ts";
 import { type EngineService, startEngineService } from "./podman.ts";
 import type { Settings } from "./settings.ts";
+import { logPlace } from "./systemd.ts";
 
 /**
  * Keeps the platform of one machine running: container engine, database, gateway, reconciler and API, in this order; what ends
@@ -118,9 +119,9 @@ export async function supervise(instance: Instance, settings: Settings, images: 
           "the reconciler",
           async () => existsSync(layout.reconcilerReadyFile) || over,
           SLOW_START_MS,
-          async () => `see ${layout.supervisorLog}`,
+          async () => `see ${logPlace(instance)}`,
         );
-        if (over) throw new Error(`the reconciler ended at once; see ${layout.supervisorLog}`);
+        if (over) throw new Error(`the reconciler ended at once; see ${logPlace(instance)}`);
         return { ended };
       },
     },

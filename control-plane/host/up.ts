@@ -8,6 +8,7 @@ import { freePool, hostRoutes, ownInterfaces } from "./address-pool.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { alone } from "./lock.ts";
+import { givenLimits, shortages } from "./needed-limits.ts";
 import { type Claims, claimsOfOthers, unclaimed } from "./neighbours.ts";
 import { installPackages, missingPackages } from "./packages.ts";
 import { withEngine } from "./podman.ts";
@@ -21,7 +22,7 @@ import {
   writeConfigurations,
   writeSettings,
 } from "./settings.ts";
-import { hostSystemd, startUnit, stopUnit, unitText } from "./systemd.ts";
+import { hostSystemd, logPlace, startUnit, stopUnit, unitText } from "./systemd.ts";
 
 /** Bringing the platform of this machine up and down. Every step can be repeated; an interruption anywhere is made up for. */
 
@@ -53,6 +54,14 @@ export function supervisorPid(instance: Instance): number | undefined {
   // An older version ran out of its checkout.
   const isProgram = (word: string) => /\/supervisor-main\.(mjs|ts)$/.test(word);
   return words.some(isProgram) && words.includes(instance.name) ? pid : undefined;
+}
+
+/** Names before anything is done what would keep every container from starting. A unit of systemd has limits of its own. */
+function requireLimits(): void {
+  if (hostSystemd() !== undefined) return;
+  const [shortage] = shortages(givenLimits("self"));
+  if (shortage === undefined) return;
+  throw new ClassmindError("PreconditionFailed", shortage.message, { remedy: shortage.remedy });
 }
 
 /** The wished pool, or one that meets no network of this host; if there is none, `doctor` says so. */
@@ -188,6 +197,7 @@ async function becomesReady(instance: Instance): Promise<boolean> {
 /** Installs, builds, configures and starts what is missing. Nothing is done twice. */
 export async function up(instance: Instance, options: UpOptions, step: Reporter): Promise<Settings> {
   requireRoot();
+  requireLimits();
   // What an operator has written is judged before anything is done.
   readSettings(instance);
   await step("Debian packages", async () => {
@@ -231,7 +241,7 @@ export async function stopSupervisor(instance: Instance): Promise<boolean> {
   while (existsSync(`/proc/${pid}`)) {
     if (Date.now() > end)
       throw new ClassmindError("Unavailable", `The supervisor (process ${pid}) does not end.`, {
-        remedy: `Read the end of ${layoutOf(instance).supervisorLog}`,
+        remedy: `See ${logPlace(instance)}`,
       });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

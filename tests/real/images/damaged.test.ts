@@ -13,9 +13,7 @@ const execute = promisify(execFile);
 const stage = path.join("/var/tmp/classmind-test", `${testInstance().name}-damaged`);
 const cacheDir = path.join(stage, "cache");
 const out = path.join(stage, "out");
-const said: string[] = [];
-const records = () => readdir(path.join(cacheDir, "keys"));
-const save = () => saveImages({ cacheDir }, out, ["app", "control-plane"], { onProgress: (text) => said.push(text) });
+const save = () => saveImages({ cacheDir }, out, ["app", "control-plane"]);
 
 /** Whether every layer of a saved image has the digest that its configuration names. */
 async function isWhole(file: string): Promise<boolean> {
@@ -43,29 +41,38 @@ beforeAll(async () => {
 });
 afterAll(() => rm(stage, { recursive: true, force: true }));
 
-describe("images from a damaged cache", () => {
-  it("are whole, and what was damaged is made again: records that hold nothing, files that hold nothing", async () => {
-    const layers = await readdir(path.join(cacheDir, "layers"));
-    for (const name of await records()) await writeFile(path.join(cacheDir, "keys", name), "");
-    for (const name of layers) await truncate(path.join(cacheDir, "layers", name));
+/** The layer that is made again in no time; those of Debian packages come out of the same cache by the same way. */
+async function nodeLayer(): Promise<{ readonly record: string; readonly file: string }> {
+  const name = (await readdir(path.join(cacheDir, "keys"))).find((each) => each.startsWith("node-")) ?? "";
+  const record = path.join(cacheDir, "keys", name);
+  const { digest } = JSON.parse(await readFile(record, "utf8")) as { digest: string };
+  return { record, file: path.join(cacheDir, "layers", `${digest}.tar`) };
+}
+
+describe("images from a cache that a power cut damaged", () => {
+  it.each([
+    ["record holds nothing", async () => writeFile((await nodeLayer()).record, "")],
+    ["file holds nothing", async () => truncate((await nodeLayer()).file)],
+    [
+      "record and file hold nothing",
+      async () => {
+        const { record, file } = await nodeLayer();
+        await Promise.all([writeFile(record, ""), truncate(file)]);
+      },
+    ],
+    [
+      "file has the right size, and blocks that never reached the disk",
+      async () => {
+        const handle = await open((await nodeLayer()).file, "r+");
+        await handle.write(Buffer.alloc(8192), 0, 8192, 1024 * 1024);
+        await handle.close();
+      },
+    ],
+  ])("are whole, though a layer's %s: it is made again", async (_what, harm) => {
+    await harm();
     const saved = await save();
     expect(saved).toHaveLength(2);
     for (const { file } of saved) expect(await isWhole(file)).toBe(true);
-    expect(said).toContain("making the root file system of app from Debian packages");
-  });
-
-  it("are whole though a layer that both share has the right size and other content", async () => {
-    const node = (await records()).find((name) => name.startsWith("node-")) ?? "";
-    const { digest } = JSON.parse(await readFile(path.join(cacheDir, "keys", node), "utf8")) as { digest: string };
-    const handle = await open(path.join(cacheDir, "layers", `${digest}.tar`), "r+");
-    // As blocks that never reached the disk.
-    await handle.write(Buffer.alloc(8192), 0, 8192, 1024 * 1024);
-    await handle.close();
-    said.length = 0;
-    for (const { file } of await save()) expect(await isWhole(file)).toBe(true);
-    expect(said.filter((text) => text.includes("is damaged"))).not.toHaveLength(0);
-    said.length = 0;
-    await save();
-    expect(said.filter((text) => !text.startsWith("writing "))).toEqual([]);
+    expect(await digestOf((await nodeLayer()).file)).toBe(path.basename((await nodeLayer()).file, ".tar"));
   });
 });

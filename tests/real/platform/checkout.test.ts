@@ -132,9 +132,55 @@ describe("a platform that runs", () => {
   });
 });
 
-describe("an `up` that fails", () => {
-  it("leaves nothing running, and says why", async () => {
+describe("a check's exit code", () => {
+  it("is 0 when all is well, 7 when something is not, and 6 when nothing runs", async () => {
+    const doctor = () => platform.classmind("doctor", "-o", "json");
+    const failed = ({ stdout }: { stdout: string }) =>
+      (JSON.parse(stdout) as { findings: { check: string; ok: boolean }[] }).findings
+        .filter(({ ok }) => !ok)
+        .map(({ check }) => check);
+    const well = await doctor();
+    expect(failed(well)).toEqual([]);
+    expect(well.code).toBe(0);
+    expect(await platform.classmind("status")).toMatchObject({ code: 0 });
+    expect(await platform.classmind("logs")).toMatchObject({ code: 0, stdout: expect.stringContaining("supervisor") });
+    const before = await readFile(settingsFile(), "utf8");
+    await writeFile(settingsFile(), `${before}}`);
+    try {
+      // Settings that are no JSON are the operator's to mend, and no fault of ours.
+      for (const command of ["status", "up"])
+        expect(await platform.classmind(command)).toMatchObject({
+          code: 3,
+          stderr: expect.stringMatching(/platform\.json, line \d+: something follows the end/),
+        });
+    } finally {
+      await writeFile(settingsFile(), before);
+    }
     expect((await platform.classmind("down")).code).toBe(0);
+    const down = await doctor();
+    expect(failed(down)).toEqual(["platform"]);
+    expect(down.code).toBe(7);
+    expect(await platform.classmind("status")).toMatchObject({
+      code: 6,
+      stdout: expect.stringContaining("does not run"),
+    });
+    expect(await platform.classmind("tenant", "list")).toMatchObject({ code: 6 });
+  });
+});
+
+describe("an `up` that fails", () => {
+  it("does so before anything is done when a hard limit of this host is too low, and says how to raise it", async () => {
+    const { name } = platform.instance;
+    const launcher = path.join(import.meta.dirname, "../../../classmind");
+    const script = 'ulimit -n 2048; exec "$0" up';
+    const env = { ...process.env, CLASSMIND_INSTANCE: `${name}l`, CLASSMIND_CONTEXTS: "/dev/null" };
+    const refused = await execute("bash", ["-c", script, launcher], { env }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 3, stderr: expect.stringMatching(/2048 files[\s\S]*nofile/) });
+    expect(existsSync(`/etc/classmind/${name}l`)).toBe(false);
+  });
+
+  it("leaves nothing running, and says why", async () => {
+    await platform.classmind("down");
     const { httpsPort } = JSON.parse(await readFile(settingsFile(), "utf8")) as { httpsPort: number };
     const intruder = spawn(process.execPath, ["-e", `require("net").createServer().listen(${httpsPort}, "0.0.0.0")`]);
     try {

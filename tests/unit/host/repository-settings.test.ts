@@ -148,7 +148,8 @@ describe("the settings of other repositories", () => {
 
   it("refuse credentials that others can read", () => {
     const credentials = join(directory, "backup.env");
-    writeFileSync(credentials, "RESTIC_REST_USERNAME=me\n", { mode: 0o644 });
+    writeFileSync(credentials, "RESTIC_REST_USERNAME=me\n");
+    chmodSync(credentials, 0o644);
     expect(refusal({ backupEnvironmentFile: credentials })).toMatchObject({
       field: "backupEnvironmentFile",
       remedy: `Run: chmod 600 ${credentials}`,
