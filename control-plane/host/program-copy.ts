@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { bundlePrograms, REPOSITORY } from "../images/bundle.ts";
 import { digestOf } from "../images/layers.ts";
 import type { Instance } from "./instance.ts";
+import { alone } from "./lock.ts";
 
 /**
  * The running platform's own program: a copy of supervisor and reconciler with all they read, and of their Node, below the state
@@ -84,7 +85,11 @@ function isAlive(pid: string): Promise<boolean> {
  * Lays a copy of this checkout's program down, unless it is there already, whole. Safe against interruption and a power cut: a
  * copy gets its name when all of it is on the disk.
  */
-export async function copyProgram(instance: Instance): Promise<ProgramCopy> {
+export function copyProgram(instance: Instance): Promise<ProgramCopy> {
+  return alone(`program-${instance.name}`, () => copy(instance));
+}
+
+async function copy(instance: Instance): Promise<ProgramCopy> {
   const parent = parentOf(instance);
   await mkdir(parent, { recursive: true, mode: 0o700 });
   for (const name of await readdir(parent)) {
