@@ -7,7 +7,7 @@ import { createLocalOperator } from "../../control-plane/host/operator.ts";
 import { HOST_PACKAGES, missingPackages } from "../../control-plane/host/packages.ts";
 import { down, uninstall } from "../../control-plane/host/remove.ts";
 import { readSettings } from "../../control-plane/host/settings.ts";
-import { hostSystemd, logPlace, unitName } from "../../control-plane/host/systemd.ts";
+import { hasUnit, hostSystemd, logPlace, unitName } from "../../control-plane/host/systemd.ts";
 import { supervisorPid, up } from "../../control-plane/host/up.ts";
 import { readContexts, writeContexts } from "../context.ts";
 import { CliError, Ended, EXIT } from "../errors.ts";
@@ -277,7 +277,8 @@ function unreadable(file: string, error: unknown): unknown {
 /** The newest lines of the platform's own log, and with `follow` those that come, until Ctrl-C. */
 export async function printLog(session: Session, options: HostOptions): Promise<void> {
   const instance = createInstance(options.instance);
-  if (hostSystemd() !== undefined) {
+  const systemd = hostSystemd();
+  if (systemd !== undefined && hasUnit(systemd, instance)) {
     const more = options.follow === true ? ["--follow"] : ["--no-pager"];
     return showJournal(["--unit", unitName(instance), "--lines", String(LOG_LINES), "--output", "cat", ...more]);
   }
