@@ -222,6 +222,8 @@ function nextStep(running: boolean): string {
 /** Stops the platform and all its schools. */
 export async function takeDown(session: Session, options: HostOptions): Promise<void> {
   const stopped = await down(createInstance(options.instance));
+  for (const { program, pid } of stopped.leftovers)
+    session.terminal.err(`Ended what an earlier command had left running: ${program} (process ${pid})\n`);
   session.terminal.err(
     stopped.wasRunning || stopped.containers > 0
       ? "The platform is stopped. Start it again: ./classmind up\n"
