@@ -65,10 +65,27 @@ function open(
   });
 }
 
-async function textOf(response: http.IncomingMessage): Promise<string> {
+/** A control plane that ends in the middle of an answer is one that cannot be reached: no fault of this program. */
+function brokenOff(context: Context): CliError {
+  return new CliError(EXIT.unavailable, `The control plane at ${context.server} broke off its answer.`, {
+    remedy:
+      "It may be starting again. See what runs: classmind status — and look at what became of it before you repeat it.",
+  });
+}
+
+/** The body of an answer as it comes. */
+async function* bodyOf(context: Context, response: http.IncomingMessage, signal?: AbortSignal): AsyncGenerator<string> {
   response.setEncoding("utf8");
+  try {
+    for await (const chunk of response) yield String(chunk);
+  } catch (error) {
+    throw signal?.aborted ? error : brokenOff(context);
+  }
+}
+
+async function textOf(context: Context, response: http.IncomingMessage): Promise<string> {
   let text = "";
-  for await (const chunk of response) text += String(chunk);
+  for await (const chunk of bodyOf(context, response)) text += chunk;
   return text;
 }
 
@@ -83,6 +100,15 @@ function failureOf(status: number, text: string): CliError {
   if (code === undefined || message === undefined)
     return new CliError(EXIT.unavailable, `The control plane answered with status ${status}.`, {});
   return new CliError(exitCodeOf(code), message, { field: field === "" ? undefined : field, remedy });
+}
+
+function parseAnswer<T>(context: Context, text: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    // Not from our API, or not all of it.
+    throw brokenOff(context);
+  }
 }
 
 /** Splits a stream of text into server-sent events (WHATWG HTML, section 9.2). */
@@ -116,10 +142,10 @@ export function createClient(context: Context): Client {
         ? {}
         : { "content-type": "application/json", "content-length": String(Buffer.byteLength(json)) };
     const response = await open(context, method, path, { ...type, ...headers }, json);
-    const text = await textOf(response);
+    const text = await textOf(context, response);
     const status = response.statusCode ?? 0;
     if (status >= 400) throw failureOf(status, text);
-    return JSON.parse(text) as T;
+    return parseAnswer<T>(context, text);
   }
   return {
     get: (path) => call("GET", path),
@@ -129,9 +155,8 @@ export function createClient(context: Context): Client {
     async *events(path, signal) {
       const response = await open(context, "GET", path, { accept: "text/event-stream" }, undefined, signal);
       const status = response.statusCode ?? 0;
-      if (status >= 400) throw failureOf(status, await textOf(response));
-      response.setEncoding("utf8");
-      yield* parseEvents(response as AsyncIterable<string>);
+      if (status >= 400) throw failureOf(status, await textOf(context, response));
+      yield* parseEvents(bodyOf(context, response, signal));
     },
   };
 }

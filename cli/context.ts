@@ -1,7 +1,8 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
-import { messageOf } from "../control-plane/errors.ts";
+import { parseJson } from "../control-plane/written/json.ts";
+import { decodeWritten, WrittenFault } from "../control-plane/written/text.ts";
 import { CliError, EXIT } from "./errors.ts";
 
 /** Where a control plane is and who we are there. Kept in a file that only its owner can read. */
@@ -17,6 +18,8 @@ export type Context = z.infer<typeof context>;
 const contexts = z.strictObject({ current: z.string(), contexts: z.record(z.string(), context) });
 export type Contexts = z.infer<typeof contexts>;
 
+const NONE: Contexts = { current: "", contexts: {} };
+
 /** Path of the contexts' file: CLASSMIND_CONTEXTS, or beside the user's other settings. */
 export function contextsFile(environment: NodeJS.ProcessEnv): string {
   if (environment.CLASSMIND_CONTEXTS !== undefined) return environment.CLASSMIND_CONTEXTS;
@@ -24,11 +27,14 @@ export function contextsFile(environment: NodeJS.ProcessEnv): string {
   return path.join(home, "classmind", "contexts.json");
 }
 
-function parseJson(file: string, text: string): unknown {
+/** Nothing of the file is ever quoted: it holds tokens. */
+function parseContexts(file: string, bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(text);
+    const text = decodeWritten(bytes);
+    return text.trim() === "" ? undefined : parseJson(text);
   } catch (error) {
-    throw malformed(file, messageOf(error));
+    if (error instanceof WrittenFault) throw malformed(file, `line ${error.line}: ${error.message}`);
+    throw error;
   }
 }
 
@@ -43,14 +49,16 @@ function malformed(file: string, why: string): CliError {
  * @throws CliError when it is malformed, or when others can read the tokens in it
  */
 export function readContexts(file: string): Contexts {
-  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
-  if (text.trim() === "") return { current: "", contexts: {} };
+  if (!existsSync(file)) return NONE;
+  const bytes = readFileSync(file);
+  const found = parseContexts(file, bytes);
+  if (found === undefined) return NONE;
   const { mode } = statSync(file);
   if ((mode & 0o077) !== 0)
     throw new CliError(EXIT.refused, `The contexts' file ${file} holds tokens, and others can read it.`, {
       remedy: `chmod 600 ${file} — and if others may have read it, make a new token: classmind operator token`,
     });
-  const parsed = contexts.safeParse(parseJson(file, text));
+  const parsed = contexts.safeParse(found);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw malformed(file, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`);

@@ -34,6 +34,16 @@ export class CliError extends Error {
   }
 }
 
+/** Ends a command with a code when everything has been said: a check that found something, a state that is not well. */
+export class Ended extends Error {
+  readonly exitCode: ExitCode;
+  constructor(exitCode: ExitCode) {
+    super(`ended with ${exitCode}`);
+    this.name = "Ended";
+    this.exitCode = exitCode;
+  }
+}
+
 const EXIT_OF_CODE: Readonly<Record<string, ExitCode>> = {
   Invalid: EXIT.refused,
   Unauthorized: EXIT.refused,

@@ -6,7 +6,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   down: [""],
   uninstall: [""],
   status: ["", "-o json"],
-  logs: [""],
+  logs: ["", "--follow"],
   "image build": [""],
   "tenant get": ["goethe", "goethe -o json"],
   "tenant open": ["goethe"],

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from "commander";
+import { ClassmindError } from "../control-plane/errors.ts";
 import { addBackupCommands } from "./commands/backup.ts";
 import { addClockCommands } from "./commands/clock.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
@@ -9,7 +10,7 @@ import { addImageCommands } from "./commands/image.ts";
 import { addOperationCommands } from "./commands/operation.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
 import { addTenantCommands } from "./commands/tenant.ts";
-import { CliError, EXIT, type ExitCode } from "./errors.ts";
+import { CliError, Ended, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
 import { addExamples } from "./examples.ts";
 import { tint } from "./output.ts";
 import type { Session } from "./session.ts";
@@ -44,16 +45,24 @@ export function createProgram(session: Session): Command {
   return program;
 }
 
+/** Errors of work on this machine in the command line's own form. */
+function inOwnForm(error: unknown): unknown {
+  if (!(error instanceof ClassmindError)) return error;
+  return new CliError(exitCodeOf(error.code), error.message, { field: error.field, remedy: error.remedy });
+}
+
 /** Runs a command line and says how it ended. Errors are written with the next step; a bug with its trace. */
 export async function runProgram(program: Command, session: Session, argv: readonly string[]): Promise<ExitCode> {
   const { terminal } = session;
   try {
     await program.parseAsync(argv, { from: "user" });
     return EXIT.ok;
-  } catch (error) {
+  } catch (thrown) {
+    const error = inOwnForm(thrown);
+    if (error instanceof Ended) return error.exitCode;
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     if (error instanceof CliError) {
-      const field = error.field === undefined ? "" : ` (${error.field})`;
+      const field = error.field === undefined || error.field === "" ? "" : ` (${error.field})`;
       terminal.err(`${tint(terminal, "red", "Error")}${field}: ${error.message}\n`);
       if (error.remedy !== undefined) terminal.err(`${tint(terminal, "dim", "Next")}: ${error.remedy}\n`);
       return error.exitCode;

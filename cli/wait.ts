@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ServerEvent } from "./client.ts";
 import { CliError, EXIT } from "./errors.ts";
 import { printable, span, type Terminal, tint } from "./output.ts";
@@ -5,22 +6,87 @@ import type { Operation, ProgressStep, Tenant } from "./types.ts";
 
 /** Watches schools and long work, showing each step with its time. Events wake; a lost line is made anew. */
 
-const RECONNECT_MS = 1000;
+/** How a waiting command bears a control plane that is away, as it is while the platform starts again. */
+export interface Patience {
+  /** Milliseconds between two tries. */
+  readonly pause: number;
+  /** Milliseconds without an answer after which it gives up. */
+  readonly most: number;
+}
 
-function isPassing(error: unknown): boolean {
+/** A platform ends and starts within this time, a machine mostly too. */
+export const PATIENCE: Patience = { pause: 1_000, most: 5 * 60_000 };
+
+function isPassing(error: unknown): error is CliError {
   return error instanceof CliError && error.exitCode === EXIT.unavailable;
 }
 
+/** The line to the control plane while a command waits: what people are told of it, and how long it may be dead. */
+interface Line {
+  /** Waits for the next try. @throws what is given when it has been away for too long, or the wait is over */
+  lost(error: CliError): Promise<void>;
+  /** Asks until there is an answer. @throws what a control plane says that is there, and see `lost` */
+  ask<T>(question: () => Promise<T>): Promise<T>;
+  found(): void;
+}
+
+function openLine(terminal: Terminal, signal: AbortSignal, { pause, most }: Patience): Line {
+  let since: number | undefined;
+  const line: Line = {
+    async lost(error) {
+      if (since === undefined) {
+        since = Date.now();
+        terminal.err(
+          `  ${tint(terminal, "yellow", "wait")} ${error.message} It is tried again for ${span(most)}; the work goes on without us.\n`,
+        );
+      }
+      if (signal.aborted || Date.now() - since > most) throw error;
+      await sleep(pause, undefined, { signal }).catch(() => undefined);
+    },
+    async ask(question) {
+      for (;;) {
+        try {
+          const answer = await question();
+          line.found();
+          return answer;
+        } catch (error) {
+          if (!isPassing(error)) throw error;
+          await line.lost(error);
+        }
+      }
+    },
+    found() {
+      if (since === undefined) return;
+      terminal.err(
+        `  ${tint(terminal, "green", "ok  ")} The control plane answers again after ${span(Date.now() - since)}.\n`,
+      );
+      since = undefined;
+    },
+  };
+  return line;
+}
+
 /** Events of a school until the signal aborts, over as many connections as it takes. */
-async function* events(client: Client, slug: string, signal: AbortSignal): AsyncGenerator<ServerEvent> {
+async function* events(
+  client: Client,
+  slug: string,
+  line: Line,
+  signal: AbortSignal,
+  { pause }: Patience,
+): AsyncGenerator<ServerEvent> {
   while (!signal.aborted) {
     try {
-      yield* client.events(`/v1/events?slug=${encodeURIComponent(slug)}`, signal);
+      for await (const event of client.events(`/v1/events?slug=${encodeURIComponent(slug)}`, signal)) {
+        line.found();
+        yield event;
+      }
+      // It ended in peace, as when the control plane is asked to end: the next try tells.
+      await sleep(pause, undefined, { signal }).catch(() => undefined);
     } catch (error) {
       if (signal.aborted) return;
       if (!isPassing(error)) throw error;
+      await line.lost(error);
     }
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
   }
 }
 
@@ -103,13 +169,15 @@ export async function waitForTenant(
   slug: string,
   done: (tenant: Tenant | undefined) => boolean,
   timeout: number,
+  patience = PATIENCE,
 ): Promise<Tenant | undefined> {
   const show = stepPrinter(terminal);
   const tell = troubleTeller(terminal);
   return within(timeout, async (signal) => {
     let latest: Tenant | undefined;
-    for await (const { event, data } of events(client, slug, signal)) {
-      if (event === "resync") latest = await readTenant(client, slug);
+    const line = openLine(terminal, signal, patience);
+    for await (const { event, data } of events(client, slug, line, signal, patience)) {
+      if (event === "resync") latest = await line.ask(() => readTenant(client, slug));
       else latest = event === "gone" ? undefined : (data as Tenant);
       show([
         ...(latest?.steps ?? []).map((step) => ({ ...step, state: "Done" as const })),
@@ -135,15 +203,17 @@ export async function waitForOperation(
   terminal: Terminal,
   started: Operation,
   timeout: number,
+  patience = PATIENCE,
   /** States that are what the caller wanted; another end is an error. */
   wanted: readonly Operation["state"][] = ["Succeeded"],
 ): Promise<Operation> {
   const show = stepPrinter(terminal);
   const tell = stageTeller(terminal);
   return within(timeout, async (signal) => {
-    for await (const { event, data } of events(client, started.slug, signal)) {
+    const line = openLine(terminal, signal, patience);
+    for await (const { event, data } of events(client, started.slug, line, signal, patience)) {
       if (event === "tenant") show((data as Tenant).progress);
-      const operation = await client.get<Operation>(`/v1/operations/${started.id}`);
+      const operation = await line.ask(() => client.get<Operation>(`/v1/operations/${started.id}`));
       tell(operation);
       if (wanted.includes(operation.state)) return operation;
       if (operation.state !== "Pending" && operation.state !== "Running") {

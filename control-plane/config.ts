@@ -3,6 +3,7 @@ import type pg from "pg";
 import { z } from "zod";
 import { isRepository } from "./backup/repository.ts";
 import { ClassmindError } from "./errors.ts";
+import { readJson as readWrittenJson } from "./written/json.ts";
 
 /** The only reader of the environment and of configuration files in the control plane. Secrets are files, never values here. */
 
@@ -245,10 +246,12 @@ function refuseClusterSettingsElsewhere(file: string, config: ReconcilerConfig):
   }
 }
 
+/** @throws ClassmindError `Invalid` naming the file, and the line of what is no JSON */
 function readJson(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, "utf8"));
+    return readWrittenJson(file);
   } catch (error) {
+    if (error instanceof ClassmindError) throw error;
     throw new ClassmindError("Invalid", `The configuration ${file} cannot be read.`, {
       remedy: "Run: classmind up — on a cluster, see docs/kubernetes.md",
       cause: error,

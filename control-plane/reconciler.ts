@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import pg from "pg";
 import { systemClock } from "./clock.ts";
@@ -26,6 +26,8 @@ import { migrate } from "./store/migrate.ts";
 import { writeSetting } from "./store/settings.ts";
 import { inTransaction, wakeAll, wakeTenant } from "./store/tenants.ts";
 import type { ControlSocket } from "./verify/targets.ts";
+import { readEnvironment } from "./written/environment.ts";
+import { readLines } from "./written/text.ts";
 
 /**
  * Entry of the reconciler, the process with the engine's rights: root on one machine, its ServiceAccount on a cluster. It
@@ -67,7 +69,9 @@ function controlSockets({ engine }: SiteConfig): readonly ControlSocket[] {
   ];
 }
 
-const textOf = (file: string | undefined): string => (file === undefined ? "" : readFileSync(file, "utf8"));
+/** Files that people write: understood, or refused by line. Nothing is handed on that a job would take for something else. */
+const understood = (file: string | undefined, read: (file: string) => string): string =>
+  file === undefined ? "" : read(file);
 
 /** A repository of an engine's own brings its own login; the platform's is never shown to it. */
 function repositoryOf(
@@ -75,10 +79,10 @@ function repositoryOf(
 ): Pick<Site, "repositoryEnvironment" | "repositoryAuthority" | "repositoryKey" | "repositoryKnownHosts"> {
   const files = own.platform.backup?.repository === undefined ? config : own;
   return {
-    repositoryEnvironment: textOf(files.repositoryEnvironmentFile),
-    repositoryAuthority: textOf(files.repositoryAuthorityFile),
-    repositoryKey: textOf(files.repositoryKeyFile),
-    repositoryKnownHosts: textOf(files.repositoryKnownHostsFile),
+    repositoryEnvironment: understood(files.repositoryEnvironmentFile, readEnvironment),
+    repositoryAuthority: understood(files.repositoryAuthorityFile, readLines),
+    repositoryKey: understood(files.repositoryKeyFile, readLines),
+    repositoryKnownHosts: understood(files.repositoryKnownHostsFile, readLines),
   };
 }
 
@@ -137,8 +141,10 @@ async function build(): Promise<Fleet> {
     if (applied.length > 0) log.info({ applied }, "the store's schema is up to date");
     const authority = await ensureAuthority(keyring, config.platform.domain, systemClock.now());
     await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });
-    if (config.authorityFile !== undefined)
-      writeFileSync(config.authorityFile, authority.certificatePem, { mode: 0o644 });
+    if (config.authorityFile !== undefined) {
+      writeFileSync(config.authorityFile, authority.certificatePem);
+      chmodSync(config.authorityFile, 0o644);
+    }
     await register(pool);
     return {
       pool,

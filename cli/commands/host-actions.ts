@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
 import { userInfo } from "node:os";
-import { ClassmindError } from "../../control-plane/errors.ts";
 import { examineHost, type HostFinding } from "../../control-plane/host/doctor.ts";
 import { createInstance, type Instance } from "../../control-plane/host/instance.ts";
 import { layoutOf } from "../../control-plane/host/layout.ts";
@@ -8,14 +7,16 @@ import { createLocalOperator } from "../../control-plane/host/operator.ts";
 import { HOST_PACKAGES, missingPackages } from "../../control-plane/host/packages.ts";
 import { down, uninstall } from "../../control-plane/host/remove.ts";
 import { readSettings } from "../../control-plane/host/settings.ts";
+import { hasUnit, hostSystemd, logPlace, unitName } from "../../control-plane/host/systemd.ts";
 import { supervisorPid, up } from "../../control-plane/host/up.ts";
 import { readContexts, writeContexts } from "../context.ts";
-import { CliError, EXIT, exitCodeOf } from "../errors.ts";
+import { CliError, Ended, EXIT } from "../errors.ts";
 import { describeFinding } from "../findings.ts";
-import { details, tint } from "../output.ts";
+import { details, printable, tint } from "../output.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import type { Clock, Tenant } from "../types.ts";
 import { CLOCK_REMEDY, describeClockState, readClock } from "./clock.ts";
+import { follow, lastLines } from "./log-follow.ts";
 import { createTenant } from "./tenant.ts";
 
 export interface HostOptions extends CommonOptions {
@@ -25,17 +26,7 @@ export interface HostOptions extends CommonOptions {
   readonly engine?: "containers" | "simulated";
   readonly yes?: boolean;
   readonly dryRun?: boolean;
-}
-
-/** Errors of host work in the command line's own form. */
-async function hosted<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ClassmindError)
-      throw new CliError(exitCodeOf(error.code), error.message, { field: error.field, remedy: error.remedy });
-    throw error;
-  }
+  readonly follow?: boolean;
 }
 
 /** Shows each step with its time as it ends. */
@@ -88,16 +79,14 @@ function forgetContext(session: Session, instance: Instance): void {
 export async function bringUp(session: Session, options: HostOptions): Promise<Instance> {
   const instance = createInstance(options.instance);
   const { domain, engine, addressPool } = options;
-  await hosted(() =>
-    up(
-      instance,
-      {
-        ...(domain === undefined ? {} : { domain }),
-        ...(engine === undefined ? {} : { engine }),
-        ...(addressPool === undefined ? {} : { addressPool }),
-      },
-      reporter(session),
-    ),
+  await up(
+    instance,
+    {
+      ...(domain === undefined ? {} : { domain }),
+      ...(engine === undefined ? {} : { engine }),
+      ...(addressPool === undefined ? {} : { addressPool }),
+    },
+    reporter(session),
   );
   await ensureContext(session, instance);
   return instance;
@@ -210,7 +199,7 @@ export async function status(session: Session, options: HostOptions): Promise<vo
     supervisor: pid ?? null,
     domain: settings?.domain ?? null,
     httpsPort: settings?.httpsPort ?? null,
-    log: layoutOf(instance).supervisorLog,
+    log: logPlace(instance),
     clock: clock ?? null,
   };
   print(session, options, state, (value) =>
@@ -223,7 +212,7 @@ export async function status(session: Session, options: HostOptions): Promise<vo
       ["Next", value.clock?.trusted === false ? CLOCK_REMEDY : nextStep(value.running)],
     ]),
   );
-  if (pid === undefined) process.exitCode = EXIT.unavailable;
+  if (pid === undefined) throw new Ended(EXIT.unavailable);
 }
 
 function nextStep(running: boolean): string {
@@ -232,7 +221,9 @@ function nextStep(running: boolean): string {
 
 /** Stops the platform and all its schools. */
 export async function takeDown(session: Session, options: HostOptions): Promise<void> {
-  const stopped = await hosted(() => down(createInstance(options.instance)));
+  const stopped = await down(createInstance(options.instance));
+  for (const { program, pid } of stopped.leftovers)
+    session.terminal.err(`Ended what an earlier command had left running: ${program} (process ${pid})\n`);
   session.terminal.err(
     stopped.wasRunning || stopped.containers > 0
       ? "The platform is stopped. Start it again: ./classmind up\n"
@@ -249,7 +240,7 @@ export async function removeAll(session: Session, options: HostOptions): Promise
     options.yes,
     "This destroys all schools of this installation with their data, backups and keys. Nobody can bring them back.",
   );
-  const removed = await hosted(() => uninstall(instance));
+  const removed = await uninstall(instance);
   forgetContext(session, instance);
   session.terminal.err(
     `Removed: ${removed.join(", ") || "nothing was there"}\nDebian packages stay; remove them if nothing else needs them: apt-get purge ${HOST_PACKAGES.map(
@@ -268,11 +259,49 @@ export async function doctor(session: Session, options: HostOptions): Promise<vo
   print(session, options, { findings }, (value) =>
     value.findings.map((finding) => describeFinding(session.terminal, finding)).join(""),
   );
-  if (findings.some((finding) => !finding.ok)) process.exitCode = EXIT.failed;
+  if (findings.some((finding) => !finding.ok)) throw new Ended(EXIT.failed);
 }
 
-/** The newest lines of the platform's own log. */
-export function printLog(session: Session, options: HostOptions): void {
-  const { supervisorLog } = layoutOf(createInstance(options.instance));
-  session.terminal.out(readFileSync(supervisorLog, "utf8").split("\n").slice(-100).join("\n"));
+const LOG_LINES = 100;
+
+/** Why the platform's log cannot be shown, as far as people can do something about it. */
+function unreadable(file: string, error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT")
+    return new CliError(EXIT.notFound, `There is no log at ${file}.`, {
+      remedy: "The platform makes it: ./classmind up",
+    });
+  if (code === "EACCES" || code === "EPERM")
+    return new CliError(EXIT.refused, `You may not read ${file}.`, { remedy: "Run it with sudo, or as root." });
+  return error;
+}
+
+/** The newest lines of the platform's own log, and with `follow` those that come, until Ctrl-C. */
+export async function printLog(session: Session, options: HostOptions): Promise<void> {
+  const instance = createInstance(options.instance);
+  const systemd = hostSystemd();
+  if (systemd !== undefined && hasUnit(systemd, instance)) {
+    const more = options.follow === true ? ["--follow"] : ["--no-pager"];
+    return showJournal(["--unit", unitName(instance), "--lines", String(LOG_LINES), "--output", "cat", ...more]);
+  }
+  const { supervisorLog } = layoutOf(instance);
+  const show = (text: string): void => session.terminal.out(text.split("\n").map(printable).join("\n"));
+  const ending = new AbortController();
+  try {
+    show(lastLines(supervisorLog, LOG_LINES));
+    if (options.follow !== true) return;
+    process.once("SIGINT", () => ending.abort());
+    process.once("SIGTERM", () => ending.abort());
+    await follow(supervisorLog, show, ending.signal);
+  } catch (error) {
+    throw unreadable(supervisorLog, error);
+  }
+}
+
+function showJournal(words: readonly string[]): Promise<void> {
+  const child = spawn("journalctl", words, { stdio: ["ignore", "inherit", "inherit"] });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => (code === null || code === 0 ? resolve() : reject(new Ended(EXIT.failed))));
+  });
 }

@@ -53,8 +53,10 @@ export function addHostCommands(program: Command, session: Session): void {
       const { engine, ...common } = self.optsWithGlobals<CommonOptions & { engine?: string }>();
       await (engine === undefined ? onMachine(options, self) : doctorOfEngine(session, common, engine));
     });
-  command("status", "what runs on this machine").action(act(({ status }, options) => status(session, options)));
-  command("logs", "the platform's own log, newest lines").action(
-    act(({ printLog }, options) => printLog(session, options)),
+  command("status", "what runs on this machine; exit code 6 when nothing does").action(
+    act(({ status }, options) => status(session, options)),
   );
+  command("logs", "the platform's own log, newest lines")
+    .option("-f, --follow", "go on with what is added, until Ctrl-C")
+    .action(act(({ printLog }, options) => printLog(session, options)));
 }

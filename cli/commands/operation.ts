@@ -4,7 +4,7 @@ import { type Column, details, span, table } from "../output.ts";
 import { type CommonOptions, connect, print, type Session } from "../session.ts";
 import { showMoment } from "../time.ts";
 import type { Operation } from "../types.ts";
-import { waitForOperation } from "../wait.ts";
+import { PATIENCE, waitForOperation } from "../wait.ts";
 
 const HOUR = 3_600_000;
 
@@ -94,7 +94,7 @@ export function addOperationCommands(program: Command, session: Session): void {
       const client = connect(session, options);
       const asked = await client.post<Operation>(`${path(id)}/cancel`, { reason: options.reason });
       const ended = options.wait
-        ? await waitForOperation(client, session.terminal, asked, HOUR, ["Succeeded", "Failed", "Cancelled"])
+        ? await waitForOperation(client, session.terminal, asked, HOUR, PATIENCE, ["Succeeded", "Failed", "Cancelled"])
         : asked;
       print(session, options, ended, describe);
     });

@@ -122,6 +122,7 @@ async function removeLeftovers(directory: string, isLeftover: (name: string) => 
 async function writeWhole(path: string, text: string): Promise<void> {
   const draft = join(dirname(path), `.new-${basename(path)}`);
   await writeFile(draft, text, { mode: 0o600 });
+  await chmod(draft, 0o600);
   await rename(draft, path);
 }
 

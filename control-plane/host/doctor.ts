@@ -4,9 +4,11 @@ import { hostRoutes, overlappingRoutes, ownInterfaces } from "./address-pool.ts"
 import { firewallTable, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { listensEverywhere } from "./listening.ts";
+import { givenLimits, shortages } from "./needed-limits.ts";
 import { HOST_PACKAGES, missingPackages } from "./packages.ts";
 import { runHost } from "./program.ts";
 import { poolOf, readSettings, type Settings } from "./settings.ts";
+import { hostSystemd } from "./systemd.ts";
 import { supervisorPid } from "./up.ts";
 
 /** Checks of this machine: each named after what it looks at, each failure with its remedy. Changes nothing. */
@@ -90,6 +92,16 @@ export function checkMemory(meminfo: string): HostFinding {
     `${(available / GIB).toFixed(1)} GiB available`,
     "The platform needs about 1 GiB, each idle school about 100 MiB.",
   );
+}
+
+/** Whether what bounds the platform, or would when it is started from here, leaves it enough. A unit's limits show when it runs. */
+export function checkLimits(instance: Instance): readonly HostFinding[] {
+  const pid = supervisorPid(instance);
+  if (pid === undefined && hostSystemd() !== undefined) return [];
+  const found = shortages(givenLimits(pid ?? "self"));
+  if (found.length === 0)
+    return [finding("limits", true, "open files, processes and memory are not bounded too tightly", "")];
+  return found.map(({ check, message, remedy }) => finding(check, false, message, remedy));
 }
 
 /** Whether schools' networks share addresses with another network that this host knows of. Until the first `up` there is none. */
@@ -201,6 +213,7 @@ export async function examineHost(instance: Instance): Promise<readonly HostFind
     checkEncryption(),
     checkDisk(directory, freeAt(directory)),
     checkMemory(readFileSync("/proc/meminfo", "utf8")),
+    ...checkLimits(instance),
     checkKek(instance),
     ...checkAddresses(instance, hostRoutes()),
     ...checkBackupWay(instance),

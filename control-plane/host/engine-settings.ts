@@ -1,6 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { ClassmindError } from "../errors.ts";
+import { readEnvironment } from "../written/environment.ts";
 import type { Settings } from "./settings.ts";
 
 /** A cluster has nothing of this machine's: what a school there is made from has to be said. */
@@ -21,7 +22,8 @@ function kubeconfigProblem(file: string | undefined): readonly [message: string,
  * @throws ClassmindError `Invalid` naming the field
  */
 export function checkEngines(file: string, { engines = {} }: Pick<Settings, "engines">): void {
-  for (const [name, { engine, platform }] of Object.entries(engines)) {
+  for (const [name, site] of Object.entries(engines)) {
+    const { engine, platform, repositoryEnvironmentFile } = site;
     const refuse = (field: string, message: string, remedy: string): never => {
       throw new ClassmindError("Invalid", `${file}: ${message}`, { field: `engines.${name}.${field}`, remedy });
     };
@@ -33,6 +35,8 @@ export function checkEngines(file: string, { engines = {} }: Pick<Settings, "eng
     }
     const problem = kubeconfigProblem(engine.kubeconfig);
     if (problem !== undefined) refuse("engine.kubeconfig", ...problem);
+    if (repositoryEnvironmentFile !== undefined && existsSync(repositoryEnvironmentFile))
+      readEnvironment(repositoryEnvironmentFile, `engines.${name}.repositoryEnvironmentFile`);
     for (const field of NEEDED)
       if (platform[field] === undefined)
         refuse(`platform.${field}`, `what ${name} has for ${field} is missing`, "See docs/move.md for an example.");

@@ -20,6 +20,8 @@ export interface PlatformLayout {
   readonly gatewayRunDir: string;
   /** Written when it starts. */
   readonly supervisorPidFile: string;
+  /** Written when it starts: a digest of all it read then, see digestReadAtStart. */
+  readonly supervisorReadFile: string;
   /** There while everything is up. */
   readonly supervisorReadyFile: string;
   readonly supervisorLog: string;
@@ -42,6 +44,7 @@ export function layoutOf(instance: Instance): PlatformLayout {
     gatewayConfigDir: join(stateDir, "gateway"),
     gatewayRunDir: join(runDir, "gateway"),
     supervisorPidFile: join(runDir, "supervisor.pid"),
+    supervisorReadFile: join(runDir, "supervisor.read"),
     supervisorReadyFile: join(runDir, "supervisor.ready"),
     supervisorLog: join(stateDir, "log", "supervisor.log"),
   };

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { PortPreferences } from "../gateway/ports.ts";
+import { readJson } from "../written/json.ts";
 import type { Instance } from "./instance.ts";
 
 /** Other installations of this host: what they hold, though they may not run just now. */
@@ -14,7 +15,7 @@ export type Claims = z.infer<typeof claims>;
 
 function claimsIn(file: string): Claims {
   try {
-    return claims.parse(JSON.parse(readFileSync(file, "utf8")));
+    return claims.parse(readJson(file));
   } catch {
     // Its own `up` says what is wrong with it.
     return {};

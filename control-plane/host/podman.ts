@@ -139,7 +139,10 @@ export async function startEngineService(
   await rm(socket, { force: true });
   await writeFile(join(instance.stateDir, "containers.conf"), CONTAINERS_CONF, { mode: 0o600 });
 
-  const child = spawn("podman", [...podmanFlags(instance), "system", "service", "--time", "0", `unix://${socket}`], {
+  // However its starter ends, even by a kill, the kernel ends it too (prctl(2), PR_SET_PDEATHSIG): none is left running alone.
+  const ending = ["--pdeathsig", "TERM", "podman"];
+  const service = ["system", "service", "--time", "0", `unix://${socket}`];
+  const child = spawn("setpriv", [...ending, ...podmanFlags(instance), ...service], {
     stdio: ["ignore", "pipe", "pipe"],
     env: podmanEnvironment(instance),
   });

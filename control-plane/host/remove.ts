@@ -5,6 +5,7 @@ import type Dockerode from "dockerode";
 import { createSemaphore } from "../semaphore.ts";
 import { statusOf } from "./docker-errors.ts";
 import { firewallTable, type Instance } from "./instance.ts";
+import { endLeftovers, type Leftover } from "./leftovers.ts";
 import { withEngine } from "./podman.ts";
 import { runHost } from "./program.ts";
 import { disableUnit, hostSystemd, removeUnit } from "./systemd.ts";
@@ -91,30 +92,43 @@ export async function removeFirewall(instance: Instance): Promise<void> {
   }
 }
 
-/** Removes what an instance has that a reboot would remove too: containers, networks, mounts, loop devices, firewall tables. Data stays. */
-export async function removeVolatile(instance: Instance): Promise<number> {
-  const count = existsSync(join(instance.stateDir, "containers")) ? await removeContainers(instance) : 0;
-  await endMonitors(instance);
+/** What a stopped platform had. */
+export interface Stopped {
+  readonly wasRunning: boolean;
+  readonly containers: number;
+  /** Processes that an earlier, failed command had left running. */
+  readonly leftovers: readonly Leftover[];
+}
+
+/**
+ * Removes what an instance has that a reboot would remove too: containers, networks, processes, mounts, loop devices, firewall
+ * tables. Data stays.
+ */
+export async function removeVolatile(instance: Instance): Promise<Pick<Stopped, "containers" | "leftovers">> {
+  const containers = existsSync(join(instance.stateDir, "containers")) ? await removeContainers(instance) : 0;
+  // Monitors of probes that ended some seconds ago are nothing that was left: they go without a word.
+  const leftovers = (await endLeftovers(instance)).filter(({ program }) => program !== "conmon");
   await unmountBelow([instance.stateDir, instance.runDir]);
   await detachLoops(instance);
   await removeFirewall(instance);
-  return count;
+  return { containers, leftovers };
 }
 
 /** Stops the platform and all its schools; their data stays, locked. */
-export async function down(instance: Instance): Promise<{ readonly wasRunning: boolean; readonly containers: number }> {
+export async function down(instance: Instance): Promise<Stopped> {
   const wasRunning = await stopSupervisor(instance);
   const systemd = hostSystemd();
   if (systemd !== undefined) await disableUnit(systemd, instance);
-  return { wasRunning, containers: await removeVolatile(instance) };
+  return { wasRunning, ...(await removeVolatile(instance)) };
 }
 
 /** Removes every trace of an instance: schools, backups, keys, images, configuration. With the last instance, the caches too. */
 export async function uninstall(instance: Instance): Promise<readonly string[]> {
-  await down(instance);
+  const { leftovers } = await down(instance);
   const systemd = hostSystemd();
   const unit = systemd === undefined ? undefined : await removeUnit(systemd, instance);
   const removed: string[] = unit === undefined ? [] : [unit];
+  removed.push(...leftovers.map(({ program, pid }) => `process ${pid} (${program}), left by an earlier command`));
   for (const directory of [instance.runDir, instance.stateDir, instance.configDir]) {
     if (!existsSync(directory)) continue;
     await rm(directory, { recursive: true, force: true });

@@ -1,8 +1,10 @@
-import { existsSync, readFileSync, type Stats, statSync } from "node:fs";
+import { existsSync, type Stats, statSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { parseRepository, type RemoteRepository, RepositoryAddressError } from "../backup/repository.ts";
 import { knownHostName, knowsHost, privateKeyProblem } from "../backup/ssh-files.ts";
 import { ClassmindError } from "../errors.ts";
+import { readEnvironment } from "../written/environment.ts";
+import { readLines } from "../written/text.ts";
 import type { Settings } from "./settings.ts";
 
 /** Throws for a setting: what is wrong, and what to do. */
@@ -32,7 +34,7 @@ function checkKey(refuse: Refuse, value: Settings, { host }: RemoteRepository): 
   const found = fileOf(refuse, field, file);
   checkOwner(refuse, field, file, found);
   checkSecret(refuse, field, file, found);
-  const problem = privateKeyProblem(readFileSync(file, "utf8"));
+  const problem = privateKeyProblem(readLines(file, field));
   if (problem === "not a key") refuse(field, `${file} is not a private key`, "Name the file without .pub.");
   if (problem === "cut off") {
     refuse(field, `${file} does not end as a private key does`, "Copy it again, whole, with its last line break.");
@@ -53,7 +55,7 @@ function checkKnownHosts(refuse: Refuse, value: Settings, { host, port }: Remote
   const found = fileOf(refuse, field, file);
   checkOwner(refuse, field, file, found);
   if ((found.mode & 0o022) !== 0) refuse(field, `${file} can be changed by others`, `Run: chmod 644 ${file}`);
-  if (!knowsHost(readFileSync(file, "utf8"), host, port)) {
+  if (!knowsHost(readLines(file, field), host, port)) {
     refuse(field, `${file} has no key of ${knownHostName(host, port)}`, remedy);
   }
 }
@@ -84,8 +86,12 @@ export function checkRepository(file: string, value: Settings): RemoteRepository
   if (backupEnvironmentFile !== undefined) {
     const field = "backupEnvironmentFile";
     checkSecret(refuse, field, backupEnvironmentFile, fileOf(refuse, field, backupEnvironmentFile));
+    readEnvironment(backupEnvironmentFile, field);
   }
-  if (backupAuthorityFile !== undefined) fileOf(refuse, "backupAuthorityFile", backupAuthorityFile);
+  if (backupAuthorityFile !== undefined) {
+    fileOf(refuse, "backupAuthorityFile", backupAuthorityFile);
+    readLines(backupAuthorityFile, "backupAuthorityFile");
+  }
   const remote = addressOf(refuse, value.backupRepository);
   const { host, port, kind } = remote;
   if (backupHost?.name !== host || backupHost.port !== port) {

@@ -11,12 +11,14 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { canonicalJson } from "../canonical-json.ts";
 import { type ApiConfig, engineName, type PlatformConfig, type ReconcilerConfig, site } from "../config.ts";
-import { ClassmindError, messageOf } from "../errors.ts";
+import { ClassmindError } from "../errors.ts";
 import { GATEWAY_UID } from "../gateway/container.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
 import { createKek } from "../keys/kek.ts";
+import { readJson } from "../written/json.ts";
 import { checkEngines } from "./engine-settings.ts";
 import { createInstance, engineSocket, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
@@ -77,9 +79,15 @@ export const DEFAULT_SETTINGS: Omit<Settings, "httpPort" | "httpsPort" | "images
 /** Database roles of the platform with a password of their own; `postgres` is the superuser, used by nobody but people. */
 export const DATABASE_ROLES = ["postgres", "controlplane_api", "controlplane_reconciler", "keyring"] as const;
 
+function isAsWanted(file: string, content: string, mode: number, uid: number): boolean {
+  if (!existsSync(file)) return false;
+  const found = statSync(file);
+  return (found.mode & 0o777) === mode && found.uid === uid && readFileSync(file, "utf8") === content;
+}
+
 /** Leaves a file alone that is as wanted: its age tells `up` whether a running platform has read it. */
 function writeFile(file: string, content: string, mode: number, uid = 0): void {
-  if (existsSync(file) && readFileSync(file, "utf8") === content && (statSync(file).mode & 0o777) === mode) return;
+  if (isAsWanted(file, content, mode, uid)) return;
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   // On the disk before it takes the old one's place: a power cut must leave either, not an empty one.
   writeFileSync(`${file}.new`, content, { mode, flush: true });
@@ -88,20 +96,11 @@ function writeFile(file: string, content: string, mode: number, uid = 0): void {
   renameSync(`${file}.new`, file);
 }
 
-/** @throws ClassmindError `Invalid` naming the field */
+/** @throws ClassmindError `Invalid` naming the field, or the line of what is no JSON */
 export function readSettings(instance: Instance): Settings | undefined {
   const { settingsFile } = layoutOf(instance);
   if (!existsSync(settingsFile)) return undefined;
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(settingsFile, "utf8"));
-  } catch (error) {
-    throw new ClassmindError("Invalid", `${settingsFile} is not JSON: ${messageOf(error)}`, {
-      field: "",
-      remedy: "Correct it and run: classmind up",
-    });
-  }
-  const parsed = settings.safeParse(json);
+  const parsed = settings.safeParse(readJson(settingsFile));
   if (parsed.success) {
     checkRepository(settingsFile, parsed.data);
     checkEngines(settingsFile, parsed.data);
@@ -114,8 +113,21 @@ export function readSettings(instance: Instance): Settings | undefined {
   });
 }
 
+/** Whether the file says these settings, in whatever order and layout people gave it. */
+function saysAlready(file: string, value: Settings): boolean {
+  if (!existsSync(file) || (statSync(file).mode & 0o777) !== 0o600) return false;
+  try {
+    return canonicalJson(settings.parse(readJson(file))) === canonicalJson(value);
+  } catch {
+    return false;
+  }
+}
+
+/** Writes the settings, always in the same order; leaves a file alone that says them already. */
 export function writeSettings(instance: Instance, value: Settings): void {
-  writeFile(layoutOf(instance).settingsFile, `${JSON.stringify(value, null, 2)}\n`, 0o600);
+  const { settingsFile } = layoutOf(instance);
+  const ordered = settings.parse(value);
+  if (!saysAlready(settingsFile, ordered)) writeFile(settingsFile, `${JSON.stringify(ordered, null, 2)}\n`, 0o600);
 }
 
 /** The addresses that schools' networks are made of. @throws ClassmindError `Invalid` when the settings name none that can be used */
@@ -165,11 +177,13 @@ function ensureSecrets(instance: Instance): void {
     );
   }
   createKek(layout.kekFile);
-  mkdirSync(layout.secretsDir, { recursive: true, mode: 0o711 });
+  mkdirSync(layout.secretsDir, { recursive: true });
+  chmodSync(layout.secretsDir, 0o711);
   for (const role of DATABASE_ROLES) {
     const file = join(layout.secretsDir, role);
     // The database's container reads them all; the API's gets its own alone.
-    if (!existsSync(file)) writeFile(file, randomBytes(24).toString("base64url"), 0o400, CONTAINER_UID);
+    const password = existsSync(file) ? readFileSync(file, "utf8") : randomBytes(24).toString("base64url");
+    writeFile(file, password, 0o400, CONTAINER_UID);
   }
 }
 
@@ -180,19 +194,6 @@ export const API_MOUNTS = {
   database: "/run/postgresql",
   sockets: "/run/classmind-api",
 } as const;
-
-/** Files that the platform's processes read at their start. */
-export function filesReadAtStart(instance: Instance, value: Settings): readonly string[] {
-  const layout = layoutOf(instance);
-  const own = [layout.settingsFile, layout.apiConfigFile, layout.reconcilerConfigFile];
-  const { backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile } = value;
-  const named = [backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile];
-  const clusters = Object.values(value.engines ?? {}).flatMap(({ engine, repositoryEnvironmentFile }) => [
-    engine.kind === "kubernetes" ? engine.kubeconfig : undefined,
-    repositoryEnvironmentFile,
-  ]);
-  return [...own, ...named, ...clusters].filter((file) => file !== undefined);
-}
 
 /** This machine's engine alone, or with the clusters beside it. */
 function enginesOf(instance: Instance, value: Settings): Pick<ReconcilerConfig, "engine" | "engines"> {

@@ -14,6 +14,7 @@ import { layoutOf } from "./layout.ts";
 import { removeContainer, startApi, startDatabase, until } from "./platform-containers.ts";
 import { type EngineService, startEngineService } from "./podman.ts";
 import type { Settings } from "./settings.ts";
+import { logPlace } from "./systemd.ts";
 
 /**
  * Keeps the platform of one machine running: container engine, database, gateway, reconciler and API, in this order; what ends
@@ -32,6 +33,9 @@ const SLOW_START_MS = 180_000;
 /** What each part gets to end well; together less than `classmind down` and the unit wait. */
 const END_MS = { reconciler: 20_000, api: 15_000, database: 40_000, engine: 10_000 } as const;
 
+/** Beside this program, as both are copied (program-copy.ts). */
+const RECONCILER = path.join(import.meta.dirname, "reconciler.mjs");
+
 interface Part {
   readonly name: string;
   /** Starts the part and returns when it is up; `ended` resolves when it has ended, whoever ended it. */
@@ -46,21 +50,25 @@ export interface Supervision {
 function startReconciler(instance: Instance): { readonly child: ChildProcess; readonly ended: Promise<unknown> } {
   const layout = layoutOf(instance);
   rmSync(layout.reconcilerReadyFile, { force: true });
-  const child = spawn(
-    process.execPath,
-    ["--disable-warning=ExperimentalWarning", path.join(import.meta.dirname, "../reconciler.ts")],
-    {
-      // The channel carries nothing: its end tells the reconciler that we are gone, so that there are never two.
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-      env: { PATH: process.env.PATH ?? "", CLASSMIND_CONFIG: layout.reconcilerConfigFile, NODE_ENV: "production" },
-    },
-  );
-  return { child, ended: new Promise((resolve) => child.once("exit", resolve)) };
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", RECONCILER], {
+    // The channel carries nothing: its end tells the reconciler that we are gone, so that there are never two.
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    env: { PATH: process.env.PATH ?? "", CLASSMIND_CONFIG: layout.reconcilerConfigFile, NODE_ENV: "production" },
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    // It could not even be started: the program is gone, or may not run. Nothing else says so, and it is tried again.
+    child.once("error", (error) => {
+      log.error({ part: "reconciler", error: messageOf(error) }, "cannot be started");
+      resolve();
+    });
+  });
+  return { child, ended };
 }
 
 /**
  * Brings everything up and watches it.
- * @throws Error with the words of the part that does not start
+ * @throws Error with the words of the part that does not start; nothing that was started is left running then
  */
 export async function supervise(instance: Instance, settings: Settings, images: ImageReferences): Promise<Supervision> {
   const layout = layoutOf(instance);
@@ -111,9 +119,9 @@ export async function supervise(instance: Instance, settings: Settings, images: 
           "the reconciler",
           async () => existsSync(layout.reconcilerReadyFile) || over,
           SLOW_START_MS,
-          async () => `see ${layout.supervisorLog}`,
+          async () => `see ${logPlace(instance)}`,
         );
-        if (over) throw new Error(`the reconciler ended at once; see ${layout.supervisorLog}`);
+        if (over) throw new Error(`the reconciler ended at once; see ${logPlace(instance)}`);
         return { ended };
       },
     },
@@ -142,16 +150,6 @@ export async function supervise(instance: Instance, settings: Settings, images: 
     }
   }
 
-  for (const part of parts) {
-    const started = performance.now();
-    const { ended } = await part.start().catch((error: unknown) => {
-      throw new Error(`the ${part.name} does not start: ${messageOf(error)}`, { cause: error });
-    });
-    log.info({ part: part.name, milliseconds: Math.round(performance.now() - started) }, "up");
-    void keep(part, ended);
-  }
-  writeFileSync(layout.supervisorReadyFile, "", { mode: 0o600 });
-
   /** Ends a part. What does not end in its time is left behind: the next start removes what is left of it. */
   async function end(name: keyof typeof END_MS, work: () => Promise<unknown>): Promise<void> {
     const started = performance.now();
@@ -167,7 +165,7 @@ export async function supervise(instance: Instance, settings: Settings, images: 
 
   async function endReconciler(): Promise<void> {
     const child = reconciler;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     // It can be killed at any moment without harm; waiting for ever would keep the schools from nothing.
     const forced = setTimeout(() => {
@@ -179,15 +177,28 @@ export async function supervise(instance: Instance, settings: Settings, images: 
     clearTimeout(forced);
   }
 
-  return {
-    async stop() {
-      stopping = true;
-      rmSync(layout.supervisorReadyFile, { force: true });
-      await end("reconciler", endReconciler);
+  async function stop(): Promise<void> {
+    stopping = true;
+    rmSync(layout.supervisorReadyFile, { force: true });
+    await end("reconciler", endReconciler);
+    if (service !== undefined) {
       await end("api", () => removeContainer(docker(), `${instance.name}-platform-api`, 10));
       await end("database", () => removeContainer(docker(), `${instance.name}-platform-database`, 30));
-      await end("engine", async () => service?.stop());
-      rmSync(layout.supervisorPidFile, { force: true });
-    },
-  };
+    }
+    await end("engine", async () => service?.stop());
+    rmSync(layout.supervisorPidFile, { force: true });
+  }
+
+  for (const part of parts) {
+    const started = performance.now();
+    const { ended } = await part.start().catch(async (error: unknown) => {
+      log.error({ part: part.name, error: messageOf(error) }, "does not start; what was started is ended");
+      await stop();
+      throw new Error(`the ${part.name} does not start: ${messageOf(error)}`, { cause: error });
+    });
+    log.info({ part: part.name, milliseconds: Math.round(performance.now() - started) }, "up");
+    void keep(part, ended);
+  }
+  writeFileSync(layout.supervisorReadyFile, "", { mode: 0o600 });
+  return { stop };
 }

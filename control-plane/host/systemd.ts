@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { ClassmindError, messageOf } from "../errors.ts";
 import { DEFAULT_INSTANCE, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
@@ -26,6 +26,11 @@ export function unitName(instance: Instance): string {
   return instance.name === DEFAULT_INSTANCE ? "classmind.service" : `classmind-${instance.name}.service`;
 }
 
+/** Where the words of the platform's own parts go: for people, after "see". */
+export function logPlace(instance: Instance, systemd: Systemd | undefined = hostSystemd()): string {
+  return systemd === undefined ? layoutOf(instance).supervisorLog : `journalctl --unit ${unitName(instance)}`;
+}
+
 /** A word of a unit's command line, whatever is in it (systemd.service(5), "Command lines"; systemd.unit(5), "Specifiers"). */
 function word(text: string): string {
   const escaped = text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%").replaceAll("$", "$$$$");
@@ -45,7 +50,6 @@ export function unitText(
   instance: Instance,
   program: { readonly node: string; readonly supervisor: string; readonly path: string },
 ): string {
-  const { supervisorLog } = layoutOf(instance);
   return `# Written by \`classmind up\`; changes are lost. Your own settings: systemctl edit ${unitName(instance)}
 [Unit]
 Description=Classmind, platform of schools (${instance.name})
@@ -61,8 +65,9 @@ NotifyAccess=all
 ExecStart=${[program.node, "--disable-warning=ExperimentalWarning", program.supervisor, instance.name].map(word).join(" ")}
 Environment=${word(`PATH=${program.path}`)} HOME=/root
 WorkingDirectory=/
-StandardOutput=append:${path(supervisorLog)}
-StandardError=append:${path(supervisorLog)}
+StandardOutput=journal
+StandardError=journal
+SyslogIdentifier=${unitName(instance).replace(/\.service$/, "")}
 Restart=on-failure
 RestartSec=5
 TimeoutStartSec=600
@@ -99,15 +104,14 @@ export async function startUnit(systemd: Systemd, instance: Instance, text: stri
   const file = unitFile(systemd, instance);
   const unit = unitName(instance);
   if (!existsSync(file) || readFileSync(file, "utf8") !== text) {
-    writeFileSync(file, text, { mode: 0o644 });
+    writeFileSync(file, text);
+    chmodSync(file, 0o644);
     await systemd.systemctl(["daemon-reload"]);
   }
-  // Systemd opens the log, but does not make its directory.
-  mkdirSync(dirname(layoutOf(instance).supervisorLog), { recursive: true, mode: 0o700 });
   await systemd.systemctl(["enable", unit]);
   await systemd.systemctl(["start", unit]).catch((error: unknown) => {
     throw new ClassmindError("Unavailable", `The platform did not start: ${messageOf(error)}`, {
-      remedy: `Look at: systemctl status ${unit} — and at the end of ${layoutOf(instance).supervisorLog}`,
+      remedy: `Look at: systemctl status ${unit} — and: journalctl --unit ${unit} --lines 100`,
       cause: error,
     });
   });

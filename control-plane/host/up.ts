@@ -1,26 +1,28 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { ClassmindError } from "../errors.ts";
+import { ClassmindError, messageOf } from "../errors.ts";
 import { choosePorts, everyAddress, USUAL_PORTS } from "../gateway/ports.ts";
 import { buildImages, type ImageReferences, pruneImages } from "../images/build.ts";
 import { freePool, hostRoutes, ownInterfaces } from "./address-pool.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { alone } from "./lock.ts";
+import { givenLimits, shortages } from "./needed-limits.ts";
 import { type Claims, claimsOfOthers, unclaimed } from "./neighbours.ts";
 import { installPackages, missingPackages } from "./packages.ts";
 import { withEngine } from "./podman.ts";
+import { copyProgram, type ProgramCopy, removeOldCopies } from "./program-copy.ts";
+import { digestReadAtStart } from "./read-at-start.ts";
 import {
   DEFAULT_SETTINGS,
-  filesReadAtStart,
   poolOf,
   readSettings,
   type Settings,
   writeConfigurations,
   writeSettings,
 } from "./settings.ts";
-import { hostSystemd, startUnit, stopUnit, unitText } from "./systemd.ts";
+import { hostSystemd, logPlace, startUnit, stopUnit, unitText } from "./systemd.ts";
 
 /** Bringing the platform of this machine up and down. Every step can be repeated; an interruption anywhere is made up for. */
 
@@ -49,7 +51,17 @@ export function supervisorPid(instance: Instance): number | undefined {
   const commandLine = `/proc/${pid}/cmdline`;
   if (!Number.isInteger(pid) || pid <= 1 || !existsSync(commandLine)) return undefined;
   const words = readFileSync(commandLine, "utf8").split("\0");
-  return words.some((word) => word.endsWith("supervisor-main.ts")) && words.includes(instance.name) ? pid : undefined;
+  // An older version ran out of its checkout.
+  const isProgram = (word: string) => /\/supervisor-main\.(mjs|ts)$/.test(word);
+  return words.some(isProgram) && words.includes(instance.name) ? pid : undefined;
+}
+
+/** Names before anything is done what would keep every container from starting. A unit of systemd has limits of its own. */
+function requireLimits(): void {
+  if (hostSystemd() !== undefined) return;
+  const [shortage] = shortages(givenLimits("self"));
+  if (shortage === undefined) return;
+  throw new ClassmindError("PreconditionFailed", shortage.message, { remedy: shortage.remedy });
 }
 
 /** The wished pool, or one that meets no network of this host; if there is none, `doctor` says so. */
@@ -115,21 +127,19 @@ async function prepareImages(instance: Instance, onProgress: (message: string) =
 
 /** Not the caller's: the same unit whoever calls. */
 const UNIT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const PROGRAM = join(import.meta.dirname, "supervisor-main.ts");
 
 /** By systemd where it runs; else as a process of its own. Returns when the platform is up. */
-async function startSupervisor(instance: Instance): Promise<void> {
+async function startSupervisor(instance: Instance, program: ProgramCopy): Promise<void> {
   const systemd = hostSystemd();
-  if (systemd === undefined) return spawnSupervisor(instance);
-  const program = { node: process.execPath, supervisor: PROGRAM, path: UNIT_PATH };
-  await startUnit(systemd, instance, unitText(instance, program));
+  if (systemd === undefined) return spawnSupervisor(instance, program);
+  await startUnit(systemd, instance, unitText(instance, { ...program, path: UNIT_PATH }));
 }
 
-function spawnSupervisor(instance: Instance): Promise<void> {
+function spawnSupervisor(instance: Instance, program: ProgramCopy): Promise<void> {
   const { supervisorLog } = layoutOf(instance);
   mkdirSync(dirname(supervisorLog), { recursive: true, mode: 0o700 });
   const output = openSync(supervisorLog, "a", 0o600);
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", PROGRAM, instance.name], {
+  const child = spawn(program.node, ["--disable-warning=ExperimentalWarning", program.supervisor, instance.name], {
     detached: true,
     stdio: ["ignore", output, output, "ipc"],
     cwd: "/",
@@ -145,6 +155,13 @@ function spawnSupervisor(instance: Instance): Promise<void> {
       child.unref();
       resolve();
     });
+    child.once("error", (error) =>
+      reject(
+        new ClassmindError("Unavailable", `The platform did not start: ${messageOf(error)}`, {
+          remedy: `Programs must be allowed to run from ${program.directory}; then run it again.`,
+        }),
+      ),
+    );
     child.once("exit", () =>
       reject(
         new ClassmindError("Unavailable", `The platform did not start${why}`, {
@@ -155,10 +172,11 @@ function spawnSupervisor(instance: Instance): Promise<void> {
   });
 }
 
-/** Whether anything that the running platform read at its start was written since: by us, or by an operator's editor. */
-function isOutdated(instance: Instance, settings: Settings): boolean {
-  const started = statSync(layoutOf(instance).supervisorPidFile).mtimeMs;
-  return filesReadAtStart(instance, settings).some((file) => existsSync(file) && statSync(file).mtimeMs > started);
+/** Whether what the running platform read at its start says something else now: by our doing, or by an operator's editor. */
+function isOutdated(instance: Instance, settings: Settings, program: ProgramCopy): boolean {
+  const { supervisorReadFile } = layoutOf(instance);
+  const read = existsSync(supervisorReadFile) ? readFileSync(supervisorReadFile, "utf8").trim() : "";
+  return read !== digestReadAtStart(instance, settings, program.directory);
 }
 
 const START_MS = 120_000;
@@ -179,6 +197,7 @@ async function becomesReady(instance: Instance): Promise<boolean> {
 /** Installs, builds, configures and starts what is missing. Nothing is done twice. */
 export async function up(instance: Instance, options: UpOptions, step: Reporter): Promise<Settings> {
   requireRoot();
+  requireLimits();
   // What an operator has written is judged before anything is done.
   readSettings(instance);
   await step("Debian packages", async () => {
@@ -198,11 +217,13 @@ export async function up(instance: Instance, options: UpOptions, step: Reporter)
   writeSettings(instance, settings);
   writeConfigurations(instance, settings, images);
   await step("platform (engine, database, gateway, reconciler, API)", async () => {
-    if (supervisorPid(instance) !== undefined && !isOutdated(instance, settings)) {
+    const program = await copyProgram(instance);
+    if (supervisorPid(instance) !== undefined && !isOutdated(instance, settings, program)) {
       if (await becomesReady(instance)) return "running already";
     }
     await stopSupervisor(instance);
-    await startSupervisor(instance);
+    await startSupervisor(instance, program);
+    await removeOldCopies(instance, program);
     return undefined;
   });
   return settings;
@@ -220,7 +241,7 @@ export async function stopSupervisor(instance: Instance): Promise<boolean> {
   while (existsSync(`/proc/${pid}`)) {
     if (Date.now() > end)
       throw new ClassmindError("Unavailable", `The supervisor (process ${pid}) does not end.`, {
-        remedy: `Read the end of ${layoutOf(instance).supervisorLog}`,
+        remedy: `See ${logPlace(instance)}`,
       });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -4,7 +4,7 @@ import { rename, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { runProgram } from "./command.ts";
-import type { Layer } from "./layers.ts";
+import { type Layer, verifyLayer } from "./layers.ts";
 import { CONTAINER_UID, type ImageRecipe } from "./recipes.ts";
 
 /**
@@ -40,8 +40,12 @@ export function describeImage(recipe: ImageRecipe, layers: readonly Layer[]): Im
   return { reference: `localhost/classmind/${recipe.name}:${configDigest.slice(0, 16)}`, configDigest, config, layers };
 }
 
-/** What tar is told to put together, but for where to. Writes the small files that lead the archive into `scratch`. */
+/**
+ * What tar is told to put together, but for where to. Writes the small files that lead the archive into `scratch`.
+ * @throws DamagedLayerError before anything is put together
+ */
 async function partsOf(image: ImageArchive, scratch: string): Promise<readonly string[]> {
+  for (const layer of image.layers) await verifyLayer(layer);
   const manifest = [
     {
       Config: `${image.configDigest}.json`,
@@ -63,6 +67,7 @@ async function partsOf(image: ImageArchive, scratch: string): Promise<readonly s
 /**
  * The archive as a stream for the engine's load endpoint.
  * @param scratch directory for the small files that lead the archive
+ * @throws DamagedLayerError
  */
 export async function streamArchive(image: ImageArchive, scratch: string): Promise<Readable> {
   const tar = spawn("tar", ["-cf", "-", ...(await partsOf(image, scratch))], { stdio: ["ignore", "pipe", "inherit"] });
@@ -70,7 +75,7 @@ export async function streamArchive(image: ImageArchive, scratch: string): Promi
   return tar.stdout;
 }
 
-/** The archive as a file, which is whole or not there. */
+/** The archive as a file, which is whole or not there. @throws DamagedLayerError */
 export async function writeArchive(image: ImageArchive, scratch: string, file: string): Promise<void> {
   await runProgram("tar", ["-cf", `${file}.new`, ...(await partsOf(image, scratch))]);
   await rename(`${file}.new`, file);

@@ -3,13 +3,21 @@ import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/pr
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type Dockerode from "dockerode";
-import { build } from "esbuild";
 import { statusOf } from "../host/docker-errors.ts";
 import type { Instance } from "../host/instance.ts";
 import { createSemaphore } from "../semaphore.ts";
 import { describeImage, type ImageArchive, streamArchive } from "./archive.ts";
+import { bundleProgram, REPOSITORY } from "./bundle.ts";
 import { runProgram } from "./command.ts";
-import { DETERMINISTIC_TAR, type DebianSource, digestOf, type Layer, nodeLayer, rootfsLayer } from "./layers.ts";
+import {
+  DamagedLayerError,
+  DETERMINISTIC_TAR,
+  type DebianSource,
+  digestOf,
+  type Layer,
+  nodeLayer,
+  rootfsLayer,
+} from "./layers.ts";
 import { IMAGE_RECIPES, type ImageName, type ImageRecipe } from "./recipes.ts";
 
 /** References of the images the platform runs, e.g. "localhost/classmind/app:0123456789abcdef". */
@@ -25,8 +33,6 @@ export interface BuildOptions {
   readonly debian?: DebianSource;
 }
 
-const REPOSITORY = join(import.meta.dirname, "..", "..");
-
 /**
  * Makes the four images and loads them into the engine, unless they are there. Tags follow from content: nothing happens when
  * nothing changed. At most two root file systems are made at once.
@@ -37,11 +43,15 @@ export async function buildImages(
   instance: Instance,
   options: BuildOptions = {},
 ): Promise<ImageReferences> {
+  let loaded = false;
   const references = await assembleImages(instance, IMAGE_RECIPES, options, async (image, name, scratch) => {
     if (await hasImage(docker, image.reference)) return;
     options.onProgress?.(`loading the image ${name}`);
     await loadImage(docker, image, scratch);
+    loaded = true;
   });
+  // The engine writes without waiting for the disk: a power cut now would leave images with empty files, which it takes for whole.
+  if (loaded && existsSync(instance.stateDir)) await runProgram("sync", ["--file-system", instance.stateDir]);
   const reference = (name: ImageName) => {
     const found = references.get(name);
     if (found === undefined) throw new Error(`image ${name} has no recipe`);
@@ -65,16 +75,17 @@ export async function assembleImages<Name extends string>(
   options: BuildOptions,
   take: (image: ImageArchive, name: Name, scratch: string) => Promise<void>,
 ): Promise<ReadonlyMap<Name, string>> {
-  await mkdir(instance.cacheDir, { recursive: true, mode: 0o755 });
-  const rootfs = makeRootfsOnce(instance, options);
+  await mkdir(instance.cacheDir, { recursive: true });
+  // What fetches Debian packages works below it as a user of its own.
+  await chmod(instance.cacheDir, 0o755);
+  const base = baseLayers(instance, options);
   const references = new Map<Name, string>();
   // One after the other: an engine that takes two archives with the same layers at once stores them twice.
   const turns = createSemaphore(1);
   const makeOne = async (recipe: ImageRecipe<Name>) => {
     const scratch = await mkdtemp(join(instance.cacheDir, `making-${process.pid}-image-`));
     try {
-      const layers: Layer[] = [await rootfs(recipe)];
-      if (recipe.node) layers.push(await nodeLayerOnce());
+      const layers: Layer[] = [...(await base.of(recipe))];
       const own = await ownLayer(recipe, scratch);
       if (own) layers.push(own);
       const image = describeImage(recipe, layers);
@@ -84,34 +95,59 @@ export async function assembleImages<Name extends string>(
       await rm(scratch, { recursive: true, force: true });
     }
   };
-  let node: Promise<Layer> | undefined;
-  const nodeLayerOnce = () => {
-    node ??= nodeLayer(instance.cacheDir, REPOSITORY);
-    return node;
+  /** Again, without what was found damaged in the cache. The layers below are two at most. */
+  const makeWhole = async (recipe: ImageRecipe<Name>, tries = 3): Promise<void> => {
+    try {
+      await makeOne(recipe);
+    } catch (error) {
+      if (!(error instanceof DamagedLayerError) || tries === 1) throw error;
+      options.onProgress?.(`${error.message} and made again`);
+      await base.remove(error.layer);
+      await makeWhole(recipe, tries - 1);
+    }
   };
-  const outcomes = await Promise.allSettled(recipes.map(makeOne));
+  const outcomes = await Promise.allSettled(recipes.map((recipe) => makeWhole(recipe)));
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   return references;
 }
 
-/** Root file systems shared by recipes are made once; two at a time. */
-function makeRootfsOnce(
-  instance: Pick<Instance, "cacheDir">,
-  options: BuildOptions,
-): (recipe: ImageRecipe) => Promise<Layer> {
+/** The layers that images share: each is made once, root file systems two at a time. */
+interface BaseLayers {
+  /** Those of a recipe, the lowest first. */
+  of(recipe: ImageRecipe): Promise<readonly Layer[]>;
+  /** Takes one out of the cache, unless that was done already; the next that asks for it gets it made anew. */
+  remove(layer: Layer): Promise<void>;
+}
+
+function baseLayers(instance: Pick<Instance, "cacheDir">, options: BuildOptions): BaseLayers {
   const made = new Map<string, Promise<Layer>>();
   const turns = createSemaphore(2);
-  return (recipe) => {
-    const name = recipe.rootfs.name;
+  const once = (name: string, make: () => Promise<Layer>): Promise<Layer> => {
     const known = made.get(name);
     if (known) return known;
-    const layer = turns.run(() =>
-      rootfsLayer(instance.cacheDir, recipe.rootfs, options.debian ?? {}, () =>
-        options.onProgress?.(`making the root file system of ${name} from Debian packages`),
-      ),
-    );
+    const layer = make();
     made.set(name, layer);
     return layer;
+  };
+  const rootfs = ({ rootfs: recipe }: ImageRecipe) =>
+    turns.run(() =>
+      rootfsLayer(instance.cacheDir, recipe, options.debian ?? {}, () =>
+        options.onProgress?.(`making the root file system of ${recipe.name} from Debian packages`),
+      ),
+    );
+  return {
+    of: (recipe) =>
+      Promise.all([
+        once(`rootfs ${recipe.rootfs.name}`, () => rootfs(recipe)),
+        ...(recipe.node ? [once("node", () => nodeLayer(instance.cacheDir, REPOSITORY))] : []),
+      ]),
+    async remove(layer) {
+      for (const [name, known] of made) {
+        if ((await known.catch(() => undefined)) !== layer) continue;
+        await rm(layer.file, { force: true });
+        made.delete(name);
+      }
+    },
   };
 }
 
@@ -148,23 +184,6 @@ async function ownLayer(recipe: ImageRecipe, scratch: string): Promise<Layer | u
   const named = join(scratch, `${digest}.tar`);
   await rename(file, named);
   return { file: named, digest };
-}
-
-/** One JavaScript file out of a TypeScript program and all it imports, but for modules that stay out. */
-async function bundleProgram(entry: string, target: string, without: readonly string[] = []): Promise<void> {
-  await build({
-    entryPoints: [entry],
-    outfile: target,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node24",
-    external: [...without],
-    legalComments: "none",
-    logLevel: "silent",
-    // CommonJS packages inside an ES module ask for `require`.
-    banner: { js: 'import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);' },
-  });
 }
 
 /** The school platform knows itself how it is bundled. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram } from "./command.ts";
 import { mirrorLines } from "./debian-mirror.ts";
@@ -22,6 +22,8 @@ export const DETERMINISTIC_TAR = [
   "--numeric-owner",
   "--format=gnu",
 ];
+
+const DAY_MS = 86_400_000;
 
 /** Raise it when the way root file systems are made changes. */
 const RECIPE_VERSION = 1;
@@ -53,13 +55,11 @@ export async function cachedLayer(
   const known = await readRecord(record);
   if (known) {
     const file = join(layers, `${known.digest}.tar`);
-    const size = await stat(file).then(
-      (entry) => entry.size,
-      () => -1,
-    );
-    if (size === known.size) {
+    const found = await stat(file).catch(() => undefined);
+    if (found?.size === known.size) {
       const now = new Date();
-      await utimes(file, now, now);
+      // That it is wanted is noted once a day: tar fails over a file that changes while it reads it, for another builder.
+      if (now.getTime() - found.mtimeMs > DAY_MS) await utimes(file, now, now);
       return { file, digest: known.digest };
     }
   }
@@ -68,7 +68,8 @@ export async function cachedLayer(
   await removeLeftOvers(cacheDir);
   const scratch = join(cacheDir, `making-${process.pid}-${key}`);
   await rm(scratch, { recursive: true, force: true });
-  await mkdir(scratch, { recursive: true, mode: 0o755 });
+  await mkdir(scratch, { recursive: true });
+  await chmod(scratch, 0o755);
   try {
     const partial = join(scratch, "layer.tar");
     await make(partial, scratch);
@@ -81,18 +82,51 @@ export async function cachedLayer(
     await rename(partial, file);
     await writeFile(join(scratch, "record.json"), JSON.stringify({ digest, size }), { flush: true });
     await rename(join(scratch, "record.json"), record);
+    for (const directory of [layers, join(cacheDir, "keys")]) {
+      const names = await open(directory, "r");
+      await names.sync().finally(() => names.close());
+    }
     return { file, digest };
   } finally {
     await runProgram("rm", ["-rf", "--one-file-system", scratch]);
   }
 }
 
+/** A layer in the cache that is not what its name says, or not there. */
+export class DamagedLayerError extends Error {
+  readonly layer: Layer;
+  constructor(layer: Layer) {
+    super(`the layer ${layer.file} is damaged`);
+    this.name = "DamagedLayerError";
+    this.layer = layer;
+  }
+}
+
+/** Layers of this process that were read and found whole. */
+const verified = new WeakSet<Layer>();
+
+/**
+ * Reads a layer whole, as a power cut or a disk may have damaged it where its size does not tell.
+ * @throws DamagedLayerError
+ */
+export async function verifyLayer(layer: Layer): Promise<void> {
+  if (verified.has(layer)) return;
+  const digest = await digestOf(layer.file).catch(() => undefined);
+  if (digest !== layer.digest) throw new DamagedLayerError(layer);
+  verified.add(layer);
+}
+
+/** Anything but a whole record is none: what a power cut leaves (nothing, zeros, a part) is made again. */
 async function readRecord(file: string): Promise<{ digest: string; size: number } | undefined> {
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  const value: unknown = JSON.parse(text);
+  const text = await readFile(file, "utf8").catch(() => "");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
   if (typeof value !== "object" || value === null || !("digest" in value) || !("size" in value)) return undefined;
-  return typeof value.digest === "string" && typeof value.size === "number"
+  return typeof value.digest === "string" && /^[0-9a-f]{64}$/.test(value.digest) && typeof value.size === "number"
     ? { digest: value.digest, size: value.size }
     : undefined;
 }

@@ -97,11 +97,11 @@ async function allAtOnce(platform: BenchPlatform, slugs: readonly string[]): Pro
 /** What of the platform runs outside containers: the supervisor and what it started. */
 function partOf({ instance }: BenchPlatform): Parameters<typeof measureMemory>[0] {
   const isSupervisor = (words: readonly string[]) =>
-    words.some((word) => word.endsWith("supervisor-main.ts")) && words.includes(instance.name);
+    words.some((word) => word.endsWith("/supervisor-main.mjs")) && words.includes(instance.name);
   return (words, parent) => {
     if (isSupervisor(words)) return "supervisor";
     if (!isSupervisor(parent)) return undefined;
-    return words.some((word) => word.endsWith("reconciler.ts")) ? "reconciler" : "container engine";
+    return words.some((word) => word.endsWith("/reconciler.mjs")) ? "reconciler" : "container engine";
   };
 }
 

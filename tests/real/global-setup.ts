@@ -33,6 +33,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   if (process.getuid?.() !== 0) {
     throw new Error("tests/real starts containers, mounts volumes and loads firewall rules: run it as root on Linux");
   }
+  // As the platform's unit has it, and careful administrators: what is made for others must be theirs all the same. Every test
+  // process and every program that a test starts inherits it.
+  process.umask(0o077);
   const say = (message: string) => process.stderr.write(`real: ${message}\n`);
   await installPackages(await missingPackages([...HOST_PACKAGES, ...TEST_PACKAGES]), { onProgress: say });
 

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
@@ -82,6 +82,8 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
   await mkdir(instance.runDir, { recursive: true, mode: 0o700 });
   const emptyFile = join(instance.runDir, "empty");
   await writeFile(emptyFile, "", { mode: 0o444 });
+  // Set, not asked for: it is /etc/resolv.conf to every container, whatever the umask was.
+  await chmod(emptyFile, 0o444);
 
   const api = openContainerApi(options.dockerSocket, clock, options.concurrentStarts ?? 3);
   const objects = openObjectStore(instance.stateDir);

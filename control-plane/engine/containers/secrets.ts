@@ -1,9 +1,9 @@
-import { chown, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { runHost } from "../../host/program.ts";
 import { CONTAINER_UID } from "../../images/recipes.ts";
 import type { ManifestHash } from "../engine.ts";
-import { writeWhole } from "./files.ts";
+import { type Access, hasAccess, makeDirectory, writeWhole } from "./files.ts";
 import { isMountPoint } from "./mounts.ts";
 import { createMutex } from "./mutex.ts";
 
@@ -18,7 +18,10 @@ export interface SecretFiles {
    */
   reopen(mounted: ReadonlySet<string>): Promise<boolean>;
   write(namespace: string, name: string, data: Readonly<Record<string, string>>, hash: ManifestHash): Promise<void>;
-  /** Hash of the manifest the files were written from; undefined when they are not there. */
+  /**
+   * Hash of the manifest the files were written from; undefined when they are not there, or not such that the containers' user
+   * can read them and nobody else.
+   */
   hash(namespace: string, name: string): Promise<ManifestHash | undefined>;
   read(namespace: string, name: string, key: string): Promise<Buffer | undefined>;
   /** Directory to bind into a container. */
@@ -26,6 +29,17 @@ export interface SecretFiles {
   remove(namespace: string, name: string): Promise<void>;
   removeNamespace(namespace: string): Promise<void>;
   namespaces(): Promise<readonly string[]>;
+}
+
+const OWNER = [0, CONTAINER_UID] as const;
+const DIRECTORY: Access = { mode: 0o750, owner: OWNER };
+const FILE: Access = { mode: 0o440, owner: OWNER };
+
+/** Whether the containers' user can read a secret, as it was meant to. An older version let the umask take that away. */
+async function isReadable(directory: string): Promise<boolean> {
+  if (!(await hasAccess(directory, DIRECTORY))) return false;
+  const files = (await readdir(directory).catch(() => [])).map((name) => hasAccess(join(directory, name), FILE));
+  return (await Promise.all(files)).every((fine) => fine);
 }
 
 /**
@@ -59,12 +73,10 @@ export function openSecretFiles(runDir: string): SecretFiles {
       // Never on what lies below it, which may be a disk, should somebody have unmounted it.
       await open();
       const target = directory(namespace, name);
-      await mkdir(target, { recursive: true, mode: 0o750 });
-      await chown(target, 0, CONTAINER_UID);
+      await makeDirectory(target, DIRECTORY);
       await rm(marker(namespace, name), { force: true });
-      const owner = [0, CONTAINER_UID] as const;
       for (const [key, value] of Object.entries(data)) {
-        await writeWhole(join(target, key), Buffer.from(value, "base64"), { mode: 0o440, owner, durable: false });
+        await writeWhole(join(target, key), Buffer.from(value, "base64"), { ...FILE, durable: false });
       }
       for (const present of await readdir(target)) {
         if (!Object.hasOwn(data, present)) await rm(join(target, present), { force: true });
@@ -72,7 +84,8 @@ export function openSecretFiles(runDir: string): SecretFiles {
       await writeWhole(marker(namespace, name), hash, { mode: 0o600, durable: false });
     },
     async hash(namespace, name) {
-      return readFile(marker(namespace, name), "utf8").catch(() => undefined);
+      const written = await readFile(marker(namespace, name), "utf8").catch(() => undefined);
+      return written !== undefined && (await isReadable(directory(namespace, name))) ? written : undefined;
     },
     async read(namespace, name, key) {
       return readFile(join(directory(namespace, name), key)).catch(() => undefined);

@@ -35,6 +35,8 @@ export interface EncryptedVolumes {
 
 const MOUNT_OPTIONS = "nosuid,nodev,noexec,errors=remount-ro,discard";
 const SECTOR = 4096;
+/** Of the directory `data`, through which containers' users pass to what is theirs. */
+const PASSABLE = 0o711;
 
 /** 32 bytes for the kernel out of whatever the Secret holds, for this purpose only. */
 function rawKey(secret: Buffer): Uint8Array {
@@ -98,7 +100,7 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
     await runHost("mount", ["-o", `loop,${MOUNT_OPTIONS}`, half, target]);
     await runHost("fscrypt", ["setup", target, "--quiet", "--force"]);
     const data = dataOf(namespace, claim);
-    await mkdir(data, { mode: 0o711 });
+    await mkdir(data, { mode: 0o700 });
     await withKey(instance, secret, (key) =>
       runHost("fscrypt", [
         "encrypt",
@@ -110,6 +112,8 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
         "--quiet",
       ]),
     );
+    // After fscrypt, which closes what it encrypts.
+    await chmod(data, PASSABLE);
     await runHost("sync", ["--file-system", target]);
     // From here on it is a volume with data, and is never made again.
     await rename(half, image);
@@ -175,6 +179,9 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
       }
       throw error;
     }
+    // While it is root's: what a pod has taken over is the pod's.
+    const data = dataOf(namespace, claim);
+    if ((await stat(data)).uid === 0) await chmod(data, PASSABLE);
   }
 
   return {

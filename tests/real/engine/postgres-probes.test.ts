@@ -44,7 +44,7 @@ function school(): readonly Manifest[] {
   const values = tenantValues({
     slug: "pulse",
     images: { app, postgres },
-    storage: { className: "classmind-encrypted", size: "160Mi" },
+    storage: { className: "classmind-encrypted", size: "160Mi", claim: "data", more: [], others: 0 },
     network: {
       ingressClass: "classmind",
       gatewayPeers: [{ ipBlock: { cidr: testInstance().addressPool } }],

@@ -143,7 +143,7 @@ describe("an `up` that is interrupted while the platform starts", () => {
     expect(pid).toBeDefined();
     await up();
     expect(supervisorPid(platform.instance)).toBe(pid);
-    const { stdout } = await execute("pgrep", ["-fc", `supervisor-main.ts ${platform.instance.name}$`]);
+    const { stdout } = await execute("pgrep", ["-fc", `supervisor-main.mjs ${platform.instance.name}$`]);
     expect(stdout.trim()).toBe("1");
   }, 400_000);
 });

@@ -52,7 +52,8 @@ async function startRestServer(root: string): Promise<string> {
   const authority = await createCertificateAuthority({ domain: "example.org", now: new Date() });
   const issuer = internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem });
   const pair = await issuer.issue({ hosts: [NAME], now: new Date() });
-  const password = randomBytes(18).toString("base64url");
+  // It ends as keys in base64 do, and has what means something to a shell.
+  const password = `${randomBytes(18).toString("base64url")} $x "y"=`;
   const sha1 = createHash("sha1").update(password).digest("base64");
   const file = (name: string) => path.join(root, name);
   await writeFile(file("server.pem"), pair.certificatePem + pair.chainPem);
@@ -86,7 +87,14 @@ beforeAll(async () => {
   await mkdir(data);
   const password = await startRestServer(root);
   const credentials = path.join(directory, "credentials");
-  await writeFile(credentials, `RESTIC_REST_USERNAME=classmind\nRESTIC_REST_PASSWORD=${password}\n`, { mode: 0o600 });
+  // As an editor of another system leaves it, and people write it for a shell.
+  const lines = [
+    "\ufeff# the storage box",
+    "export RESTIC_REST_USERNAME = classmind",
+    `RESTIC_REST_PASSWORD='${password}'`,
+    "",
+  ];
+  await writeFile(credentials, lines.join("\r\n"), { mode: 0o600 });
   await configure({
     backupRepository: `rest:https://${NAME}:${PORT}/`,
     backupHost: { name: NAME, address: ADDRESS, port: PORT },

@@ -33,6 +33,13 @@ describe("the contexts' file", () => {
     expect(() => written('{ "current": ')).toThrow(/contexts' file .*contexts\.json is malformed/);
   });
 
+  it("may begin with a mark and have the lines of another system; what is wrong is named by line, and no token is repeated", () => {
+    const text = `\ufeff${JSON.stringify(JSON.parse(at("https://api.schools.example")), null, 2).replaceAll("\n", "\r\n")}`;
+    expect(written(text).server).toBe("https://api.schools.example");
+    const broken = '{\n  "current": "a",\n  "contexts": { "a": { "server": "unix:///x", "token": hunter2 } }\n}';
+    expect(() => written(broken)).toThrow(/malformed: line 3: this is no value$/);
+  });
+
   it("is refused while others can read the tokens in it", () => {
     const text = at("https://api.schools.example");
     for (const mode of [0o644, 0o640, 0o604]) expect(() => written(text, mode)).toThrow(/others can read it/);

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClassmindError } from "../../../control-plane/errors.ts";
 import { createInstance, type Instance } from "../../../control-plane/host/instance.ts";
-import { DEFAULT_SETTINGS, filesReadAtStart, readSettings } from "../../../control-plane/host/settings.ts";
+import { filesReadAtStart } from "../../../control-plane/host/read-at-start.ts";
+import { DEFAULT_SETTINGS, readSettings } from "../../../control-plane/host/settings.ts";
 
 let directory: string;
 let instance: Instance;

@@ -8,7 +8,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClassmindError } from "../../../control-plane/errors.ts";
 import { checkBackupWay } from "../../../control-plane/host/doctor.ts";
 import { createInstance, type Instance } from "../../../control-plane/host/instance.ts";
-import { DEFAULT_SETTINGS, filesReadAtStart, readSettings } from "../../../control-plane/host/settings.ts";
+import { filesReadAtStart } from "../../../control-plane/host/read-at-start.ts";
+import { DEFAULT_SETTINGS, readSettings } from "../../../control-plane/host/settings.ts";
 
 const HOST = "box.example.org";
 const options = { type: "pkcs8", format: "pem" } as const;
@@ -147,7 +148,8 @@ describe("the settings of other repositories", () => {
 
   it("refuse credentials that others can read", () => {
     const credentials = join(directory, "backup.env");
-    writeFileSync(credentials, "RESTIC_REST_USERNAME=me\n", { mode: 0o644 });
+    writeFileSync(credentials, "RESTIC_REST_USERNAME=me\n");
+    chmodSync(credentials, 0o644);
     expect(refusal({ backupEnvironmentFile: credentials })).toMatchObject({
       field: "backupEnvironmentFile",
       remedy: `Run: chmod 600 ${credentials}`,

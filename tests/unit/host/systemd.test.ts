@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -6,6 +6,7 @@ import { createInstance, type Instance } from "../../../control-plane/host/insta
 import {
   disableUnit,
   hasUnit,
+  logPlace,
   removeUnit,
   type Systemd,
   startUnit,
@@ -49,7 +50,14 @@ describe("the platform's unit", () => {
     expect(text).toContain(
       'ExecStart="/opt/cm/node" "--disable-warning=ExperimentalWarning" "/opt/cm/supervisor-main.ts" "cmunit"',
     );
-    expect(text).toContain("StandardOutput=append:/var/lib/classmind/cmunit/log/supervisor.log");
+  });
+
+  it("has the platform's words in the journal, under the unit's name, and people are sent there", () => {
+    const lines = unitText(createInstance("cmunit"), PROGRAM).split("\n");
+    for (const line of ["StandardOutput=journal", "StandardError=journal", "SyslogIdentifier=classmind-cmunit"])
+      expect(lines).toContain(line);
+    expect(logPlace(instance, systemd)).toBe("journalctl --unit classmind-cmunit.service");
+    expect(logPlace(instance, undefined)).toMatch(/\/log\/supervisor\.log$|^journalctl/);
   });
 
   it("has no view of the file system of its own: the schools' mounts must be the host's", () => {
@@ -75,7 +83,7 @@ describe("the platform's unit", () => {
     await startUnit(systemd, instance, "two");
     expect(asked[0]).toBe("daemon-reload");
     expect(readFileSync(join(directory, "classmind-cmunit.service"), "utf8")).toBe("two");
-    expect(existsSync(join(directory, "state/log"))).toBe(true);
+    expect((statSync(join(directory, "classmind-cmunit.service")).mode & 0o777).toString(8)).toBe("644");
   });
 
   it("that does not start says where to look", async () => {
