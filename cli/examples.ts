@@ -16,6 +16,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "backup list": ["goethe"],
   "backup show": ["goethe 6504eb6f-43d9-4e56-afe3-564b5bde4912 -o json"],
   "backup verify": ["goethe"],
+  "operation get": ["6504eb6f-43d9-4e56-afe3-564b5bde4912"],
   "cert list": [""],
   "cert show": ["goethe"],
   "cert renew": ["goethe"],

@@ -26,6 +26,9 @@ export interface Subject {
 const DB: ObjectRef = { kind: "StatefulSet", name: "db" };
 const APP: ObjectRef = { kind: "Deployment", name: "app" };
 
+/** A volume that is as it should be. */
+const PRESENT = { name: "data", state: "Present", identity: expect.any(String) };
+
 function refs(manifests: readonly Manifest[]): readonly (ObjectRef & { hash: string })[] {
   return manifests
     .map((manifest) => ({ kind: manifest.kind, name: manifest.metadata.name, hash: hashManifest(manifest) }))
@@ -156,7 +159,7 @@ export function engineContract(name: string, subject: () => Subject): void {
           ? { usedBytes: young?.usedBytes, inodes: young?.inodes }
           : { usedBytes: expect.any(Number), inodes: { used: expect.any(Number), total: expect.any(Number) } };
       expect(seen.volumes).toEqual([
-        { name: "data", capacityBytes: expect.any(Number), usedBytes, inodes, locked: false },
+        { ...PRESENT, capacityBytes: expect.any(Number), usedBytes, inodes, locked: false },
       ]);
       expect(await engine.list()).toContain(namespace);
     });
@@ -176,6 +179,26 @@ export function engineContract(name: string, subject: () => Subject): void {
       expect(after.workloads.map((entry) => [entry.ref, entry.state, entry.runningHash])).toEqual(
         before.workloads.map((entry) => [entry.ref, entry.state, entry.runningHash]),
       );
+    });
+
+    it("a volume has an identity of its own, which stays while it exists, and which no other has, of its name or of another", async () => {
+      const identities = async (space = namespace) =>
+        new Map((await engine.observe(space)).volumes.map(({ name, identity }) => [name, identity]));
+      const first = await identities();
+      const [claim] = school().filter(({ kind }) => kind === "PersistentVolumeClaim");
+      if (claim === undefined) throw new Error("the school has no claim");
+      const more = { ...claim, metadata: { ...claim.metadata, name: "data-2" } };
+      await engine.apply(namespace, [more]);
+      const both = await identities();
+      expect(both.get("data")).toBe(first.get("data"));
+      expect(both.get("data-2")).toEqual(expect.any(String));
+      expect(both.get("data-2")).not.toBe(first.get("data"));
+      await engine.remove(namespace, [{ kind: "PersistentVolumeClaim", name: "data-2" }]);
+      expect((await identities()).has("data-2")).toBe(false);
+      await engine.apply(namespace, [more]);
+      expect((await identities()).get("data-2")).not.toBe(both.get("data-2"));
+      await engine.remove(namespace, [{ kind: "PersistentVolumeClaim", name: "data-2" }]);
+      expect(await identities()).toEqual(first);
     });
 
     it("a job gets its input as JSON, and its output, exit code and log lines come back", async () => {
@@ -252,7 +275,7 @@ export function engineContract(name: string, subject: () => Subject): void {
       const seen = await engine.observe(namespace);
       expect([stateOf(seen, DB), stateOf(seen, APP)]).toEqual(["Stopped", "Stopped"]);
       expect(seen.volumes).toEqual([
-        { name: "data", capacityBytes: expect.any(Number), usedBytes: undefined, locked: true },
+        { ...PRESENT, capacityBytes: expect.any(Number), usedBytes: undefined, locked: true },
       ]);
       expect(seen.endpoints).toEqual([]);
       expect([...seen.objects].sort(byName)).toEqual(refs(stopped));

@@ -32,7 +32,7 @@ describe("the completion, in a shell,", () => {
     const script = await scriptFor("bash");
     expect(offered(script, "")).toEqual(expect.arrayContaining(["tenant", "backup", "doctor"]));
     expect(offered(script, "te")).toEqual(["tenant"]);
-    expect(offered(script, "tenant", "un")).toEqual(["undelete"]);
+    expect(offered(script, "tenant", "und")).toEqual(["undelete"]);
     expect(offered(script, "tenant", "create", "--con")).toEqual(["--contract"]);
   });
 
@@ -44,6 +44,6 @@ describe("the completion, in a shell,", () => {
   it("offers nothing for what is no command, and does not run what was typed", async () => {
     const script = await scriptFor("bash");
     expect(offered(script, "tenant", "$(echo un)")).toEqual([]);
-    expect(offered(script, "tenant", "*", "un")).toEqual(["undelete"]);
+    expect(offered(script, "tenant", "*", "und")).toEqual(["undelete"]);
   });
 });

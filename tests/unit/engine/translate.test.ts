@@ -151,8 +151,8 @@ describe("the engine's subset of Kubernetes", () => {
 });
 
 describe("a job that restores from another school's backups", () => {
-  const job = { name: "backup-restore", command: "restore", deadlineSeconds: 60, superuser: true };
-  const lent = chart.renderJob("backup", tenantValues(), { ...job, repositoryOf: "school-schiller" });
+  const job = { name: "backup-restore", command: "restore", deadlineSeconds: 60 };
+  const lent = chart.renderJob("restore", tenantValues(), { ...job, repositoryOf: "school-schiller" });
 
   it("names that school's namespace and mounts the repository read-only", () => {
     const model = jobOf(SPACE, lent);
