@@ -261,7 +261,12 @@ export async function attemptTenant(fleet: Fleet, tenant: StoredTenant, held: He
   const deps = dependenciesAt(fleet, tenant.engine);
   const end = fleet.metrics?.begin(tenant.engine);
   const { holder } = held.hold;
-  const working = (): boolean => held.works.size > 0;
+  const letGo = (outcome: Outcome): Promise<boolean> =>
+    finishAttempt(fleet.pool, tenant, holder, {
+      ...outcome,
+      ...(held.brokenOff ? { wakeInSeconds: 0 } : {}),
+      working: held.works.size > 0,
+    });
   try {
     if (deps === undefined)
       throw new EngineError(
@@ -269,7 +274,7 @@ export async function attemptTenant(fleet: Fleet, tenant: StoredTenant, held: He
         `This school lives on the engine ${tenant.engine}, which is not in the reconciler's configuration.`,
       );
     const outcome = await attemptHeld(deps, tenant, held);
-    if (outcome !== "gone") await finishAttempt(fleet.pool, tenant, holder, { ...outcome, working: working() });
+    if (outcome !== "gone") await letGo(outcome);
     if (outcome === "gone") end?.("gone");
     else end?.(outcome.failure === undefined ? "done" : "failed", outcome.failure);
   } catch (error) {
@@ -277,9 +282,9 @@ export async function attemptTenant(fleet: Fleet, tenant: StoredTenant, held: He
     const attempts = tenant.attempts + 1;
     const failure = { slug: tenant.slug, engine: tenant.engine, error: messageOf(error), attempts };
     fleet.log.error(failure, "attempt failed");
-    const outcome = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random), working: working() };
+    const outcome = { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random) };
     // If the store is gone too, the lease runs out by itself and the school is due again.
     await tellTrouble(fleet, tenant, holder, error).catch(() => undefined);
-    await finishAttempt(fleet.pool, tenant, holder, outcome).catch(() => undefined);
+    await letGo(outcome).catch(() => undefined);
   }
 }

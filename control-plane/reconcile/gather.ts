@@ -260,7 +260,10 @@ async function retentionFailureOf(
   expired: readonly Backup[],
 ): Promise<string | undefined> {
   if (expired.length === 0) return undefined;
-  const [newest] = await listOperations(deps.pool, uid, 1, "forget-backups");
+  // What is still under way has disproved nothing yet.
+  const newest = (await listOperations(deps.pool, uid, COUNTED, "forget-backups")).find(
+    ({ finishedAt }) => finishedAt !== undefined,
+  );
   return newest?.state === "Failed" ? (newest.error ?? "no reason is known") : undefined;
 }
 

@@ -34,6 +34,8 @@ export interface HeldSchool {
   /** Aborts when the lease is lost, or this process ends: nothing may be done at the school any more. */
   readonly signal: AbortSignal;
   readonly works: ReadonlyMap<string, Work>;
+  /** Whether work ended without having recorded that: whoever looks next takes it up again, and that must be soon. */
+  readonly brokenOff: boolean;
   /** Begins work that goes on beside attempts. Never throws; the work records its own end. */
   start(operation: Operation, work: (signal: AbortSignal) => Promise<void>): void;
 }
@@ -54,6 +56,7 @@ export interface Holds {
 }
 
 interface Entry extends HeldSchool {
+  brokenOff: boolean;
   attempting: boolean;
   lost: boolean;
   readonly works: Map<string, Work>;
@@ -92,15 +95,17 @@ export function createHolds(fleet: Pick<Fleet, "pool" | "log">, holder: string, 
       slug,
       signal,
       works,
+      brokenOff: false,
       attempting: false,
       lost: false,
       end: () => clearInterval(heartbeat),
       start(operation, work) {
         const own = new AbortController();
         const ended = work(AbortSignal.any([signal, own.signal]))
-          .catch((error: unknown) =>
-            fleet.log.error({ slug, operation: operation.kind, error: messageOf(error) }, "work ended unrecorded"),
-          )
+          .catch((error: unknown) => {
+            entry.brokenOff = true;
+            fleet.log.error({ slug, operation: operation.kind, error: messageOf(error) }, "work ended unrecorded");
+          })
           .finally(() => {
             works.delete(operation.id);
             leave(uid, entry);

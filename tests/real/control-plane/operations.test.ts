@@ -377,15 +377,15 @@ describe("a restore", () => {
   });
 
   it("onto which the school does not open goes back to what there was", async () => {
-    // From the moment on which it is to run from the restored volume, its app crashes.
-    const { apply } = deps.engine;
-    deps.engine.apply = async (namespace, objects, options) => {
-      await apply(namespace, objects, options);
-      const restored = (await record()).own.claim !== "data";
-      world.change((state) => {
-        for (const workload of state.namespaces[namespace]?.workloads ?? [])
-          workload.crashing = restored && workload.name === "app";
-      });
+    // From the moment on which it runs from the restored volume, its app is never ready.
+    const { observe } = deps.engine;
+    deps.engine.observe = async (namespace) => {
+      const observed = await observe(namespace);
+      if ((await record()).own.claim === "data") return observed;
+      const workloads = observed.workloads.map((each) =>
+        each.state === "Ready" ? { ...each, state: "Starting" as const } : each,
+      );
+      return { ...observed, workloads };
     };
     const operation = await restoreInto("goethe");
     await until("it runs from the restored one", async () =>
