@@ -87,7 +87,7 @@ function restoreFailure(gathered: Gathered): StepFailure | undefined {
   return {
     step: "restore",
     reason: REASONS.StepFailed,
-    message: `The restore into this school failed: ${gathered.failedRestore} Purge it and try again: classmind tenant purge ${slug}`,
+    message: `The restore into this school failed: ${gathered.failedRestore} Purge it and try again: classmind tenant purge ${slug} --reason "…"`,
     retryable: false,
   };
 }

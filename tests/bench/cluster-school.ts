@@ -87,7 +87,7 @@ async function byClassmind(platform: ClusterPlatform, slug: string): Promise<Mad
     ({ steps } = await platform.json<Pick<Made, "steps">>(...words));
   });
   await platform.json("tenant", "delete", slug, "--yes", "--reason", "bench");
-  await platform.json("tenant", "purge", slug, "--yes", "--reason", "bench");
+  await platform.purge(slug);
   return { took, steps };
 }
 

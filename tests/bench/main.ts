@@ -58,7 +58,7 @@ async function timeToSchool(platform: BenchPlatform): Promise<Figures["school"]>
       for (const step of taken) steps.set(step.name, [...(steps.get(step.name) ?? []), step.milliseconds]);
       await platform.openLoginPage(slug);
       await platform.untilQuiet([slug]);
-      await platform.classmind("tenant", "purge", slug, "--yes");
+      await platform.purge(slug);
     },
     bare: async () => void bare.push(await bareSchool(platform, false, signal)),
     bareEncrypted: async () => void bareEncrypted.push(await bareSchool(platform, true, signal)),
@@ -128,7 +128,7 @@ async function measureMemoryPerSchool(
   const full = await idleMemory(platform);
   const perPart = (part: string) =>
     slugs.reduce((sum, slug) => sum + sumOf(full, `${name}-school-${slug}-${part}`), 0) / count;
-  for (const slug of slugs) await platform.classmind("tenant", "purge", slug, "--yes");
+  for (const slug of slugs) await platform.purge(slug);
   say(`${count} bare pairs of PostgreSQL and Node`);
   await startBarePairs(platform, count);
   const bare = await idleMemory(platform);

@@ -8,10 +8,11 @@ import { createInstance, type Instance } from "../../control-plane/host/instance
 import { layoutOf } from "../../control-plane/host/layout.ts";
 import { readSettings, type Settings } from "../../control-plane/host/settings.ts";
 import { supervisorPid } from "../../control-plane/host/up.ts";
+import { type Purger, twoOperators } from "../fixtures/second-operator.ts";
 import { type Finished, REPOSITORY, run } from "./programs.ts";
 
 /** A platform of the benchmark's own, beside whatever else lives on this host; made and removed through the command line. */
-export interface BenchPlatform {
+export interface BenchPlatform extends Purger {
   readonly instance: Instance;
   readonly settings: Settings;
   readonly images: NonNullable<Settings["images"]>;
@@ -76,9 +77,10 @@ export async function withPlatform<T>(
     const settings = readSettings(instance);
     if (settings?.images === undefined) throw new Error("the platform came up without images");
     const client = createClient(chooseContext(environment.CLASSMIND_CONTEXTS, instance.name));
-    return await work(
-      openPlatform(instance, settings, settings.images, client, (args) => run(program, args, { environment, signal })),
-    );
+    const classmind = (args: readonly string[]) => run(program, args, { environment, signal });
+    const said = async (...words: readonly string[]) => (await classmind(words)).stdout;
+    const purger = twoOperators(said, environment.CLASSMIND_CONTEXTS);
+    return await work({ ...openPlatform(instance, settings, settings.images, client, classmind), ...purger });
   } finally {
     say("removing the instance");
     await remove();
@@ -92,7 +94,7 @@ function openPlatform(
   images: NonNullable<Settings["images"]>,
   client: Client,
   classmind: (args: readonly string[]) => Promise<Finished>,
-): BenchPlatform {
+): Omit<BenchPlatform, keyof Purger> {
   async function untilQuiet(slugs: readonly string[]): Promise<void> {
     const end = Date.now() + 300_000;
     for (const slug of slugs) {

@@ -344,7 +344,9 @@ export const tenantRoutes: readonly Route[] = [
       return act(async ({ db, audit }) => {
         const tenant = await holdTenant(db, params.slug);
         refuseProtected(tenant);
-        if (tenant.deletion === undefined)
+        // Nothing was ever in it: there is nobody to protect from haste.
+        const empty = tenant.status.initialisedAt === undefined;
+        if (tenant.deletion === undefined && !empty)
           throw new ClassmindError("PreconditionFailed", `The school ${tenant.slug} is not deleted.`, {
             field: "slug",
             remedy: `Only what was deleted is purged: classmind tenant delete ${tenant.slug}`,
@@ -352,11 +354,11 @@ export const tenantRoutes: readonly Route[] = [
         const { reason, withoutVerification } = body;
         const entry = { slug: tenant.slug, tenantUid: tenant.uid, reason, detail: { withoutVerification } };
         const now = context.clock.now();
-        if ((await mayPurgeEarly(db, tenant, caller.operator, context)) === "ask-another") {
+        if (!empty && (await mayPurgeEarly(db, tenant, caller.operator, context)) === "ask-another") {
           await requestPurge(db, tenant.slug, { operator: caller.operator, at: now.toISOString(), reason });
           await audit({ action: "tenant.purge-request", ...entry });
         } else {
-          const requestedAt = new Date(tenant.deletion.requestedAt);
+          const requestedAt = tenant.deletion === undefined ? now : new Date(tenant.deletion.requestedAt);
           await setDeletion(db, tenant.slug, { requestedAt, purgeAfter: requestedAt, unverified: withoutVerification });
           const first = tenant.purgeRequest;
           const detail = { ...entry.detail, ...(first === undefined ? {} : { requestedBy: first.operator }) };

@@ -60,7 +60,8 @@ afterAll(async () => {
 });
 
 async function listen(): Promise<void> {
-  const context = { pool: deps.pool, platform: deps.platform, chart: deps.chart, clock: systemClock };
+  const platform = { ...deps.platform, earlyPurge: "reason" as const };
+  const context = { pool: deps.pool, platform, chart: deps.chart, clock: systemClock };
   server = createServer(createApi(context, hub, createApiMetrics(deps.pool), silentLog));
   server.listen(socket);
   await once(server, "listening");
@@ -72,6 +73,10 @@ async function unlisten(): Promise<void> {
 }
 
 const client = () => createClient({ server: `unix://${socket}`, token });
+async function purge(slug: string): Promise<void> {
+  await client().post(`/v1/tenants/${slug}/delete`, { confirm: slug });
+  await client().post(`/v1/tenants/${slug}/purge`, { confirm: slug, reason: "test" });
+}
 
 interface Watched {
   readonly terminal: FakeTerminal;
@@ -159,7 +164,7 @@ describe("the fleet on 80 columns and 24 lines", () => {
     await client().post("/v1/tenants/goethe/suspend", {});
     const lines = await untilShown(terminal, "Suspended", (seen) => row(seen, "goethe").includes("Suspended"));
     expect(row(lines, "goethe")).toMatch(/- goethe +Suspended +Suspended/);
-    await client().post("/v1/tenants/goethe/purge", { confirm: "goethe" });
+    await purge("goethe");
     await untilShown(terminal, "that it is gone", (seen) => seen.join().includes("No school yet"));
   });
 
@@ -225,7 +230,7 @@ describe("one school in depth", () => {
     await untilShown(terminal, "the school ready", (seen) => row(seen, "goethe").includes(" Ready"));
     terminal.type("\r");
     await untilShown(terminal, "conditions", (seen) => seen.join().includes("DatabaseReady"));
-    await client().post("/v1/tenants/goethe/purge", { confirm: "goethe" });
+    await purge("goethe");
     await untilShown(terminal, "that it is gone", (seen) => seen.join().includes("goethe is gone."));
   });
 });

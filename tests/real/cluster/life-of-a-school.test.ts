@@ -276,10 +276,7 @@ if (typeof cluster === "string") {
     it("purged, nothing of it is left in the cluster", async () => {
       const volume = await inSchool("get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}");
       for (const slug of [SLUG, "goethe"]) {
-        await platform.json("tenant", "delete", slug, "--yes", "--reason", "Vertrag beendet");
-        await timed(`${slug} purged`, () =>
-          platform.json("tenant", "purge", slug, "--yes", "--reason", "Vertrag beendet"),
-        );
+        await timed(`${slug} purged`, () => platform.purge(slug));
       }
       expect(await platform.kubectl("get", "namespace", SPACE, "--ignore-not-found", "-o", "name")).toBe("");
       expect(await platform.kubectl("get", "persistentvolume", volume, "--ignore-not-found", "-o", "name")).toBe("");

@@ -179,8 +179,136 @@ describe("the API", () => {
     expect((await call("POST", "/v1/tenants", school("weg"))).status).toBe(409);
     expect((await call("POST", "/v1/tenants/weg/suspend", {})).status).toBe(412);
     expect((await call("POST", "/v1/tenants/weg/undelete", {})).body.deletion).toBeUndefined();
-    await call("POST", "/v1/tenants/weg/purge", { confirm: "weg" });
-    expect((await call("POST", "/v1/tenants/weg/undelete", {})).status).toBe(412);
+  });
+
+  describe("purges", () => {
+    const other = async (name: string): Promise<Record<string, string>> => {
+      await putOperator(database.pool, name, undefined);
+      const made = await createToken(database.pool, name, "test", new Date(Date.now() + 3_600_000));
+      return { authorization: `Bearer ${made.token}` };
+    };
+    const open = async (slug: string): Promise<void> => {
+      await call("POST", "/v1/tenants", school(slug));
+      await database.pool.query("update tenants set initialised_at = now() where slug = $1", [slug]);
+    };
+    const purge = (slug: string, headers?: Record<string, string>, more: object = {}) =>
+      call("POST", `/v1/tenants/${slug}/purge`, { confirm: slug, reason: "Vertrag beendet", ...more }, headers);
+    const isDue = async (slug: string): Promise<boolean> => {
+      const { rows } = await database.pool.query<{ due: boolean }>(
+        "select coalesce(purge_after <= now(), false) as due from tenants where slug = $1",
+        [slug],
+      );
+      return rows[0]?.due === true;
+    };
+
+    it("nothing that was not deleted, and nothing without a reason", async () => {
+      await open("offen");
+      const refused = await purge("offen");
+      expect(refused.status).toBe(412);
+      expect(errorOf(refused)).toMatchObject({ remedy: expect.stringContaining("classmind tenant delete offen") });
+      expect((await call("POST", "/v1/tenants/offen/purge", { confirm: "offen" })).status).toBe(422);
+      expect(await isDue("offen")).toBe(false);
+    });
+
+    it("before the grace period ends only with the word of two operators, who say it one after the other", async () => {
+      await open("zu-zweit");
+      await call("POST", "/v1/tenants/zu-zweit/delete", { confirm: "zu-zweit" });
+      const second = await other("berta");
+      const asked = await purge("zu-zweit");
+      expect(asked.status).toBe(202);
+      expect(asked.body.purgeRequest).toMatchObject({ operator: "anna", reason: "Vertrag beendet" });
+      expect(await isDue("zu-zweit")).toBe(false);
+      // Saying it twice is still one person's word.
+      await purge("zu-zweit");
+      expect(await isDue("zu-zweit")).toBe(false);
+      expect((await purge("zu-zweit", second)).status).toBe(202);
+      expect(await isDue("zu-zweit")).toBe(true);
+      expect((await call("POST", "/v1/tenants/zu-zweit/undelete", {})).status).toBe(412);
+      await disableOperator(database.pool, "berta");
+    });
+
+    it("no sooner than the grace period ends where there is one operator alone", async () => {
+      await open("allein");
+      await call("POST", "/v1/tenants/allein/delete", { confirm: "allein" });
+      const refused = await purge("allein");
+      expect(refused.status).toBe(412);
+      expect(errorOf(refused)).toMatchObject({ remedy: expect.stringContaining("is purged after 20") });
+      expect(await isDue("allein")).toBe(false);
+    });
+
+    it("take back what one operator has asked for when the deletion is taken back", async () => {
+      await open("doch-nicht");
+      await call("POST", "/v1/tenants/doch-nicht/delete", { confirm: "doch-nicht" });
+      const second = await other("carla");
+      await purge("doch-nicht");
+      await call("POST", "/v1/tenants/doch-nicht/undelete", {});
+      await call("POST", "/v1/tenants/doch-nicht/delete", { confirm: "doch-nicht" });
+      expect((await purge("doch-nicht", second)).body.purgeRequest).toMatchObject({ operator: "carla" });
+      expect(await isDue("doch-nicht")).toBe(false);
+      await disableOperator(database.pool, "carla");
+    });
+
+    it("a school that was never furnished at once: nothing was ever in it", async () => {
+      await call("POST", "/v1/tenants", school("leer"));
+      expect((await purge("leer")).status).toBe(202);
+      expect(await isDue("leer")).toBe(true);
+    });
+
+    it("and deletes nothing that is protected, until that is taken back with a reason", async () => {
+      await open("geschuetzt");
+      expect((await call("POST", "/v1/tenants/geschuetzt/protect", {})).body.protected).toBe(true);
+      for (const verb of ["delete", "purge"]) {
+        const refused = await call("POST", `/v1/tenants/geschuetzt/${verb}`, { confirm: "geschuetzt", reason: "x" });
+        expect(errorOf(refused)).toMatchObject({ remedy: expect.stringContaining("tenant unprotect geschuetzt") });
+      }
+      expect((await call("POST", "/v1/tenants/geschuetzt/unprotect", {})).status).toBe(422);
+      expect((await call("POST", "/v1/tenants/geschuetzt/unprotect", { reason: "x" })).body.protected).toBe(false);
+      expect((await call("POST", "/v1/tenants/geschuetzt/delete", { confirm: "geschuetzt" })).status).toBe(202);
+    });
+  });
+
+  it("lets no volume grow with a plan in silence: it says by how much, and takes either answer", async () => {
+    await call("POST", "/v1/tenants", school("plan"));
+    const refused = await call("PATCH", "/v1/tenants/plan", { plan: "medium" });
+    expect(refused.status).toBe(412);
+    expect(errorOf(refused)).toMatchObject({ field: "storage", message: expect.stringMatching(/20Gi.*5Gi/) });
+    expect((await call("PATCH", "/v1/tenants/plan", { plan: "medium", storage: "5Gi" })).body).toMatchObject({
+      plan: "medium",
+      storage: "5Gi",
+    });
+    expect((await call("PATCH", "/v1/tenants/plan", { plan: "large", storage: "100Gi" })).body).toMatchObject({
+      storage: "100Gi",
+    });
+    // Nor can it shrink with one.
+    expect(errorOf(await call("PATCH", "/v1/tenants/plan", { plan: "small" }))).toMatchObject({ field: "storage" });
+  });
+
+  it("takes moments with a zone alone, and one choice of what to restore", async () => {
+    await call("POST", "/v1/tenants", school("zeit"));
+    const restore = (choice: object) =>
+      call("POST", "/v1/tenants/zeit/restore", { confirm: "zeit", reason: "test", ...choice });
+    for (const at of ["20.11.2026", "2026-11-20", "2026-11-20T08:00", "11/20/2026 08:00", "gestern"])
+      expect(errorOf(await restore({ at })), at).toMatchObject({ code: "Invalid", field: "at" });
+    expect(errorOf(await restore({ at: "2026-11-20T08:00:00Z", volume: "data-2" }))).toMatchObject({ code: "Invalid" });
+    expect(errorOf(await restore({ volume: "data-2" }))).toMatchObject({ code: "NotFound", field: "volume" });
+  });
+
+  it("says what long work waits for, and calls it off", async () => {
+    await call("POST", "/v1/tenants", school("arbeit"));
+    const asked = await call("POST", "/v1/tenants/arbeit/backups", {});
+    const path = `/v1/operations/${String(asked.body.id)}`;
+    expect((await call("GET", path)).body).toMatchObject({
+      state: "Pending",
+      waitsFor: expect.stringContaining("until the school is open"),
+    });
+    expect((await call("POST", `${path}/cancel`, {})).status).toBe(422);
+    expect((await call("POST", `${path}/cancel`, { reason: "zu früh" })).body).toMatchObject({
+      cancelReason: "zu früh",
+    });
+    const list = await call("GET", "/v1/tenants/arbeit/operations?state=Pending");
+    expect(list.body.items).toHaveLength(1);
+    await database.pool.query("update operations set state = 'Cancelled'");
+    expect((await call("POST", `${path}/cancel`, { reason: "noch einmal" })).status).toBe(412);
   });
 
   it("pages through schools in the order of their names and finds them by a part of either name", async () => {

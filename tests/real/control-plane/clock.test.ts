@@ -92,11 +92,14 @@ beforeEach(async () => {
      from generate_series(1, 25) day`,
     [goethe?.uid],
   );
-  await setDeletion(deps.pool, "weg", { requestedAt: new Date(), purgeAfter: new Date(Date.now() + 30 * DAY) });
-  await until("weg is deleted", async () => (await phase("weg")) === "Deleted");
+  for (const slug of ["weg", "sofort"]) {
+    await setDeletion(deps.pool, slug, { requestedAt: new Date(), purgeAfter: new Date(Date.now() + 30 * DAY) });
+    await until(`${slug} is deleted`, async () => (await phase(slug)) === "Deleted");
+  }
   await lookAtClock(deps);
 
-  const context = { pool: deps.pool, platform: deps.platform, chart: deps.chart, clock };
+  const platform = { ...deps.platform, earlyPurge: "reason" as const };
+  const context = { pool: deps.pool, platform, chart: deps.chart, clock };
   hub = createEventHub({ database: database.database, db: deps.pool, platform: deps.platform, clock });
   server = createServer(createApi(context, hub, createApiMetrics(deps.pool), silentLog));
   server.listen(0, "127.0.0.1");
@@ -269,7 +272,8 @@ describe("a clock a year ahead", () => {
     expect(JSON.stringify(refused.body)).toContain("classmind clock confirm");
     const demo = { slug: "neu", displayName: "Neu", terms: { kind: "demo" } };
     expect((await call("POST", "/v1/tenants", demo)).status).toBe(412);
-    expect((await call("POST", "/v1/tenants/sofort/purge", { confirm: "sofort" })).status).toBe(202);
+    const purge = { confirm: "sofort", reason: "Vertrag beendet" };
+    expect((await call("POST", "/v1/tenants/sofort/purge", purge)).status).toBe(202);
     await until("the school is purged", async () => (await phase("sofort")) === undefined);
     const serial = await serialOf("goethe");
     await call("POST", "/v1/tenants/goethe/certificate/renew", {});

@@ -37,7 +37,7 @@ async function configure(): Promise<void> {
   const write = (name: string, content: unknown): Promise<void> =>
     writeFile(inTree(name), JSON.stringify(content), { mode: 0o600 });
   const here = { platform: inTree("platform.json") };
-  await write("platform.json", { ...read("platform"), domain: "classmind.localhost" });
+  await write("platform.json", { ...read("platform"), domain: "classmind.localhost", earlyPurge: "reason" });
   await write("api.json", {
     ...read("api"),
     ...here,

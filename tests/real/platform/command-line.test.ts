@@ -36,7 +36,7 @@ describe("a school", () => {
           expect(Buffer.from(value, "base64").toString()).toBe(PUBLIC[key] ?? "REDACTED");
   });
 
-  it("is changed, deleted, taken back; a purge needs its name", async () => {
+  it("is changed, deleted, taken back; a purge needs its name, a reason, and that it is deleted", async () => {
     await said("tenant", "update", "keller", "--name", "Keller-Schule", "--storage", "6Gi");
     expect(await platform.json("tenant", "get", "keller")).toMatchObject({
       displayName: "Keller-Schule",
@@ -47,8 +47,12 @@ describe("a school", () => {
     expect(await phase()).toBe("Deleted");
     await said("tenant", "undelete", "keller");
     expect(await phase()).toBe("Ready");
+    const purge = (...words: string[]) => platform.classmind("tenant", "purge", "keller", ...words);
     // Nobody is there to type it.
-    expect(await platform.classmind("tenant", "purge", "keller")).toMatchObject({ code: 2 });
+    expect(await purge("--reason", "Vertrag beendet")).toMatchObject({ code: 2 });
+    expect(await purge("--yes")).toMatchObject({ code: 2, stderr: expect.stringContaining("reason") });
+    const open = await purge("--yes", "--reason", "Vertrag beendet");
+    expect(open).toMatchObject({ code: 3, stderr: expect.stringContaining("classmind tenant delete keller") });
     expect(await phase()).toBe("Ready");
   });
 

@@ -301,7 +301,7 @@ describe("a purged school", () => {
     await long.connect();
     await long.query("begin");
     await long.query("select pg_current_xact_id()");
-    const purged = platform.json("tenant", "purge", "arnim", "--yes", "--reason", "Vertrag beendet");
+    const purged = platform.purge("arnim");
     await new Promise((resolve) => setTimeout(resolve, 6_000));
     await long.end();
     await purged;

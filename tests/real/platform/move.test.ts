@@ -92,7 +92,7 @@ if (typeof cluster === "string") {
       await platform.json("backup", "create", SLUG);
     }, 600_000);
     afterAll(async () => {
-      await platform?.classmind("tenant", "purge", SLUG, "--yes");
+      await platform?.purge(SLUG).catch(() => undefined);
       if (settingsBefore !== undefined) await writeFile(settingsFile, settingsBefore, { mode: 0o600 });
       await platform?.classmind("up");
       await kubectl("delete", "namespace", REPOSITORY_NAMESPACE, SPACE, "--ignore-not-found");
