@@ -121,6 +121,7 @@ export const REASONS = {
   NoBackupYet: "NoBackupYet",
   BackupTooOld: "BackupTooOld",
   BackupFailed: "BackupFailed",
+  BackupShrunk: "BackupShrunk",
   BackupDisabled: "BackupDisabled",
   RetentionFailed: "RetentionFailed",
   NotVerifiedYet: "NotVerifiedYet",
@@ -215,6 +216,13 @@ export interface SchoolVolumes {
   readonly named: number;
 }
 
+/** Where a school's backups go: the number of its repository, and those that were found damaged and are kept. */
+export interface SchoolRepositories {
+  readonly number: number;
+  readonly damaged: ReadonlyArray<{ readonly number: number; readonly since: string; readonly why: string }>;
+}
+export const NEW_REPOSITORIES: SchoolRepositories = { number: 1, damaged: [] };
+
 export const FIRST_VOLUME = "data";
 export const NEW_VOLUMES: SchoolVolumes = { own: { claim: FIRST_VOLUME }, aside: [], dropped: [], named: 1 };
 
@@ -230,6 +238,7 @@ export interface Tenant {
   readonly spec: TenantSpec;
   readonly status: TenantStatus;
   readonly volumes: SchoolVolumes;
+  readonly repositories: SchoolRepositories;
   readonly createdAt: string;
   /** Soft deletion: when it was asked for and when the purge begins. */
   readonly deletion?: { readonly requestedAt: string; readonly purgeAfter: string };

@@ -64,7 +64,15 @@ function describeBackup(backup: Backup): string {
     ["Added", backup.bytesAdded === undefined ? undefined : bytes(backup.bytesAdded)],
     ["Database snapshot", backup.databaseSnapshot],
     ["Files snapshot", backup.filesSnapshot],
-    ["Read back", backup.verifiedAt],
+    [
+      "Read back",
+      backup.verifiedAt === undefined
+        ? undefined
+        : `${showMoment(backup.verifiedAt)} (${backup.verifiedExtent ?? "whole"})`,
+    ],
+    ["Shrunk", backup.shrunk],
+    ["Kept until", backup.keepUntil === undefined ? undefined : showMoment(backup.keepUntil)],
+    ["Repository", backup.repository === 1 ? undefined : String(backup.repository)],
     ["Fault", backup.verifyError ?? backup.error],
   ]);
 }
@@ -178,6 +186,23 @@ export function addBackupCommands(program: Command, session: Session): void {
         await client.get<Backup>(path(slug, `backups/${encodeURIComponent(newest)}`)),
         describeBackup,
       );
+    });
+  backup
+    .command("accept <slug>")
+    .description("say that a school is as small as its newest backup says (condition BackupShrunk)")
+    .option("--reason <text>", "why; kept in the audit (required)")
+    .addHelpText("after", '\nExample:\n  $ classmind backup accept goethe --reason "Jahrgänge 2016 bis 2020 gelöscht"')
+    .action(async (slug: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<WorkOptions>();
+      if (options.reason === undefined)
+        throw new CliError(EXIT.usage, "Accepting a backup needs a reason.", {
+          field: "reason",
+          remedy: 'Add --reason "…"; the audit keeps it.',
+        });
+      const client = connect(session, options);
+      const started = await client.post<Operation>(path(slug, "backups/accept"), reasonOf(options));
+      const ended = await waitForOperation(client, session.terminal, started, TIMEOUT);
+      print(session, options, ended, () => `Old backups of ${slug} are forgotten again as their time comes.\n`);
     });
   backup
     .command("restore <slug>")

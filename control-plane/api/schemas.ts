@@ -226,7 +226,7 @@ export const backup = z.object({
   slug: z.string(),
   trigger: z.enum(["schedule", "manual"]),
   size: z.object({ databaseBytes: z.number(), filesBytes: z.number(), files: z.number(), rows: z.number() }).optional(),
-  state: z.enum(["Running", "Complete", "Failed", "Forgotten"]),
+  state: z.enum(["Running", "Complete", "Failed", "Forgetting", "Forgotten"]),
   startedAt: timestamp,
   finishedAt: timestamp.optional(),
   bytesAdded: z.number().optional(),
@@ -234,6 +234,15 @@ export const backup = z.object({
   filesSnapshot: z.string().optional(),
   verifiedAt: timestamp.optional(),
   verifyError: z.string().optional(),
+  verifyCode: z.string().optional(),
+  /** How far it was read back: `whole`, or a part of the repository's data, such as `3/7`. */
+  verifiedExtent: z.string().optional(),
+  /** Kept until then whatever its class says. */
+  keepUntil: timestamp.optional(),
+  /** What it holds less than the one before, while nobody has said that this is right. */
+  shrunk: z.string().optional(),
+  /** Number of the school's repository that it lies in; another one is begun beside one that is damaged. */
+  repository: z.number(),
   error: z.string().optional(),
   fingerprint: z.json().optional(),
 });

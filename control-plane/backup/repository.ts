@@ -110,9 +110,11 @@ const LOCAL = "/var/lib/classmind/repository";
 /**
  * Where one school's backups lie, as its jobs see it: a directory of its own below the platform's repository.
  * @param repository `local`, or an address as parseRepository understands it
+ * @param number of the school's repository: further ones are begun beside one that is damaged
  */
-export function schoolRepository(repository: string, uid: string): string {
-  if (repository === "local") return LOCAL;
+export function schoolRepository(repository: string, uid: string, number = 1): string {
+  // restic leaves alone what it does not know of.
+  if (repository === "local") return number === 1 ? LOCAL : `${LOCAL}/beside-${number}`;
   const address = repository.startsWith("sftp:") ? parseRepository(repository).address : repository;
-  return `${address.replace(/\/$/, "")}/${uid}`;
+  return `${address.replace(/\/$/, "")}/${uid}${number === 1 ? "" : `-${number}`}`;
 }

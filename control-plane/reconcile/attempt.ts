@@ -50,6 +50,7 @@ async function planOf(deps: Dependencies, gathered: Gathered): Promise<readonly 
         : { ...gathered.gateway, wantedFingerprint: fingerprintOf(gathered.certificate) },
     operations: gathered.operations,
     due: gathered.due,
+    lastBackup: gathered.lastBackup,
     now: gathered.now,
   });
 }
@@ -69,6 +70,8 @@ function secondsUntilNext(deps: Dependencies, gathered: Gathered, status: Tenant
     // One that is due already waits for something that wakes the school.
     Date.parse(status.backup?.next ?? "") > now.getTime() ? status.backup?.next : undefined,
     gathered.retryAt?.toISOString(),
+    gathered.lastBackup.state === "later" ? gathered.lastBackup.at.toISOString() : undefined,
+    gathered.readBackAt !== undefined && gathered.readBackAt > now ? gathered.readBackAt.toISOString() : undefined,
     ...gathered.operations.map(({ deadlineAt }) => deadlineAt),
   ];
   const times = [...always, ...(gathered.clock.trusted ? dates : [])].filter((time) => time !== undefined);
@@ -78,6 +81,18 @@ function secondsUntilNext(deps: Dependencies, gathered: Gathered, status: Tenant
     RESYNC_SECONDS * (0.75 + Math.random() / 2),
   );
   return Math.max(1, next);
+}
+
+/** A school is not destroyed while nobody knows whether its last backup could still be read. */
+function purgeHeld({ goal, lastBackup, tenant, newestBackup }: Gathered): StepFailure | undefined {
+  if (goal !== "purge" || (lastBackup.state !== "broken" && lastBackup.state !== "later")) return undefined;
+  const why = newestBackup?.verifyError ?? "it could not be read back; that is tried again";
+  return {
+    step: "read the last backup back",
+    reason: REASONS.VerificationFailed,
+    message: `The last backup is to be read back before the school is destroyed: ${why}. To destroy it all the same: classmind tenant purge ${tenant.slug} --without-verification --reason "…"`,
+    retryable: true,
+  };
 }
 
 /** A school whose restore failed is empty; only a person can say what becomes of it. */
@@ -99,7 +114,7 @@ interface Failures {
 
 /** An open school stays open although a copy on another engine is still there: that is said of the copy. */
 function failuresOf(gathered: Gathered, execution: Execution): Failures {
-  const failure = execution.failure ?? restoreFailure(gathered);
+  const failure = execution.failure ?? purgeHeld(gathered) ?? restoreFailure(gathered);
   if (failure?.step === LEFT_COPY) return { failure: undefined, leftFailure: failure.message };
   return { failure, leftFailure: undefined };
 }
@@ -147,6 +162,8 @@ async function statusAfter(
     backup: {
       enabled: tenant.spec.backup.enabled,
       newest,
+      complete: backups.filter(({ state }) => state === "Complete"),
+      repositories: tenant.repositories,
       lastFailure: newestOf(backups, "Failed", now),
       retentionFailure: gathered.retentionFailure,
     },

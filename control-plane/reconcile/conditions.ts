@@ -1,3 +1,4 @@
+import { openFault } from "../backup/verification.ts";
 import type { Observation, WorkloadObservation } from "../engine/engine.ts";
 import type { Backup } from "../store/backups.ts";
 import {
@@ -6,6 +7,7 @@ import {
   type Phase,
   REASONS,
   type Reason,
+  type SchoolRepositories,
   type SchoolVolumes,
   type TenantStatus,
 } from "../tenant.ts";
@@ -31,6 +33,9 @@ export interface Evidence {
   readonly backup: {
     readonly enabled: boolean;
     readonly newest: Backup | undefined;
+    /** All complete ones, newest first. */
+    readonly complete: readonly Backup[];
+    readonly repositories: SchoolRepositories;
     readonly lastFailure: Backup | undefined;
     /** Why backups that are past their time are still there. */
     readonly retentionFailure: string | undefined;
@@ -167,6 +172,13 @@ function judgeBackupAge(evidence: Evidence): Judgement {
       message: `The newest backup is older than a day: it is of ${newest.startedAt}.${cause}`,
     };
   }
+  if (newest.shrunk !== undefined) {
+    return {
+      status: "False",
+      reason: REASONS.BackupShrunk,
+      message: `The newest backup holds ${newest.shrunk}. No backup is forgotten until somebody says that this is right: classmind backup accept ${evidence.slug}`,
+    };
+  }
   if (backup.retentionFailure !== undefined) {
     return {
       status: "False",
@@ -179,16 +191,26 @@ function judgeBackupAge(evidence: Evidence): Judgement {
 }
 
 function judgeBackupCheck(evidence: Evidence): Judgement {
-  const { newest } = evidence.backup;
-  if (newest?.verifyError !== undefined)
-    return { status: "False", reason: REASONS.VerificationFailed, message: newest.verifyError };
+  const { newest, complete, repositories } = evidence.backup;
+  const fault = openFault(complete);
+  const damaged = repositories.damaged.map(({ number, since }) => `${number} (found at ${since})`).join(", ");
+  const kept =
+    damaged === ""
+      ? ""
+      : ` Damaged and kept: repository ${damaged}; what lies there may not open. New backups go to number ${repositories.number}.`;
+  if (fault?.verifyError !== undefined)
+    return {
+      status: "False",
+      reason: REASONS.VerificationFailed,
+      message: `${fault.verifyError} (backup of ${fault.startedAt})${kept}`,
+    };
   if (newest?.verifiedAt === undefined)
     return {
       status: "Unknown",
       reason: REASONS.NotVerifiedYet,
-      message: "The newest backup has not been read back yet.",
+      message: `The newest backup has not been read back yet.${kept}`,
     };
-  return good(`The newest backup was read back at ${newest.verifiedAt}.`);
+  return good(`The newest backup was read back at ${newest.verifiedAt} (${newest.verifiedExtent ?? "whole"}).${kept}`);
 }
 
 /** Only of a school that has left a copy somewhere. */
@@ -205,7 +227,7 @@ function judgeLeft({ left }: Evidence): ReadonlyArray<readonly [ConditionType, J
 const VITAL: readonly ConditionType[] = ["VolumeReady", "DatabaseReady", "AppReady", "CertificateReady", "RouteReady"];
 
 function judgeReady(evidence: Evidence, others: ReadonlyMap<ConditionType, Judgement>): Judgement {
-  if (evidence.goal === "purge")
+  if (evidence.goal === "purge" && evidence.failure === undefined)
     return { status: "False", reason: REASONS.Purging, message: "The school is being destroyed for good." };
   if (evidence.failure !== undefined) {
     return {

@@ -62,6 +62,7 @@ async function stopLeft(left: Attempt): Promise<void> {
     gateway: undefined,
     operations: [],
     due: [],
+    lastBackup: { state: "none" },
     now: gathered.now,
   });
   for (const step of steps) {

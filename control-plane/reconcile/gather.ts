@@ -2,12 +2,13 @@ import { createHash, X509Certificate } from "node:crypto";
 import { schoolRepository } from "../backup/repository.ts";
 import { pastTheirTime, toForget } from "../backup/retention.ts";
 import { nextBackup } from "../backup/schedule.ts";
+import { partOf, readBackAt } from "../backup/verification.ts";
 import { type Breach, EngineError, type Manifest, type Observation } from "../engine/engine.ts";
 import type { SchoolKeys } from "../keys/keyring.ts";
 import { hashManifest } from "../render/hash.ts";
 import { tenantValues } from "../render/tenant-values.ts";
 import type { SecretValues, TenantValues } from "../render/values.ts";
-import { type Backup, completeBackups, decidingBackups, newestOf } from "../store/backups.ts";
+import { type Backup, completeBackups, decidingBackups, halfForgotten, namedRuns, newestOf } from "../store/backups.ts";
 import { listOperations, type Operation, type OperationKind, openOperations } from "../store/operations.ts";
 import { findTenantByUid, type StoredTenant } from "../store/tenants.ts";
 import { hostOf, namespaceOf, REASONS, type Reason } from "../tenant.ts";
@@ -16,7 +17,16 @@ import { askClock, type ClockState } from "./clock-guard.ts";
 import type { Dependencies, GatewayObservation } from "./dependencies.ts";
 import { type Fitness, fitnessOf } from "./fitness.ts";
 import { goalOf, stopReasonOf } from "./goal.ts";
-import { APP, DB, type DesiredObject, type DueWork, isPaused, type OpenWork, type PlanInput } from "./plan.ts";
+import {
+  APP,
+  DB,
+  type DesiredObject,
+  type DueWork,
+  isPaused,
+  type LastBackup,
+  type OpenWork,
+  type PlanInput,
+} from "./plan.ts";
 import { volumeFault } from "./volumes.ts";
 
 /** Everything one attempt knows before it plans. */
@@ -41,8 +51,11 @@ export interface Gathered {
   readonly lastFailure: Backup | undefined;
   readonly backups: readonly Backup[];
   readonly nextBackup: Date | undefined;
+  /** When the newest backup is to be read back by itself. */
+  readonly readBackAt: Date | undefined;
   /** Why backups that are past their time are still there (R61). */
   readonly retentionFailure: string | undefined;
+  readonly lastBackup: LastBackup;
   /** Why the restore that was to furnish this school failed; it stays empty then, and nobody gets into it. */
   readonly failedRestore: string | undefined;
   /** Broken walls, looked for when isolation is to be verified: executing the plan repairs some before the probe runs. */
@@ -58,9 +71,9 @@ function base64(bytes: Buffer): string {
   return bytes.toString("base64");
 }
 
-/** Where a school's backups lie, as its own jobs see it. */
-export function repositoryUrl(deps: Dependencies, uid: string): string {
-  return schoolRepository(deps.platform.backup.repository, uid);
+/** Where a school's backups lie, as its own jobs see it. @param number which of its repositories */
+export function repositoryUrl(deps: Dependencies, uid: string, number = 1): string {
+  return schoolRepository(deps.platform.backup.repository, uid, number);
 }
 
 export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys): SecretValues {
@@ -186,6 +199,9 @@ async function failedRestoreOf(deps: Dependencies, uid: string): Promise<string 
 }
 
 const MOST_PAUSE_SECONDS = 600;
+/** Reading back takes long, and what keeps it from beginning often does too. */
+const READING_PAUSE_SECONDS = 300;
+const MOST_READING_PAUSE_SECONDS = 6 * 3600;
 const COUNTED = 12;
 
 /**
@@ -198,14 +214,24 @@ async function mayBeginAt(deps: Dependencies, uid: string, kind: OperationKind):
   const failures = ended < 0 ? newest.length : ended;
   const last = Date.parse(newest[0]?.finishedAt ?? "");
   if (failures === 0 || Number.isNaN(last)) return new Date(0);
-  return new Date(last + Math.min(MOST_PAUSE_SECONDS, 2 ** failures) * 1000);
+  const pause =
+    kind === "verify-backup"
+      ? Math.min(MOST_READING_PAUSE_SECONDS, READING_PAUSE_SECONDS * 2 ** failures)
+      : Math.min(MOST_PAUSE_SECONDS, 2 ** failures);
+  return new Date(last + pause * 1000);
 }
+
+const isHalf = ({ state }: Backup): boolean => state === "Forgetting";
 
 /** Complete backups of a school that are to be forgotten now. The caller has made sure of the clock. */
 export async function expiredBackupsOf(deps: Dependencies, uid: string, now: Date): Promise<readonly Backup[]> {
-  const complete = await completeBackups(deps.pool, uid);
-  const doomed = new Set(toForget(complete, now));
-  return complete.filter((backup) => doomed.has(backup.runId));
+  const [complete, half, named] = await Promise.all([
+    completeBackups(deps.pool, uid),
+    halfForgotten(deps.pool, uid),
+    namedRuns(deps.pool, uid),
+  ]);
+  const doomed = new Set(toForget(complete, now, named));
+  return [...half, ...complete.filter((backup) => doomed.has(backup.runId))];
 }
 
 /** Those of them that are not left to the next backup, which forgets old ones itself: it may fail for a long time. */
@@ -216,7 +242,7 @@ export async function expiredWithoutBackup(
   makesBackups: boolean,
 ): Promise<readonly Backup[]> {
   const expired = await expiredBackupsOf(deps, uid, now);
-  return makesBackups ? pastTheirTime(expired, now) : expired;
+  return makesBackups ? expired.filter((backup) => isHalf(backup) || pastTheirTime([backup], now).length > 0) : expired;
 }
 
 /**
@@ -265,6 +291,21 @@ async function retentionFailureOf(
     ({ finishedAt }) => finishedAt !== undefined,
   );
   return newest?.state === "Failed" ? (newest.error ?? "no reason is known") : undefined;
+}
+
+/** What is known of the last backup of a school that is to be destroyed. What is destroyed already has none. */
+async function lastBackupOf(
+  deps: Dependencies,
+  tenant: StoredTenant,
+  exists: boolean,
+  newest: Backup | undefined,
+  now: Date,
+): Promise<LastBackup> {
+  if (!exists || newest === undefined || tenant.purgeUnverified === true) return { state: "none" };
+  if (newest.verifyError !== undefined) return { state: "broken" };
+  if (newest.verifiedAt !== undefined) return { state: "read" };
+  const at = await mayBeginAt(deps, tenant.uid, "verify-backup");
+  return at <= now ? { state: "unread", runId: newest.runId } : { state: "later", at };
 }
 
 /** When the next backup of a school that runs is due; undefined if it makes none. */
@@ -317,6 +358,9 @@ export async function gather(
   if (furnishing) wishes.push({ kind: "create-administrator", params: {} });
   if (due !== undefined && due <= now) wishes.push({ kind: "backup", params: { trigger: "schedule" } });
   if (expired.length > 0) wishes.push({ kind: "forget-backups", params: {} });
+  const readBack = makesBackups ? readBackAt(newestBackup) : undefined;
+  if (readBack !== undefined && readBack <= now)
+    wishes.push({ kind: "verify-backup", params: { runId: newestBackup?.runId, part: partOf(now) } });
   const work = await dueWork(deps, tenant.uid, wishes, now);
   const keys = goal === "purge" ? undefined : await keysOf(deps, tenant, open);
   const certificate = goal === "purge" ? undefined : await readCertificate(deps, tenant.uid);
@@ -339,7 +383,10 @@ export async function gather(
     lastFailure,
     backups,
     nextBackup: due,
+    readBackAt: readBack,
     retentionFailure: await retentionFailureOf(deps, tenant.uid, expired),
+    lastBackup:
+      goal === "purge" ? await lastBackupOf(deps, tenant, observed.exists, newestBackup, now) : { state: "none" },
     failedRestore,
     breaches,
   };

@@ -58,8 +58,16 @@ export interface PlanInput {
   /** Oldest first. */
   readonly operations: readonly OpenWork[];
   readonly due: readonly DueWork[];
+  /** Of a school that is to be destroyed: whether its last backup was read back, or need not be. */
+  readonly lastBackup: LastBackup;
   readonly now: Date;
 }
+
+/** `none`: nothing is left to read, or an operator has said that it need not be. */
+export type LastBackup =
+  | { readonly state: "none" | "read" | "broken" }
+  | { readonly state: "later"; readonly at: Date }
+  | { readonly state: "unread"; readonly runId: string };
 
 export const DB: ObjectRef = { kind: "StatefulSet", name: "db" };
 export const APP: ObjectRef = { kind: "Deployment", name: "app" };
@@ -216,7 +224,7 @@ export function calledOff(work: Operation, goal: PlanInput["goal"], now: Date): 
   if (work.cancelReason !== undefined) return work.cancelReason;
   if (work.deadlineAt !== undefined && Date.parse(work.deadlineAt) < now.getTime())
     return work.state === "Pending" ? "it could not begin in time" : "it did not end in time";
-  if (goal === "purge") return "the school is being destroyed";
+  if (goal === "purge" && work.params.beforePurge !== true) return "the school is being destroyed";
   if (goal === "stop" && !TRAITS[work.kind].whileStopped) return "the school was suspended or deleted";
   return undefined;
 }
@@ -338,6 +346,16 @@ function planStop(input: PlanInput): readonly Step[] {
 function planPurge(input: PlanInput): readonly Step[] {
   const callOff = callOffSteps(input);
   if (input.operations.some(({ active }) => active)) return callOff;
+  // As long as it is there: so that nobody learns only after the end that there was nothing to come back to.
+  const { lastBackup } = input;
+  if (lastBackup.state === "broken" || lastBackup.state === "later") return callOff;
+  if (lastBackup.state === "unread") {
+    const cutOff = input.operations.find(({ params }) => params.beforePurge === true);
+    const params = { runId: lastBackup.runId, beforePurge: true };
+    return cutOff === undefined
+      ? [...callOff, { id: "read-last-backup", kind: "request-work", work: "verify-backup", params, after: [] }]
+      : [...callOff, { id: `start-${cutOff.id}`, kind: "start-work", operation: cutOff, after: [] }];
+  }
   const elsewhere = input.elsewhere.map((engine): Step => {
     return { id: `remove-on-${engine}`, kind: "remove-elsewhere", engine, after: ["withdraw-route"] };
   });

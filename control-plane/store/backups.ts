@@ -2,7 +2,8 @@ import type { HeldClient } from "./held.ts";
 import type { Queryable } from "./tenants.ts";
 
 export type BackupTrigger = "schedule" | "manual";
-export type BackupState = "Running" | "Complete" | "Failed" | "Forgotten";
+/** `Forgetting`: decided, and no work may choose it any more. */
+export type BackupState = "Running" | "Complete" | "Failed" | "Forgetting" | "Forgotten";
 
 /** What a backup holds. */
 export interface BackupSize {
@@ -30,6 +31,16 @@ export interface Backup {
   readonly finishedAt: string | undefined;
   readonly verifiedAt: string | undefined;
   readonly verifyError: string | undefined;
+  /** The job's word for what was found. */
+  readonly verifyCode: string | undefined;
+  /** How far it was read back: `whole`, or a part of the repository's data, such as `3/7`. */
+  readonly verifiedExtent: string | undefined;
+  /** Kept until then whatever its class says. */
+  readonly keepUntil: string | undefined;
+  /** What it holds less than the one before, while nobody has said that this is right. */
+  readonly shrunk: string | undefined;
+  /** Number of the school's repository that it lies in. */
+  readonly repository: number;
 }
 
 interface BackupRow {
@@ -47,6 +58,11 @@ interface BackupRow {
   readonly finished_at: Date | null;
   readonly verified_at: Date | null;
   readonly verify_error: string | null;
+  readonly verify_code: string | null;
+  readonly verified_extent: string | null;
+  readonly keep_until: Date | null;
+  readonly shrunk: string | null;
+  readonly repository: number;
 }
 
 function toBackup(row: BackupRow): Backup {
@@ -65,6 +81,11 @@ function toBackup(row: BackupRow): Backup {
     finishedAt: row.finished_at?.toISOString(),
     verifiedAt: row.verified_at?.toISOString(),
     verifyError: row.verify_error ?? undefined,
+    verifyCode: row.verify_code ?? undefined,
+    verifiedExtent: row.verified_extent ?? undefined,
+    keepUntil: row.keep_until?.toISOString(),
+    shrunk: row.shrunk ?? undefined,
+    repository: row.repository,
   };
 }
 
@@ -76,12 +97,13 @@ export async function startBackup(
     readonly tenantUid: string;
     readonly trigger: BackupTrigger;
     readonly startedAt: Date;
+    readonly repository: number;
   },
 ): Promise<void> {
   await db.query(
-    `insert into backups (run_id, tenant_uid, trigger, state, started_at) values ($1, $2, $3, 'Running', $4)
-     on conflict (run_id) do update set state = 'Running', error = null`,
-    [backup.runId, backup.tenantUid, backup.trigger, backup.startedAt],
+    `insert into backups (run_id, tenant_uid, trigger, state, started_at, repository) values ($1, $2, $3, 'Running', $4, $5)
+     on conflict (run_id) do update set state = 'Running', error = null, repository = excluded.repository`,
+    [backup.runId, backup.tenantUid, backup.trigger, backup.startedAt, backup.repository],
   );
 }
 
@@ -94,11 +116,12 @@ export async function completeBackup(
     readonly bytesAdded: number;
     readonly fingerprint: unknown;
     readonly size: BackupSize;
+    readonly shrunk: string | undefined;
   },
 ): Promise<void> {
   await db.query(
     `update backups set state = 'Complete', database_snapshot = $2, files_snapshot = $3, bytes_added = $4, fingerprint = $5,
-       size = $6, finished_at = now()
+       size = $6, shrunk = $7, finished_at = now()
      where run_id = $1`,
     [
       runId,
@@ -107,6 +130,7 @@ export async function completeBackup(
       outcome.bytesAdded,
       JSON.stringify(outcome.fingerprint ?? null),
       JSON.stringify(outcome.size),
+      outcome.shrunk ?? null,
     ],
   );
 }
@@ -126,8 +150,51 @@ export async function failAbandoned(db: HeldClient, runIds: readonly string[]): 
   );
 }
 
-export async function recordVerification(db: HeldClient, runId: string, error: string | undefined): Promise<void> {
-  await db.query("update backups set verified_at = now(), verify_error = $2 where run_id = $1", [runId, error ?? null]);
+/** What reading a backup back came to. */
+export interface Verification {
+  readonly extent: string;
+  /** Undefined: it is as it should be. */
+  readonly fault: { readonly code: string; readonly message: string } | undefined;
+}
+
+export async function recordVerification(
+  db: HeldClient,
+  runId: string,
+  { extent, fault }: Verification,
+): Promise<void> {
+  await db.query(
+    "update backups set verified_at = now(), verify_error = $2, verify_code = $3, verified_extent = $4 where run_id = $1",
+    [runId, fault?.message ?? null, fault?.code ?? null, extent],
+  );
+}
+
+/** Keeps the newest complete backup for some days, whatever its class says: something is about to happen to the school. */
+export async function keepNewest(db: HeldClient, tenantUid: string, days: number): Promise<void> {
+  await db.query(
+    `update backups set keep_until = greatest(keep_until, now() + make_interval(days => $2)) where run_id =
+       (select run_id from backups where tenant_uid = $1 and state = 'Complete' order by started_at desc limit 1)`,
+    [tenantUid, days],
+  );
+}
+
+/** An operator's word that the school is as small as its newest backups say. */
+export async function acceptShrink(db: HeldClient, tenantUid: string): Promise<number> {
+  const { rowCount } = await db.query("update backups set shrunk = null where tenant_uid = $1 and shrunk is not null", [
+    tenantUid,
+  ]);
+  return rowCount ?? 0;
+}
+
+/** A damaged repository is kept, and what comes goes to a fresh one beside it. Once for each. */
+export async function leaveRepository(db: HeldClient, tenantUid: string, number: number, why: string): Promise<void> {
+  await db.query(
+    `update tenants set repositories = jsonb_build_object(
+       'number', $2::integer + 1,
+       'damaged', coalesce(repositories -> 'damaged', '[]') || jsonb_build_array(
+         jsonb_build_object('number', $2::integer, 'since', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'why', $3::text)))
+     where uid = $1 and coalesce((repositories ->> 'number')::integer, 1) = $2`,
+    [tenantUid, number, why],
+  );
 }
 
 /** The same snapshots have other ids in another repository. Runs that are not named keep theirs. */
@@ -141,6 +208,53 @@ export async function renameSnapshots(
       databaseSnapshot,
       filesSnapshot,
     ]);
+}
+
+/** Any number that nobody else locks. */
+const CHOICE_LOCK = 7305;
+
+/** Until the transaction ends, nobody else chooses one of a school's backups, or decides that one is forgotten. */
+export async function holdChoice(db: Queryable, tenantUid: string): Promise<void> {
+  await db.query("select pg_advisory_xact_lock($1, hashtext($2))", [CHOICE_LOCK, tenantUid]);
+}
+
+/**
+ * Decides that backups are forgotten: from here on nothing may choose them. Those that open work names by now stay.
+ * @returns those that were decided about
+ */
+export async function decideForgetting(
+  db: HeldClient,
+  tenantUid: string,
+  runIds: readonly string[],
+): Promise<readonly string[]> {
+  await holdChoice(db, tenantUid);
+  const { rows } = await db.query<{ run_id: string }>(
+    `update backups b set state = 'Forgetting' where tenant_uid = $1 and run_id = any($2) and state in ('Complete', 'Forgetting')
+       and not exists (select from operations o where o.state in ('Pending', 'Running') and o.params ->> 'runId' = b.run_id::text)
+     returning run_id`,
+    [tenantUid, runIds],
+  );
+  return rows.map(({ run_id }) => run_id);
+}
+
+/** Runs of a school that open work names, its own or that of a school which is made from them. */
+export async function namedRuns(db: Queryable, tenantUid: string): Promise<ReadonlySet<string>> {
+  const { rows } = await db.query<{ run_id: string }>(
+    `select distinct o.params ->> 'runId' as run_id from operations o
+      where o.state in ('Pending', 'Running') and o.params ? 'runId'
+        and (o.tenant_uid = $1 or o.params ->> 'sourceUid' = $1::text)`,
+    [tenantUid],
+  );
+  return new Set(rows.map(({ run_id }) => run_id));
+}
+
+/** Backups whose forgetting was decided and cut off. */
+export async function halfForgotten(db: Queryable, tenantUid: string): Promise<readonly Backup[]> {
+  const { rows } = await db.query<BackupRow>(
+    "select * from backups where tenant_uid = $1 and state = 'Forgetting' order by started_at desc",
+    [tenantUid],
+  );
+  return rows.map(toBackup);
 }
 
 export async function markForgotten(db: HeldClient, runIds: readonly string[]): Promise<void> {
@@ -169,11 +283,11 @@ export async function completeBackups(db: Queryable, tenantUid: string): Promise
   return rows.map(toBackup);
 }
 
-/** Whether a school ever had a complete backup: then its repository may never be made anew in silence. */
-export async function everBackedUp(db: Queryable, tenantUid: string): Promise<boolean> {
+/** Whether a repository of a school ever had a complete backup: then it may never be made anew in silence. */
+export async function everBackedUp(db: Queryable, tenantUid: string, repository: number): Promise<boolean> {
   const { rowCount } = await db.query(
-    "select from backups where tenant_uid = $1 and state in ('Complete', 'Forgotten') limit 1",
-    [tenantUid],
+    "select from backups where tenant_uid = $1 and repository = $2 and state in ('Complete', 'Forgetting', 'Forgotten') limit 1",
+    [tenantUid, repository],
   );
   return (rowCount ?? 0) > 0;
 }
@@ -193,7 +307,7 @@ export async function decidingBackups(db: Queryable, tenantUid: string): Promise
 /** Backups of a school, newest first. */
 export async function listBackups(db: Queryable, tenantUid: string, limit: number): Promise<readonly Backup[]> {
   const { rows } = await db.query<BackupRow>(
-    "select * from backups where tenant_uid = $1 and state <> 'Forgotten' order by started_at desc limit $2",
+    "select * from backups where tenant_uid = $1 and state not in ('Forgetting', 'Forgotten') order by started_at desc limit $2",
     [tenantUid, limit],
   );
   return rows.map(toBackup);

@@ -2,8 +2,10 @@ import { randomUUID } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
 import { ClassmindError } from "../errors.ts";
 import {
+  NEW_REPOSITORIES,
   NEW_VOLUMES,
   type Phase,
+  type SchoolRepositories,
   type SchoolVolumes,
   type Tenant,
   type TenantSpec,
@@ -49,6 +51,7 @@ interface TenantRow {
   readonly initialised_at: Date | null;
   readonly administrator: NonNullable<TenantStatus["administrator"]> | null;
   readonly volumes: Partial<SchoolVolumes>;
+  readonly repositories: Partial<SchoolRepositories>;
   readonly observed_at: Date | null;
   readonly purge_request: NonNullable<Tenant["purgeRequest"]> | null;
   readonly purge_unverified: boolean;
@@ -75,7 +78,7 @@ export interface StoredTenant extends Tenant {
 
 /** What toTenant reads. */
 export const TENANT_COLUMNS =
-  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, observed_at, purge_request, purge_unverified";
+  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, repositories, observed_at, purge_request, purge_unverified";
 
 export function toTenant(row: TenantRow): StoredTenant {
   const deletion =
@@ -98,6 +101,7 @@ export function toTenant(row: TenantRow): StoredTenant {
       ...(row.administrator === null ? {} : { administrator: row.administrator }),
     },
     volumes: { ...NEW_VOLUMES, ...row.volumes },
+    repositories: { ...NEW_REPOSITORIES, ...row.repositories },
     progress: row.progress,
     attempts: row.attempts,
     createdAt: row.created_at.toISOString(),

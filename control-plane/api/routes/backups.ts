@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
 import { checkSlug } from "../../slug.ts";
-import { type Backup, findBackup, listBackups, newestBackupAt } from "../../store/backups.ts";
+import { type Backup, findBackup, holdChoice, listBackups, newestBackupAt } from "../../store/backups.ts";
 import { holdEngines } from "../../store/engines.ts";
 import { getTenant, insertTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
 import { type Action, type ApiContext, type Caller, type Route, route } from "../route.ts";
@@ -9,7 +9,7 @@ import * as schemas from "../schemas.ts";
 import { viewBackup } from "../views.ts";
 import { checkConfirmation, placeSchool, refuseBeside, refuseUnless } from "./checks.ts";
 import { specOf } from "./tenants.ts";
-import { recordWork } from "./work.ts";
+import { recordWork, requestWork } from "./work.ts";
 
 /** The backup that a restore asks for: by run id, by time, or the newest. A snapshot of another school is refused. */
 async function chooseBackup(
@@ -18,6 +18,8 @@ async function chooseBackup(
   wish: { runId?: string | undefined; at?: string | undefined },
   now: Date,
 ): Promise<Backup> {
+  // What is chosen here is not forgotten before it is asked for.
+  await holdChoice(db, tenant.uid);
   const backup =
     wish.runId === undefined
       ? await newestBackupAt(db, tenant.uid, wish.at === undefined ? now : new Date(wish.at))
@@ -276,5 +278,22 @@ export const backupRoutes: readonly Route[] = [
         });
       });
     },
+  }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/backups/accept",
+    summary:
+      "Say that a school is as small as its newest backup says: old backups are forgotten again as their time comes",
+    params: schemas.slugParams,
+    body: schemas.withNeededReason,
+    status: 202,
+    response: schemas.operation,
+    handle: (input) =>
+      requestWork(input, {
+        kind: "accept-backup",
+        params: {},
+        action: "backup.accept",
+        reason: input.body.reason,
+      }),
   }),
 ];

@@ -68,7 +68,7 @@ export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNames
     }
     case "backup-copy":
       return answer({ snapshots: [] });
-    case "backup-verify":
+    case "retention-verify":
       return answer({ checked: true, databaseBytes: 0, files: 0 });
     case "restore-restore": {
       const { databaseSnapshot } = z.looseObject({ databaseSnapshot: z.string() }).parse(job.input);

@@ -1,13 +1,31 @@
 import { createResult } from "../../backup/results.ts";
+import { shrinkOf } from "../../backup/retention.ts";
 import { messageOf } from "../../errors.ts";
 import * as backups from "../../store/backups.ts";
 import { LeaseLostError } from "../../store/held.ts";
+import { findTenantByUid } from "../../store/tenants.ts";
+import { NEW_REPOSITORIES, type SchoolRepositories } from "../../tenant.ts";
+import { repositoryUrl } from "../gather.ts";
 import { type Attempt, runJob, write } from "../steps.ts";
 
 const DEADLINE_MS = 4 * 3_600_000;
 
+/** Where the school's backups go now: work may have gone on while that changed. */
+async function repositoriesOf({ deps, hold }: Attempt): Promise<SchoolRepositories> {
+  return (await findTenantByUid(deps.pool, hold.uid))?.repositories ?? NEW_REPOSITORIES;
+}
+
 /** What one backup adds to the repository. */
 export type BackupOutcome = Parameters<typeof backups.completeBackup>[2];
+
+/**
+ * What a new backup holds far less than the newest one of which that was not said. Until somebody has said that it is right, each
+ * further one is held against the same.
+ */
+async function shrinkSince(attempt: Attempt, size: BackupOutcome["size"]): Promise<string | undefined> {
+  const all = await backups.completeBackups(attempt.deps.pool, attempt.hold.uid);
+  return shrinkOf(size, all.find(({ shrunk, size: known }) => shrunk === undefined && known !== undefined)?.size);
+}
 
 /**
  * Runs since the newest complete one that did not come to their end: each may have left one snapshot without its other half, which
@@ -38,16 +56,18 @@ export async function makeBackup(
   const { runId, trigger, abandoned } = run;
   const { uid } = gathered.tenant;
   const startedAt = deps.clock.now();
-  await write(attempt, (db) => backups.startBackup(db, { runId, tenantUid: uid, trigger, startedAt }));
+  const { number: repository } = await repositoriesOf(attempt);
+  await write(attempt, (db) => backups.startBackup(db, { runId, tenantUid: uid, trigger, startedAt, repository }));
   try {
     // A repository is made only for a school that never had a backup: a lost one must not be replaced in silence.
-    const allowInit = !(await backups.everBackedUp(deps.pool, uid));
-    const outcome = await runJob(attempt, "backup", {
+    const allowInit = !(await backups.everBackedUp(deps.pool, uid, repository));
+    const made = await runJob(attempt, "backup", {
       command: "create",
-      input: { runId, host: uid, allowInit, abandoned },
+      input: { runId, host: uid, allowInit, abandoned, repository: repositoryUrl(deps, uid, repository) },
       schema: createResult,
       deadline: DEADLINE_MS,
     });
+    const outcome = { ...made, shrunk: await shrinkSince(attempt, made.size) };
     await write(attempt, (db) => backups.completeBackup(db, runId, outcome));
     return outcome;
   } catch (error) {

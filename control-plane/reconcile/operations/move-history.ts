@@ -63,6 +63,7 @@ export async function copyHistory(
   const [side, other] = outward ? [source, target] : [target, source];
   const { keys, tenant } = source.gathered;
   if (keys === undefined) throw new EngineError(REASONS.StepFailed, "the school has no keys", { retryable: false });
+  const { number } = tenant.repositories;
   const open = withWayTo(side, other);
   const namespace = namespaceOf(tenant.slug);
   await manifestOf(open, REPOSITORY_POLICY);
@@ -71,9 +72,13 @@ export async function copyHistory(
       command: "copy",
       input: {
         direction: outward ? "to" : "from",
-        runs: (await completeBackups(source.deps.pool, tenant.uid)).map(({ runId }) => runId),
+        // What lies in a repository that was found damaged stays where it is.
+        runs: (await completeBackups(source.deps.pool, tenant.uid))
+          .filter(({ repository }) => repository === number)
+          .map(({ runId }) => runId),
+        repository: repositoryUrl(side.deps, tenant.uid, number),
         other: {
-          url: repositoryUrl(other.deps, tenant.uid),
+          url: repositoryUrl(other.deps, tenant.uid, number),
           password: keys.repository.toString("utf8"),
           environment: other.deps.repositoryEnvironment,
           authority: other.deps.repositoryAuthority,

@@ -115,6 +115,7 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
     filesSnapshot,
     fingerprint: backup?.fingerprint,
     size: backup?.size,
+    repository: backup?.repository ?? 1,
   });
   await report(source, operation, "start on the other engine");
   await executeStep(target, { id: "apply-db", kind: "apply", objects: [DB, APP], after: [] });

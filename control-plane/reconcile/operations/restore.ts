@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { restoreResult } from "../../backup/results.ts";
+import { KEEP } from "../../backup/retention.ts";
 import { EngineError } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
-import type { Backup } from "../../store/backups.ts";
+import { type Backup, keepNewest } from "../../store/backups.ts";
 import { recordInitialised } from "../../store/leases.ts";
 import { type Operation, progressOperation } from "../../store/operations.ts";
 import { findTenantByUid } from "../../store/tenants.ts";
@@ -26,6 +27,7 @@ async function foreignSource(
   attempt: Attempt,
   sourceUid: string,
   sourceSlug: string,
+  repository: number,
 ): Promise<{ readonly source?: unknown; readonly repositoryOf?: string }> {
   const { deps, gathered } = attempt;
   if (sourceUid === gathered.tenant.uid) return {};
@@ -36,7 +38,7 @@ async function foreignSource(
       "The source school's keys are destroyed; its backups cannot be read any more.",
       { retryable: false },
     );
-  const source = { url: repositoryUrl(deps, sourceUid), password: keys.repository.toString("utf8") };
+  const source = { url: repositoryUrl(deps, sourceUid, repository), password: keys.repository.toString("utf8") };
   if (deps.platform.backup.repository !== "local") return { source };
   return { source, repositoryOf: namespaceOf(sourceSlug) };
 }
@@ -51,14 +53,24 @@ export async function fillVolume(
   attempt: Attempt,
   id: string,
   claim: string,
-  backup: Pick<Backup, "databaseSnapshot" | "filesSnapshot" | "fingerprint" | "size">,
+  backup: Pick<Backup, "databaseSnapshot" | "filesSnapshot" | "fingerprint" | "size" | "repository">,
   foreign: Awaited<ReturnType<typeof foreignSource>> = {},
 ): Promise<string> {
   const { source, repositoryOf } = foreign;
   const { databaseSnapshot, filesSnapshot, fingerprint, size } = backup;
+  const own =
+    source === undefined ? { repository: repositoryUrl(attempt.deps, attempt.hold.uid, backup.repository) } : {};
   const restored = await runJob(attempt, "restore", {
     command: "restore",
-    input: { runId: id, databaseSnapshot, filesSnapshot, fingerprint, databaseBytes: size?.databaseBytes, source },
+    input: {
+      runId: id,
+      databaseSnapshot,
+      filesSnapshot,
+      fingerprint,
+      databaseBytes: size?.databaseBytes,
+      source,
+      ...own,
+    },
     schema: restoreResult,
     deadline: FILLING_MS,
     claim,
@@ -147,7 +159,7 @@ async function furnish(attempt: Attempt, operation: BegunOperation, backup: Back
   const { runId, sourceUid, sourceSlug } = operation.params;
   await untilMade(attempt, own.claim);
   await tell(attempt, operation, FILL);
-  const foreign = await foreignSource(attempt, String(sourceUid), String(sourceSlug));
+  const foreign = await foreignSource(attempt, String(sourceUid), String(sourceSlug), backup.repository);
   const message = await fillVolume(attempt, operation.id, own.claim, backup, foreign);
   // One with the other: what is taken up after this fills nothing any more.
   await write(attempt, async (db) => {
@@ -165,7 +177,10 @@ async function replace(attempt: Attempt, operation: BegunOperation, backup: Back
   let claim: string | undefined;
   try {
     if (operation.progress.step === SWAP) return await finish(operation.progress.message ?? "");
-    ({ claim } = await write(attempt, (db) => prepareNext(db, hold, operation.id)));
+    ({ claim } = await write(attempt, async (db) => {
+      await keepNewest(db, hold.uid, KEEP.manualDays);
+      return prepareNext(db, hold, operation.id);
+    }));
     await untilMade(attempt, claim);
     await tell(attempt, operation, FILL);
     const message = await fillVolume(attempt, operation.id, claim, backup);

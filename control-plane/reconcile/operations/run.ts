@@ -13,6 +13,7 @@ import { wakeTenant } from "../../store/tenants.ts";
 import { CalledOffError, type HeldSchool } from "../holds.ts";
 import type { DueWork } from "../plan.ts";
 import { type Attempt, write } from "../steps.ts";
+import { acceptBackup } from "./accept-backup.ts";
 import { acceptVolume } from "./accept-volume.ts";
 import { createAdministrator } from "./administrator.ts";
 import { backup } from "./backup.ts";
@@ -40,6 +41,7 @@ const WORK: Readonly<Record<OperationKind, Work>> = {
   restore,
   "confirm-restore": confirmRestore,
   "accept-volume": acceptVolume,
+  "accept-backup": acceptBackup,
   "verify-isolation": verifyIsolation,
   "renew-certificate": renewCertificate,
   "reset-password": resetPassword,

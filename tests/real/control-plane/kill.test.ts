@@ -137,12 +137,13 @@ describe("a reconciler that is killed", () => {
   }, async () => {
     const reference = await createAndPurge(0, 0, 0);
     expect(reference.createMoments.length).toBeGreaterThan(12);
-    expect(reference.purgeMoments).toHaveLength(6);
+    const purgeCount = reference.purgeMoments.length;
+    expect(purgeCount).toBeGreaterThan(5);
     expect(reference.left).toEqual({});
     expect(reference.keys).toBe(0);
     const count = reference.createMoments.length;
     for (let killAt = 1; killAt <= count; killAt += 1) {
-      const result = await createAndPurge(killAt, killAt, ((killAt - 1) % 6) + 1);
+      const result = await createAndPurge(killAt, killAt, ((killAt - 1) % purgeCount) + 1);
       const moment = `killed at moment ${killAt}: ${result.createMoments.at(-1)}`;
       expect(result.created, moment).toEqual(reference.created);
       expect(result.volumesMade, moment).toBe(reference.volumesMade);

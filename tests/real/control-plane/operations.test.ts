@@ -38,6 +38,7 @@ let answers: Map<string, Answer>;
 /** Jobs that ran since the school was ready, in order: namespace and name. */
 let ran: string[];
 
+const SIZE = { databaseBytes: 1, filesBytes: 0, files: 0, rows: 0 };
 const failingWith =
   (code: string, message: string): Answer =>
   async () => ({ exitCode: 1, output: { error: { code, message } }, logTail: [] });
@@ -168,23 +169,134 @@ describe("reading a backup back", () => {
     ["a login that is refused", failingWith("LoginRefused", "The backup server does not let us in")],
     ["a job that was lost", async () => Promise.reject(new EngineError("JobLost", "job backup-verify was lost"))],
   ] satisfies [string, Answer][])("that fails for %s says nothing of the backup", async (_, answer) => {
-    answers.set("backup-verify", answer);
+    answers.set("retention-verify", answer);
     const { operation, fault, at } = await verify();
     expect(operation.state).toBe("Failed");
     expect([fault, at]).toEqual([undefined, undefined]);
     await condition("NotVerifiedYet");
   });
 
-  it("that finds damage says so of the backup, until it was read back whole", async () => {
-    answers.set("backup-verify", failing);
+  it("that finds damage says so until a backup in a fresh repository was read back; the damaged one is kept and named", async () => {
+    const { uid } = await getTenant(deps.pool, "goethe");
+    const urls: unknown[] = [];
+    const backUp = async () => {
+      answers.set("backup-create", async (job) => {
+        urls.push((job.input as { repository: unknown }).repository);
+        answers.delete("backup-create");
+        return deps.engine.run(namespaceOf("goethe"), job);
+      });
+      const wish = { tenantUid: uid, kind: "backup", params: { trigger: "manual" }, requestedBy: "anna" } as const;
+      await ended(await requestOperation(deps.pool, wish));
+    };
+    await backUp();
+    answers.set("retention-verify", failing);
     expect((await verify()).fault).toContain("pack 4f");
     await condition("VerificationFailed");
-    // What was found is not taken back by a server that is away.
-    answers.set("backup-verify", unreachable);
+    // What was found is not taken back by a server that is away, nor by a new backup.
+    answers.set("retention-verify", unreachable);
     expect((await verify()).fault).toContain("pack 4f");
     answers.clear();
+    await backUp();
+    const { message } = await condition("VerificationFailed");
+    expect(message).toMatch(/repository 1 .*number 2/);
+    expect(urls).toEqual(["/var/lib/classmind/repository", "/var/lib/classmind/repository/beside-2"]);
+    expect((await listBackups(deps.pool, uid, 1))[0]?.repository).toBe(2);
     expect((await verify()).operation.state).toBe("Succeeded");
+    expect((await condition("AsDesired")).message).toMatch(/Damaged and kept: repository 1/);
+  });
+
+  it("happens by itself soon after a backup was made, a part of the repository each day", async () => {
+    const { uid } = await getTenant(deps.pool, "goethe");
+    let part: unknown;
+    answers.set("retention-verify", async (job) => {
+      part = (job.input as { part: unknown }).part;
+      answers.delete("retention-verify");
+      return deps.engine.run(namespaceOf("goethe"), job);
+    });
+    await deps.pool.query("update backups set finished_at = now() - interval '1 hour' where tenant_uid = $1", [uid]);
+    await wakeTenant(deps.pool, "goethe");
     await condition("AsDesired");
+    expect(part).toMatch(/^[1-7]\/7$/);
+    expect((await listBackups(deps.pool, uid, 1))[0]?.verifiedExtent).toBe(part);
+  });
+});
+
+describe("a backup that holds far less than the one before", () => {
+  it("is told, and forgets nothing, until an operator says that this is right", async () => {
+    const { uid } = await getTenant(deps.pool, "goethe");
+    const holding = (rows: number) =>
+      answers.set("backup-create", async (job) => {
+        const result = await run("backup-create", job);
+        return { ...result, output: { ...(result.output as object), size: { ...SIZE, rows } } };
+      });
+    const run = async (name: string, job: JobRun) => {
+      answers.delete(name);
+      return deps.engine.run(namespaceOf("goethe"), job);
+    };
+    const backUp = async (rows: number) => {
+      holding(rows);
+      const wish = { tenantUid: uid, kind: "backup", params: { trigger: "schedule" }, requestedBy: "anna" } as const;
+      expect((await ended(await requestOperation(deps.pool, wish))).state).toBe("Succeeded");
+    };
+    const recent = (reason: string) =>
+      until(`the school says ${reason}`, async () =>
+        (await getTenant(deps.pool, "goethe")).status.conditions.find(
+          (each) => each.type === "BackupRecent" && each.reason === reason,
+        ),
+      );
+    await backUp(5_000);
+    await backUp(12);
+    expect((await recent("BackupShrunk")).message).toMatch(/12 rows, and 5000 before.*classmind backup accept goethe/);
+    // Held against the same one, not against the small one.
+    await backUp(12);
+    expect((await listBackups(deps.pool, uid, 10)).map(({ shrunk }) => shrunk !== undefined)).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+    const accept = { tenantUid: uid, kind: "accept-backup", params: {}, requestedBy: "anna" } as const;
+    await ended(await requestOperation(deps.pool, accept));
+    await recent("AsDesired");
+    await backUp(13);
+    expect((await listBackups(deps.pool, uid, 10)).length).toBeLessThan(5);
+  });
+});
+
+describe("forgetting", () => {
+  it("leaves alone what a school that is being made from it reads, and is made up for", async () => {
+    const source = await getTenant(deps.pool, "goethe");
+    await addOldBackups(1);
+    const [old] = (await listBackups(deps.pool, source.uid, 10)).slice(-1);
+    let reading = false;
+    let done: () => void = () => undefined;
+    answers.set("restore-restore", async (job) => {
+      reading = true;
+      await new Promise<void>((resolve) => {
+        done = resolve;
+      });
+      answers.delete("restore-restore");
+      return deps.engine.run(namespaceOf("goethe-neu"), job);
+    });
+    const target = await insertTenant(deps.pool, "goethe-neu", tenantSpec(), "simulated", undefined);
+    const restoring = await requestOperation(deps.pool, {
+      tenantUid: target.uid,
+      kind: "restore",
+      params: { runId: old?.runId, sourceUid: source.uid, sourceSlug: source.slug },
+      requestedBy: "anna",
+    });
+    await until("it is read", async () => (reading ? true : undefined));
+    const wish = { tenantUid: source.uid, kind: "backup", params: { trigger: "manual" }, requestedBy: "anna" } as const;
+    await ended(await requestOperation(deps.pool, wish));
+    await wakeTenant(deps.pool, "goethe");
+    expect((await listBackups(deps.pool, source.uid, 10)).map(({ runId }) => runId)).toContain(old?.runId);
+    expect(ran.filter((job) => job.includes("forget"))).toEqual([]);
+    done();
+    expect((await ended(restoring)).state).toBe("Succeeded");
+    await wakeTenant(deps.pool, "goethe");
+    await until("it is forgotten", async () =>
+      (await listBackups(deps.pool, source.uid, 10)).some(({ runId }) => runId === old?.runId) ? undefined : true,
+    );
   });
 });
 

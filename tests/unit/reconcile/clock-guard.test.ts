@@ -106,10 +106,12 @@ describe("backups with a date to come", () => {
   it("take no other backup's place in retention and are kept until their day", () => {
     const ahead = Array.from({ length: 40 }, (_, day) => ({
       runId: `ahead-${day}`,
+      trigger: "schedule",
       startedAt: later((300 + day) * DAY).toISOString(),
     }));
     const real = Array.from({ length: 20 }, (_, day) => ({
       runId: `real-${day}`,
+      trigger: "schedule",
       startedAt: later(-day * DAY).toISOString(),
     }));
     expect(toForget([...ahead, ...real], SEEN)).toEqual([]);

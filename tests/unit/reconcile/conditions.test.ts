@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { type Evidence, judge } from "../../../control-plane/reconcile/conditions.ts";
-import { NEW_VOLUMES, REASONS } from "../../../control-plane/tenant.ts";
+import { NEW_REPOSITORIES, NEW_VOLUMES, REASONS } from "../../../control-plane/tenant.ts";
 
 /** A suspended school in order. */
 const suspended: Evidence = {
@@ -20,7 +20,14 @@ const suspended: Evidence = {
   initialised: true,
   gateway: undefined,
   certificate: { reason: REASONS.AsDesired, status: "True", message: "" },
-  backup: { enabled: false, newest: undefined, lastFailure: undefined, retentionFailure: undefined },
+  backup: {
+    enabled: false,
+    newest: undefined,
+    complete: [],
+    repositories: NEW_REPOSITORIES,
+    lastFailure: undefined,
+    retentionFailure: undefined,
+  },
   clock: { trusted: true, message: "" },
   failure: undefined,
   now: new Date(0),

@@ -63,6 +63,7 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
     },
     operations: [],
     due: [],
+    lastBackup: { state: "none" },
     now: new Date("2026-11-23T09:00:00Z"),
     ...overrides,
   };
@@ -423,6 +424,27 @@ describe("the planner", () => {
       expect(steps.map((step) => step.kind)).toEqual(["withdraw-route", "remove-namespace", "destroy-keys"]);
       expect(steps.map((step) => step.after)).toEqual([[], ["withdraw-route"], ["remove-namespace"]]);
     }
+  });
+
+  describe("and the last backup of a school that is to be destroyed", () => {
+    const purge = (lastBackup: PlanInput["lastBackup"], operations: PlanInput["operations"] = []) =>
+      plan(input({ goal: "purge", lastBackup, operations }));
+
+    it("has it read back first, once, and begins when that went well", () => {
+      expect(purge({ state: "unread", runId: "r" })).toMatchObject([
+        { kind: "request-work", work: "verify-backup", params: { runId: "r", beforePurge: true } },
+      ]);
+      const reading = operation("verify-backup", { params: { runId: "r", beforePurge: true }, active: true });
+      expect(purge({ state: "unread", runId: "r" }, [reading])).toEqual([]);
+      const cutOff = { ...reading, active: false, state: "Running" as const };
+      expect(purge({ state: "unread", runId: "r" }, [cutOff])).toMatchObject([{ kind: "start-work" }]);
+      expect(purge({ state: "read" })).toHaveLength(3);
+    });
+
+    it("destroys nothing while it is broken, or could not be read yet", () => {
+      expect(purge({ state: "broken" })).toEqual([]);
+      expect(purge({ state: "later", at: new Date(0) })).toEqual([]);
+    });
   });
 
   it("always yields a graph without cycles in which each step comes after known steps", () => {
