@@ -307,7 +307,7 @@ export async function decidingBackups(db: Queryable, tenantUid: string): Promise
 /** Backups of a school, newest first. */
 export async function listBackups(db: Queryable, tenantUid: string, limit: number): Promise<readonly Backup[]> {
   const { rows } = await db.query<BackupRow>(
-    "select * from backups where tenant_uid = $1 and state not in ('Forgetting', 'Forgotten') order by started_at desc limit $2",
+    "select * from backups where tenant_uid = $1 and state <> 'Forgotten' order by started_at desc limit $2",
     [tenantUid, limit],
   );
   return rows.map(toBackup);
