@@ -213,9 +213,8 @@ interface Outcome {
 }
 
 /** Whether something is on its way to what it should be, and will say so when it is there. */
-function isOnItsWay({ goal, observed }: Gathered, status: TenantStatus): boolean {
-  if (goal === "run") return status.phase !== "Ready";
-  return observed.workloads.some(({ state }) => state !== "Stopped");
+function isOnItsWay({ goal }: Gathered, { phase }: TenantStatus): boolean {
+  return goal === "run" ? phase !== "Ready" : !SETTLED.has(phase);
 }
 
 async function settle(deps: Dependencies, attempt: Attempt, execution: Execution): Promise<Outcome> {

@@ -236,8 +236,12 @@ function judgeReady(evidence: Evidence, others: ReadonlyMap<ConditionType, Judge
       message: `${evidence.failure.step}: ${evidence.failure.message}`,
     };
   }
-  if (evidence.goal === "stop")
-    return { status: "False", reason: evidence.stopReason, message: "The school is stopped and its volume locked." };
+  if (evidence.goal === "stop") {
+    const message = isAtRest(evidence)
+      ? "The school is stopped and its volume locked."
+      : "The school is being stopped; until that is done, its volume is open.";
+    return { status: "False", reason: isAtRest(evidence) ? evidence.stopReason : REASONS.ContainerStopping, message };
+  }
   for (const type of VITAL) {
     const judgement = others.get(type);
     if (judgement !== undefined && judgement.status !== "True") return judgement;
@@ -294,6 +298,12 @@ export function unobserved(
   return { ...status, conditions: [...others.slice(0, 1), condition, ...others.slice(1)] };
 }
 
+/** Whether nothing of a school runs, and its volume is closed. */
+function isAtRest({ observed, volumes }: Evidence): boolean {
+  const open = seenVolume(observed, volumes.own.claim)?.locked === false;
+  return !open && observed.workloads.every(({ state }) => state === "Stopped");
+}
+
 /** The phase that sums the conditions up. */
 export function phaseOf(
   evidence: Evidence,
@@ -302,7 +312,8 @@ export function phaseOf(
   deleted: boolean,
 ): Phase {
   if (evidence.goal === "purge") return "Purging";
-  if (evidence.goal === "stop" && evidence.failure === undefined) return deleted ? "Deleted" : "Suspended";
+  if (evidence.goal === "stop" && evidence.failure === undefined && isAtRest(evidence))
+    return deleted ? "Deleted" : "Suspended";
   const ready = conditions.find((condition) => condition.type === "Ready")?.status === "True";
   if (ready && initialised) return "Ready";
   if (initialised) return "Degraded";

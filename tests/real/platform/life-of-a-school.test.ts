@@ -79,7 +79,7 @@ describe("a school's creation", () => {
     expect(created).toMatchObject({ slug: "lessing", url: platform.url("lessing"), phase: "Ready" });
     for (const step of created.steps) expect(step.milliseconds, step.name).toBeGreaterThanOrEqual(0);
     expect(created.steps.map((step) => step.name)).toEqual(
-      expect.arrayContaining(["issue-certificate", "await db", "await app", "create-administrator", "open-route"]),
+      expect.arrayContaining(["issue-certificate", "record-volumes", "begin create-administrator", "open-route"]),
     );
     const { username: benutzername, password: passwort } = created.admin;
     await firstLogin(platform.besucher("lessing"), { benutzername, passwort });
@@ -121,10 +121,34 @@ describe("a school's backup", () => {
     const operation = await platform.json<Operation>(
       ...["backup", "restore", "kleist", "--yes", "--reason", "Alles gelöscht"],
     );
-    expect(operation.state).toBe("Succeeded");
+    expect(operation).toMatchObject({ state: "Succeeded", result: { volume: "data-2" } });
+    process.stderr.write(`restored into place: ${JSON.stringify(operation.result)}\n`);
     expect(await rowsAndHashes(platform, "kleist")).toBe(rows);
     expect(await blobHashes(platform, "kleist")).toEqual(blobs);
     expect(await seen("kleist", school)).toEqual({ nachricht: true, datei: true });
+
+    // What it replaced is kept, locked, until that is confirmed.
+    const images = () => readdir(path.join(platform.instance.stateDir, "volumes", "school-kleist"));
+    expect((await images()).sort()).toEqual(["data-2.img", "data.img"]);
+    await expect(readdir(volumeOf(platform, "kleist"))).rejects.toThrow("ENOENT");
+    await platform.json("backup", "confirm", "kleist", "--yes");
+    for (const end = Date.now() + 20_000; (await images()).length > 1; ) {
+      expect(Date.now()).toBeLessThan(end);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(await images()).toEqual(["data-2.img"]);
+    expect(await seen("kleist", school)).toEqual({ nachricht: true, datei: true });
+  });
+
+  it("is gone back from to the volume that it replaced", async () => {
+    const school = await schoolInUse(platform, "busch");
+    await platform.json("backup", "create", "busch");
+    await sql(platform, "busch", "create table seither (eins int)");
+    await platform.json("backup", "restore", "busch", "--yes", "--reason", "Prüfung");
+    await expect(sql(platform, "busch", "select count(*) from seither")).rejects.toThrow();
+    await platform.json("backup", "restore", "busch", "--volume", "data", "--yes", "--reason", "doch nicht");
+    expect(await sql(platform, "busch", "select count(*) from seither")).toBe("0");
+    expect(await seen("busch", school)).toEqual({ nachricht: true, datei: true });
   });
 
   it("restores into a new school, where the same people find the same, and leaves the old one as it was", async () => {
