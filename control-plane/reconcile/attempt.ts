@@ -51,7 +51,6 @@ async function planOf(deps: Dependencies, gathered: Gathered): Promise<readonly 
     operations: gathered.operations,
     due: gathered.due,
     lastBackup: gathered.lastBackup,
-    now: gathered.now,
   });
 }
 
@@ -72,7 +71,7 @@ function secondsUntilNext(deps: Dependencies, gathered: Gathered, status: Tenant
     gathered.retryAt?.toISOString(),
     gathered.lastBackup.state === "later" ? gathered.lastBackup.at.toISOString() : undefined,
     gathered.readBackAt !== undefined && gathered.readBackAt > now ? gathered.readBackAt.toISOString() : undefined,
-    ...gathered.operations.map(({ deadlineAt }) => deadlineAt),
+    ...gathered.operations.filter(({ overdue }) => !overdue).map(({ deadlineAt }) => deadlineAt),
   ];
   const times = [...always, ...(gathered.clock.trusted ? dates : [])].filter((time) => time !== undefined);
   const next = Math.min(

@@ -63,7 +63,6 @@ async function stopLeft(left: Attempt): Promise<void> {
     operations: [],
     due: [],
     lastBackup: { state: "none" },
-    now: gathered.now,
   });
   for (const step of steps) {
     if (step.kind === "apply" || step.kind === "remove") await executeStep(stopped, step);

@@ -253,13 +253,19 @@ async function openWork(
   deps: Dependencies,
   tenant: StoredTenant,
   isActive: (id: string) => boolean,
+  clockTrusted: boolean,
 ): Promise<readonly OpenWork[]> {
   const open = await openOperations(deps.pool, tenant.uid);
   // Read after it: what a move lets go when it switches is let go in one transaction with the switch.
   const now = await findTenantByUid(deps.pool, tenant.uid);
   if (now !== undefined && now.engine !== tenant.engine)
     throw new EngineError(REASONS.Updating, `${tenant.slug} lives on ${now.engine} now`);
-  return open.map((operation) => ({ ...operation, active: isActive(operation.id) }));
+  // While the clock is not believed, no date alone ends anything.
+  return open.map((operation) => ({
+    ...operation,
+    active: isActive(operation.id),
+    overdue: clockTrusted && operation.overdue,
+  }));
 }
 
 /** What the platform itself wants done, and when it may begin what failed before. */
@@ -341,7 +347,7 @@ export async function gather(
     deps.engine.observe(namespaceOf(tenant.slug)),
     deps.gateway?.observe(tenant.slug),
     decidingBackups(deps.pool, tenant.uid),
-    openWork(deps, tenant, isActive),
+    openWork(deps, tenant, isActive, clock.trusted),
     tenant.status.initialisedAt === undefined ? failedRestoreOf(deps, tenant.uid) : undefined,
   ]);
   const fitness = await fitnessOf(deps, goal !== "purge" && !observed.exists, signal, !observed.exists);

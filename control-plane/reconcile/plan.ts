@@ -60,7 +60,6 @@ export interface PlanInput {
   readonly due: readonly DueWork[];
   /** Of a school that is to be destroyed: whether its last backup was read back, or need not be. */
   readonly lastBackup: LastBackup;
-  readonly now: Date;
 }
 
 /** `none`: nothing is left to read, or an operator has said that it need not be. */
@@ -220,10 +219,9 @@ function canBegin(work: OpenWork, input: PlanInput, others: readonly Step[]): bo
 }
 
 /** Why work is to end although it has not come to its end; undefined if it may go on. Pure. */
-export function calledOff(work: Operation, goal: PlanInput["goal"], now: Date): string | undefined {
+export function calledOff(work: Operation, goal: PlanInput["goal"]): string | undefined {
   if (work.cancelReason !== undefined) return work.cancelReason;
-  if (work.deadlineAt !== undefined && Date.parse(work.deadlineAt) < now.getTime())
-    return work.state === "Pending" ? "it could not begin in time" : "it did not end in time";
+  if (work.overdue) return work.state === "Pending" ? "it could not begin in time" : "it did not end in time";
   if (goal === "purge" && work.params.beforePurge !== true) return "the school is being destroyed";
   if (goal === "stop" && !TRAITS[work.kind].whileStopped) return "the school was suspended or deleted";
   return undefined;
@@ -234,14 +232,14 @@ function callOffSteps(input: PlanInput): Step[] {
   // What a purge finds cut off still says where it had got to; it goes with the school.
   const concerned = input.goal === "purge" ? input.operations.filter(({ active }) => active) : input.operations;
   return concerned.flatMap((operation): Step[] => {
-    const why = calledOff(operation, input.goal, input.now);
+    const why = calledOff(operation, input.goal);
     return why === undefined ? [] : [{ id: `call-off-${operation.id}`, kind: "call-off", operation, why, after: [] }];
   });
 }
 
 /** What can begin of the work that is open, and of what the platform itself wants done. */
 function workSteps(input: PlanInput, others: readonly Step[]): Step[] {
-  const goingOn = input.operations.filter((work) => calledOff(work, input.goal, input.now) === undefined);
+  const goingOn = input.operations.filter((work) => calledOff(work, input.goal) === undefined);
   const taken = new Set(input.operations.filter(({ active }) => active).map(({ kind }) => laneOf(kind)));
   const steps: Step[] = [];
   const after = idsOf(others);
@@ -278,6 +276,7 @@ function wishOf(kind: OperationKind): OpenWork {
     holds: {},
     cancelReason: undefined,
     deadlineAt: undefined,
+    overdue: false,
     active: false,
   };
 }
@@ -328,7 +327,7 @@ function planRun(input: PlanInput): readonly Step[] {
 function planStop(input: PlanInput): readonly Step[] {
   const steps: Step[] = [...closeRouteStep(input), ...pairSteps(input), ...callOffSteps(input)];
   // What is under way uses what is to be stopped: its end wakes the next attempt.
-  const ending = input.operations.some((work) => work.active && calledOff(work, input.goal, input.now) !== undefined);
+  const ending = input.operations.some((work) => work.active && calledOff(work, input.goal) !== undefined);
   if (ending) return steps;
   const { apply, remove } = difference(input);
   // Workloads stop first; then what they used (their secrets) can go.

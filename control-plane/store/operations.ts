@@ -50,6 +50,8 @@ export interface Operation {
   readonly cancelReason: string | undefined;
   /** When it is given up. */
   readonly deadlineAt: string | undefined;
+  /** Whether that is past, by the clock that set it; told of open work alone. */
+  readonly overdue: boolean;
 }
 
 interface OperationRow {
@@ -68,6 +70,7 @@ interface OperationRow {
   readonly holds: OperationHolds;
   readonly cancel_reason: string | null;
   readonly deadline_at: Date | null;
+  readonly overdue?: boolean | null;
 }
 
 function toOperation(row: OperationRow): Operation {
@@ -87,6 +90,7 @@ function toOperation(row: OperationRow): Operation {
     holds: row.holds,
     cancelReason: row.cancel_reason ?? undefined,
     deadlineAt: row.deadline_at?.toISOString(),
+    overdue: row.overdue ?? false,
   };
 }
 
@@ -174,7 +178,8 @@ export async function getOperation(db: Queryable, id: string): Promise<Operation
 /** Work still to do on a school, oldest first. One that is `Running` and not this process's was begun by a holder that is gone. */
 export async function openOperations(db: Queryable, tenantUid: string): Promise<readonly Operation[]> {
   const { rows } = await db.query<OperationRow>(
-    "select * from operations where tenant_uid = $1 and state in ('Pending', 'Running') order by created_at, id",
+    `select *, deadline_at < now() as overdue from operations
+      where tenant_uid = $1 and state in ('Pending', 'Running') order by created_at, id`,
     [tenantUid],
   );
   return rows.map(toOperation);

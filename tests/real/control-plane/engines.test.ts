@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Finding } from "../../../control-plane/engine/engine.ts";
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
 import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
+import { listBackups } from "../../../control-plane/store/backups.ts";
 import {
   getEngine,
   listEngines,
@@ -10,6 +11,7 @@ import {
   requestCheck,
   wakeStranded,
 } from "../../../control-plane/store/engines.ts";
+import { requestOperation } from "../../../control-plane/store/operations.ts";
 import { findTenant, insertTenant, setDeletion } from "../../../control-plane/store/tenants.ts";
 import { registration, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
@@ -108,6 +110,7 @@ describe("an engine's name that leads to another cluster", () => {
     await insertTenant(databases.pool, "mozart", tenantSpec({ country: "AT" }), "second", undefined);
     start();
     await inPhase("mozart", "Ready");
+    await until("it has a backup", async () => (await findTenant(databases.pool, "mozart"))?.status.backup?.newest);
     platform.identity = "a cluster in Graz";
     platform.worlds.second.change((state) => {
       state.namespaces = {};
@@ -151,11 +154,19 @@ describe("an engine's name that leads to another cluster", () => {
     );
   });
 
-  it("makes schools again, when an administrator says that it was set up anew", async () => {
+  it("gets its schools back from their backups, when an administrator says that it was set up anew, and none by itself", async () => {
     await wake();
     await told();
     await putOverride(databases.pool, "second", { check: "cluster-identity", operator: "anna", reason: "Brand" });
     await wake();
+    await until("it is told", async () =>
+      (await conditionOf("mozart", "Ready"))?.reason === "VolumeMissing" ? true : undefined,
+    );
+    expect(platform.worlds.second.read().namespaces).toEqual({});
+    const { uid } = (await findTenant(databases.pool, "mozart")) ?? { uid: "" };
+    const [backup] = await listBackups(databases.pool, uid, 1);
+    const params = { runId: backup?.runId, sourceUid: uid, sourceSlug: "mozart" };
+    await requestOperation(databases.pool, { tenantUid: uid, kind: "restore", params, requestedBy: "anna" });
     await inPhase("mozart", "Ready");
     expect(Object.keys(platform.worlds.second.read().namespaces)).toEqual(["school-mozart"]);
   });
