@@ -154,6 +154,7 @@ async function statusAfter(
     fitness: gathered.fitness,
     observed,
     storageLocks: deps.engine.name === "kubernetes",
+    readinessTellsRoom: deps.engine.name === "kubernetes",
     volumes: tenant.volumes,
     initialised: tenant.status.initialisedAt !== undefined,
     gateway,

@@ -1,5 +1,5 @@
 import { openFault } from "../backup/verification.ts";
-import type { Observation, WorkloadObservation } from "../engine/engine.ts";
+import type { Observation, VolumeObservation, WorkloadObservation } from "../engine/engine.ts";
 import type { Backup } from "../store/backups.ts";
 import {
   type Condition,
@@ -26,6 +26,8 @@ export interface Evidence {
   readonly observed: Observation;
   /** Whether a volume that no pod uses is closed by the cluster's storage, which does not tell, and not by the engine. */
   readonly storageLocks?: boolean;
+  /** Whether the database's readiness ends when its volume is full: where nobody else tells. */
+  readonly readinessTellsRoom?: boolean;
   readonly volumes: SchoolVolumes;
   readonly initialised: boolean;
   readonly gateway: GatewayObservation | undefined;
@@ -116,16 +118,33 @@ function judgeVolume(evidence: Evidence): Judgement {
       : "The volume is locked: nobody can read it.";
     return { status: "True", reason: REASONS.VolumeLocked, message };
   }
-  if (volume.usedBytes === undefined) return good("The volume is in use; how full it is, the cluster does not tell.");
-  const share = volume.usedBytes / volume.capacityBytes;
-  if (share >= VOLUME_FULL) {
-    return {
-      status: "False",
-      reason: REASONS.VolumeFull,
-      message: `The volume is ${Math.floor(share * 100)} % full. Give it more: classmind tenant update ${evidence.slug} --storage`,
-    };
+  return judgeFill(evidence, volume);
+}
+
+const percent = (share: number): string => `${Math.floor(share * 100)} %`;
+
+/** How full a volume is, by bytes and by inodes: without either nothing can be written. What nobody tells is not well. */
+function judgeFill({ slug, observed, readinessTellsRoom }: Evidence, volume: VolumeObservation): Judgement {
+  const { usedBytes, capacityBytes, inodes } = volume;
+  if (usedBytes === undefined || capacityBytes <= 0) {
+    const database = observed.workloads.find(({ ref }) => ref.name === "db")?.state;
+    return readinessTellsRoom === true && database === "Ready"
+      ? good("The volume has room: its database would not be ready at 95 %, by bytes or by inodes.")
+      : {
+          status: "Unknown",
+          reason: REASONS.VolumePending,
+          message: "How full the volume is, nobody tells at the moment.",
+        };
   }
-  return good(`The volume is ${Math.floor(share * 100)} % full.`);
+  const bytes = usedBytes / capacityBytes;
+  const files = inodes === undefined || inodes.total <= 0 ? undefined : inodes.used / inodes.total;
+  const words = `${percent(bytes)} full${files === undefined ? "" : `, ${percent(files)} of its inodes used`}`;
+  if (bytes < VOLUME_FULL && (files ?? 0) < VOLUME_FULL) return good(`The volume is ${words}.`);
+  return {
+    status: "False",
+    reason: REASONS.VolumeFull,
+    message: `The volume is ${words}. Give it more: classmind tenant update ${slug} --storage SIZE`,
+  };
 }
 
 function judgeRoute(evidence: Evidence): Judgement {
@@ -242,11 +261,10 @@ function judgeReady(evidence: Evidence, others: ReadonlyMap<ConditionType, Judge
       : "The school is being stopped; until that is done, its volume is open.";
     return { status: "False", reason: isAtRest(evidence) ? evidence.stopReason : REASONS.ContainerStopping, message };
   }
-  for (const type of VITAL) {
-    const judgement = others.get(type);
-    if (judgement !== undefined && judgement.status !== "True") return judgement;
-  }
-  return good("The school is open.");
+  const vital = VITAL.flatMap((type) => others.get(type) ?? []);
+  // What is known to be wrong says more than what is not known.
+  const worst = vital.find(({ status }) => status === "False") ?? vital.find(({ status }) => status === "Unknown");
+  return worst ?? good("The school is open.");
 }
 
 /** All conditions of a school, with the time each last changed its status carried over. */
