@@ -21,8 +21,8 @@ const WISHES = new Set([
 ]);
 /** What only asks for an attempt, of whoever holds the school. */
 const WAKES = new Set(["wakeTenant", "wakeAll", "wakeStranded", "wakeAfterJump"]);
-/** Takes a lease, which nobody has. */
-const CLAIMS = new Set(["claimTenant"]);
+/** Takes a lease that nobody has, and, at a reconciler's start, gives schools from before engines had names to the first one. */
+const CLAIMS = new Set(["claimTenant", "registerEngines"]);
 
 interface Found {
   readonly file: string;
