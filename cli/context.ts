@@ -20,11 +20,16 @@ export type Contexts = z.infer<typeof contexts>;
 
 const NONE: Contexts = { current: "", contexts: {} };
 
-/** Path of the contexts' file: CLASSMIND_CONTEXTS, or beside the user's other settings. */
+/**
+ * Path of the contexts' file: CLASSMIND_CONTEXTS, or beside the user's other settings. Who calls through sudo has one of their own
+ * beside root's: what they do is recorded as theirs.
+ */
 export function contextsFile(environment: NodeJS.ProcessEnv): string {
   if (environment.CLASSMIND_CONTEXTS !== undefined) return environment.CLASSMIND_CONTEXTS;
   const home = environment.XDG_CONFIG_HOME ?? path.join(environment.HOME ?? "/root", ".config");
-  return path.join(home, "classmind", "contexts.json");
+  const person = environment.SUDO_USER?.replace(/[^A-Za-z0-9_-]/g, "-");
+  const own = person === undefined || person === "" || person === "root" ? "" : `-${person}`;
+  return path.join(home, "classmind", `contexts${own}.json`);
 }
 
 /** Nothing of the file is ever quoted: it holds tokens. */

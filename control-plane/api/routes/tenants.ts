@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
 import { quantityToBytes } from "../../render/values.ts";
@@ -110,13 +111,28 @@ type SlugInput = RouteInput<z.infer<typeof schemas.slugParams>, undefined, z.inf
 async function change(input: SlugInput, action: string, edit: (tenant: StoredTenant) => TenantSpec): Promise<unknown> {
   const { params, body, context } = input;
   return input.act(async ({ db, audit }) => {
+    let before: TenantSpec | undefined;
     const tenant = await updateSpec(db, params.slug, (current) => {
       refuseDeleted(current);
+      before = current.spec;
       return edit(current);
     });
-    await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
+    const detail = before === undefined ? {} : changesOf(before, tenant.spec);
+    await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason, detail });
     return viewTenant(tenant, context.platform);
   });
+}
+
+/** What of a school's spec has changed, old and new. Nothing in it is secret; who its first administrator is belongs to the school. */
+export function changesOf(before: TenantSpec, after: TenantSpec): Record<string, unknown> {
+  const { administrator: _was, ...old } = before;
+  const { administrator: _is, ...now } = after;
+  const names = [...new Set([...Object.keys(old), ...Object.keys(now)])] as (keyof typeof old)[];
+  return Object.fromEntries(
+    names
+      .filter((name) => !isDeepStrictEqual(old[name], now[name]))
+      .map((name) => [name, { old: old[name] ?? null, new: now[name] ?? null }]),
+  );
 }
 
 function refuseProtected(tenant: StoredTenant): void {
@@ -168,8 +184,10 @@ function changeDeletion(
     const tenant = await holdTenant(db, params.slug);
     const deletion = decide(tenant, context.clock.now(), await isClockTrusted(db));
     if (deletion !== "keep") await setDeletion(db, params.slug, deletion);
-    await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason });
-    return viewTenant(await getTenant(db, params.slug), context.platform);
+    const after = await getTenant(db, params.slug);
+    const detail = { deletion: { old: tenant.deletion ?? null, new: after.deletion ?? null } };
+    await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason, detail });
+    return viewTenant(after, context.platform);
   });
 }
 

@@ -267,6 +267,30 @@ describe("the API", () => {
     });
   });
 
+  it("records in the audit what was changed, old and new", async () => {
+    await call("POST", "/v1/tenants", school("spuren"));
+    await call("PATCH", "/v1/tenants/spuren", {
+      displayName: "Spuren-Schule",
+      storage: "6Gi",
+      reason: "Bitte der Schule",
+    });
+    await call("POST", "/v1/tenants/spuren/suspend", { reason: "Umzug" });
+    await call("POST", "/v1/tenants/spuren/resume", {});
+    await call("POST", "/v1/tenants/spuren/delete", { confirm: "spuren" });
+    const { items } = (await call("GET", "/v1/audit?slug=spuren")).body as {
+      items: { action: string; detail: Record<string, unknown> }[];
+    };
+    const detailOf = (action: string) => items.find((entry) => entry.action === action)?.detail;
+    expect(detailOf("tenant.update")).toEqual({
+      displayName: { old: "Goethe-Gymnasium", new: "Spuren-Schule" },
+      storage: { old: null, new: "6Gi" },
+    });
+    expect(detailOf("tenant.suspend")).toEqual({ suspended: { old: false, new: true } });
+    expect(detailOf("tenant.delete")).toMatchObject({
+      deletion: { old: null, new: { requestedAt: expect.any(String) } },
+    });
+  });
+
   it("lets no volume grow with a plan in silence: it says by how much, and takes either answer", async () => {
     await call("POST", "/v1/tenants", school("plan"));
     const refused = await call("PATCH", "/v1/tenants/plan", { plan: "medium" });

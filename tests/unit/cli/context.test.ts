@@ -1,6 +1,6 @@
 import { chmodSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { chooseContext, readContexts } from "../../../cli/context.ts";
+import { chooseContext, contextsFile, readContexts } from "../../../cli/context.ts";
 import { inDirectory } from "../k8s/in-directory.ts";
 
 function written(text: string, mode = 0o600) {
@@ -25,6 +25,15 @@ describe("a context", () => {
 });
 
 describe("the contexts' file", () => {
+  it("is of the person who calls through sudo, beside root's own, so that what they do is theirs", () => {
+    const root = { HOME: "/root" };
+    expect(contextsFile(root)).toBe("/root/.config/classmind/contexts.json");
+    expect(contextsFile({ ...root, SUDO_USER: "anna" })).toBe("/root/.config/classmind/contexts-anna.json");
+    expect(contextsFile({ ...root, SUDO_USER: "../berta" })).toBe("/root/.config/classmind/contexts----berta.json");
+    expect(contextsFile({ ...root, SUDO_USER: "root" })).toBe("/root/.config/classmind/contexts.json");
+    expect(contextsFile({ ...root, SUDO_USER: "anna", CLASSMIND_CONTEXTS: "/x" })).toBe("/x");
+  });
+
   it("may be empty: then nothing is known", () => {
     expect(written("").known).toEqual({ current: "", contexts: {} });
   });
