@@ -28,6 +28,7 @@ interface CreateOptions extends CommonOptions {
   readonly demo?: boolean;
   readonly plan: string;
   readonly storage?: string;
+  readonly overcommit?: boolean;
   readonly avv?: string;
   readonly clause: readonly string[];
   readonly adminFirstName?: string;
@@ -165,6 +166,7 @@ function createBody(slug: string, options: CreateOptions, recipient: unknown): u
     plan: options.plan,
     administrator: person,
     ...(options.storage === undefined ? {} : { storage: options.storage }),
+    ...(options.overcommit === true ? { overcommit: true } : {}),
     ...placementOf(options),
     ...(options.avv === undefined ? {} : { agreement: { version: options.avv, clauses: options.clause } }),
   };
@@ -381,6 +383,7 @@ export function addTenantCommands(program: Command, session: Session): void {
     .option("--demo", "a demo school, which expires")
     .option("--plan <plan>", "small, medium or large", "small")
     .option("--storage <size>", "size of the volume if not the plan's, e.g. 30Gi")
+    .option("--overcommit", "even if the storage has no room for all that is promised")
     .option("--avv <version>", "version of the signed data processing agreement")
     .option(
       "--clause <text>",
@@ -450,6 +453,7 @@ export function addTenantCommands(program: Command, session: Session): void {
     .option("--name <text>", "name of the school")
     .option("--plan <plan>", "small, medium or large")
     .option("--storage <size>", "size of the volume; it can only grow")
+    .option("--overcommit", "even if the storage has no room for all that is promised")
     .option("--contract <ref>", "puts a demo school under contract, or changes the reference")
     .option("--backup <on|off>", "scheduled backups")
     .option("--reason <text>", "why; kept in the audit")
@@ -458,7 +462,14 @@ export function addTenantCommands(program: Command, session: Session): void {
     .addHelpText("after", "\nExample:\n  $ classmind tenant update goethe --storage 30Gi")
     .action(async (slug: string, _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<
-        ChangeOptions & { name?: string; plan?: string; storage?: string; contract?: string; backup?: string }
+        ChangeOptions & {
+          name?: string;
+          plan?: string;
+          storage?: string;
+          overcommit?: boolean;
+          contract?: string;
+          backup?: string;
+        }
       >();
       const { name, plan, storage, contract, backup, reason } = options;
       if (backup !== undefined && backup !== "on" && backup !== "off")
@@ -469,6 +480,7 @@ export function addTenantCommands(program: Command, session: Session): void {
         ...(storage === undefined ? {} : { storage }),
         ...(contract === undefined ? {} : { terms: { kind: "contract", reference: contract } }),
         ...(backup === undefined ? {} : { backup: { enabled: backup === "on" } }),
+        ...(options.overcommit === true ? { overcommit: true } : {}),
         ...(reason === undefined ? {} : { reason }),
       };
       const client = connect(session, options);

@@ -57,6 +57,8 @@ export const createTenant = z.strictObject({
   engine: z.string().max(40).optional(),
   /** Labels that its engine must carry. */
   labels: z.record(z.string().max(63), z.string().max(63)).optional(),
+  /** The volume may be promised although the storage has no room for all that is promised. */
+  overcommit: z.boolean().default(false),
 });
 
 export const updateTenant = z.strictObject({
@@ -66,6 +68,7 @@ export const updateTenant = z.strictObject({
   terms: z.strictObject({ kind: z.literal("contract"), reference: text(100) }).optional(),
   agreement: z.strictObject({ version: text(60), clauses: z.array(text(500)).max(50).default([]) }).optional(),
   backup: z.strictObject({ enabled: z.boolean() }).optional(),
+  overcommit: z.boolean().default(false),
   reason,
 });
 

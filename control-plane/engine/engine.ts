@@ -239,6 +239,9 @@ export interface Engine {
   /** Reads a namespace as it is. Never changes anything. */
   observe(namespace: string): Promise<Observation>;
 
+  /** Room of the storage that volumes are made on, in bytes. Engines whose storage does not tell leave this out. */
+  room?(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>;
+
   /** Namespaces this engine holds anything of. */
   list(): Promise<readonly string[]>;
 

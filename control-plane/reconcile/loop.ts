@@ -9,6 +9,7 @@ import { watchClock } from "./clock-guard.ts";
 import type { Fleet, Site } from "./dependencies.ts";
 import { createExaminer } from "./fitness.ts";
 import { createHolds } from "./holds.ts";
+import { watchRoom } from "./room.ts";
 
 /** If every wake-up were lost, a due school still waits no longer than this. */
 const MAX_SLEEP_MS = 30_000;
@@ -97,7 +98,7 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
   }
   const events = Promise.all([...deps.sites.values()].map(followEvents));
 
-  const clock = watchClock(deps, stopping.signal);
+  const watches = [watchClock(deps, stopping.signal), watchRoom(deps, stopping.signal)];
 
   const stopListening = listen(
     connectionOf(options.database),
@@ -114,7 +115,7 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
         () => deps.log.warn({ schools: holds.describe() }, "still ending; what has not ended is at these"),
         SLOW_END_MS,
       );
-      await Promise.all([main, events, clock, stopListening(), examiner.settled(), ...active]);
+      await Promise.all([main, events, ...watches, stopListening(), examiner.settled(), ...active]);
       await holds.settled();
       clearTimeout(slow);
     },

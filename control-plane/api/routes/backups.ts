@@ -7,7 +7,7 @@ import { getTenant, insertTenant, type Queryable, type StoredTenant } from "../.
 import { type Action, type ApiContext, type Caller, type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewBackup } from "../views.ts";
-import { checkConfirmation, placeSchool, refuseBeside, refuseUnless } from "./checks.ts";
+import { checkConfirmation, checkRoomToRestore, placeSchool, refuseBeside, refuseUnless } from "./checks.ts";
 import { specOf } from "./tenants.ts";
 import { recordWork, requestWork } from "./work.ts";
 
@@ -59,7 +59,8 @@ async function insertBeside(
   context: ApiContext,
 ): Promise<StoredTenant> {
   const { plan, storage, backup, country } = source.spec;
-  const spec = specOf({ ...into, plan, storage, backup, country, engine: source.engine }, context);
+  const overcommit = false;
+  const spec = specOf({ ...into, plan, storage, backup, country, engine: source.engine, overcommit }, context);
   return insertTenant(db, into.slug, spec, await placeSchool(db, spec), undefined);
 }
 
@@ -209,7 +210,8 @@ export const backupRoutes: readonly Route[] = [
         if (into !== undefined) await holdEngines(action.db);
         const source = await getTenant(action.db, params.slug);
         if (into !== undefined) await refuseBeside(action.db, source, ["move"]);
-        const { runId } = await chooseBackup(action.db, source, body, context.clock.now());
+        const { runId, size } = await chooseBackup(action.db, source, body, context.clock.now());
+        await checkRoomToRestore(action.db, source.engine, size);
         if (into === undefined) {
           refuseUnless(source, true);
           refuseManyAside(source);

@@ -1,7 +1,9 @@
 import { ClassmindError } from "../../errors.ts";
 import { type Candidate, place } from "../../placement.ts";
+import type { BackupSize } from "../../store/backups.ts";
 import { holdEngines, type RegisteredEngine, unmetOf } from "../../store/engines.ts";
 import { type OperationKind, openOperations } from "../../store/operations.ts";
+import { promisedBytes, readRoom } from "../../store/room.ts";
 import type { Queryable, StoredTenant } from "../../store/tenants.ts";
 import type { TenantSpec } from "../../tenant.ts";
 
@@ -38,6 +40,51 @@ export async function refuseBeside(
     field: "slug",
     remedy: `Look at it: classmind tenant get ${tenant.slug}`,
   });
+}
+
+const GIBI = 1024 ** 3;
+/** What a machine needs for itself: databases that write, images, backups on the same disk. */
+const RESERVED = 0.05;
+
+const inGibi = (bytes: number): string => `${(bytes / GIBI).toFixed(1)} GiB`;
+
+/**
+ * Refuses volumes that would not fit on an engine's storage, by what is free there and what is promised to schools already.
+ * @param bytes that are asked for on top
+ * @throws ClassmindError `PreconditionFailed` with the numbers; never where the engine's storage does not tell
+ */
+export async function checkRoom(db: Queryable, engine: string, bytes: number, overcommit: boolean): Promise<void> {
+  if (bytes <= 0 || overcommit) return;
+  const room = await readRoom(db, engine);
+  if (room === undefined) return;
+  const promised = await promisedBytes(db, engine);
+  const left = room.freeBytes - room.totalBytes * RESERVED - promised;
+  if (bytes <= left) return;
+  throw new ClassmindError(
+    "PreconditionFailed",
+    `${inGibi(bytes)} more do not fit on ${engine}: ${inGibi(room.freeBytes)} are free, of which ${inGibi(promised)} are promised to schools that have not filled their volumes yet.`,
+    {
+      field: "storage",
+      remedy:
+        "Ask for less, make room, or say that you mean it: --overcommit. Then schools may find no room although their volumes have some.",
+    },
+  );
+}
+
+/**
+ * Refuses a restore into place that the engine's storage has no room for.
+ * @throws ClassmindError `PreconditionFailed` with the numbers
+ */
+export async function checkRoomToRestore(db: Queryable, engine: string, size: BackupSize | undefined): Promise<void> {
+  const room = await readRoom(db, engine);
+  if (room === undefined || size === undefined) return;
+  const bytes = size.databaseBytes + size.filesBytes + 4096 * size.files;
+  if (bytes <= room.freeBytes) return;
+  throw new ClassmindError(
+    "PreconditionFailed",
+    `The restored volume would take ${inGibi(bytes)} beside the one that the school has, and ${inGibi(room.freeBytes)} are free on ${engine}.`,
+    { field: "slug", remedy: "Make room on the machine first (docs/runbooks.md, disk full)." },
+  );
 }
 
 /** An engine as placement looks at it. Pure. */

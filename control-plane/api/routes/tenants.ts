@@ -31,7 +31,7 @@ import { redactedValues } from "../redacted-values.ts";
 import { type ApiContext, type Route, type RouteInput, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewTenant } from "../views.ts";
-import { checkConfirmation, placeSchool } from "./checks.ts";
+import { checkConfirmation, checkRoom, placeSchool } from "./checks.ts";
 
 const DAY = 86_400_000;
 
@@ -108,16 +108,20 @@ function needClock(trusted: boolean, what: string): void {
 type SlugInput = RouteInput<z.infer<typeof schemas.slugParams>, undefined, z.infer<typeof schemas.withReason>>;
 
 /** Changes the spec in one transaction with its audit entry. */
-async function change(input: SlugInput, action: string, edit: (tenant: StoredTenant) => TenantSpec): Promise<unknown> {
+async function change(
+  input: SlugInput,
+  action: string,
+  edit: (tenant: StoredTenant) => TenantSpec,
+  check: (db: Queryable, before: StoredTenant, after: TenantSpec) => Promise<void> = async () => undefined,
+): Promise<unknown> {
   const { params, body, context } = input;
   return input.act(async ({ db, audit }) => {
-    let before: TenantSpec | undefined;
-    const tenant = await updateSpec(db, params.slug, (current) => {
-      refuseDeleted(current);
-      before = current.spec;
-      return edit(current);
-    });
-    const detail = before === undefined ? {} : changesOf(before, tenant.spec);
+    const before = await holdTenant(db, params.slug);
+    refuseDeleted(before);
+    const tenant = await updateSpec(db, params.slug, edit);
+    // Whatever this refuses is undone with the transaction.
+    await check(db, before, tenant.spec);
+    const detail = changesOf(before.spec, tenant.spec);
     await audit({ action, slug: tenant.slug, tenantUid: tenant.uid, reason: body.reason, detail });
     return viewTenant(tenant, context.platform);
   });
@@ -252,13 +256,21 @@ export const tenantRoutes: readonly Route[] = [
         if (spec.terms.kind === "demo") needClock(await isClockTrusted(db), "The day on which a demo ends");
         const earlier = createKey === undefined ? undefined : await findCreated(db, body.slug, createKey);
         if (earlier !== undefined) return viewTenant(earlier, context.platform);
-        const tenant = await insertTenant(db, body.slug, spec, await placeSchool(db, spec), createKey);
+        const engine = await placeSchool(db, spec);
+        await checkRoom(db, engine, quantityToBytes(storageOf(spec)), body.overcommit);
+        const tenant = await insertTenant(db, body.slug, spec, engine, createKey);
         const reference = spec.terms.kind === "contract" ? spec.terms.reference : "demo";
         await audit({
           action: "tenant.create",
           slug: tenant.slug,
           tenantUid: tenant.uid,
-          detail: { plan: spec.plan, terms: reference, engine: tenant.engine },
+          detail: {
+            plan: spec.plan,
+            storage: storageOf(spec),
+            terms: reference,
+            engine: tenant.engine,
+            ...(body.overcommit ? { overcommit: true } : {}),
+          },
         });
         return viewTenant(tenant, context.platform);
       });
@@ -283,7 +295,16 @@ export const tenantRoutes: readonly Route[] = [
     response: schemas.tenant,
     async handle(input) {
       const { body } = input;
-      return change({ ...input, body: { reason: body.reason } }, "tenant.update", (tenant) => merged(tenant, body));
+      const asked = { ...input, body: { reason: body.reason } };
+      return change(
+        asked,
+        "tenant.update",
+        (tenant) => merged(tenant, body),
+        (db, before, after) => {
+          const grows = quantityToBytes(storageOf(after)) - quantityToBytes(storageOf(before.spec));
+          return checkRoom(db, before.engine, grows, body.overcommit);
+        },
+      );
     },
   }),
   route({

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
@@ -210,6 +210,10 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     preflight: () => preflight(context, options.images ?? []),
     examineIsolation: (namespace) => examineWalls(context, namespace, jobs.placed(namespace)),
     observe,
+    async room() {
+      const { blocks, bavail, bsize } = await statfs(instance.stateDir);
+      return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+    },
     async list() {
       const [recorded, volumes, files, containers, networks] = await Promise.all([
         objects.namespaces(),

@@ -267,6 +267,43 @@ describe("the API", () => {
     });
   });
 
+  describe("where the storage tells how much room it has", () => {
+    const GIBI = 1024 ** 3;
+    beforeAll(() =>
+      database.pool.query("update engines set room = $1", [
+        JSON.stringify({ totalBytes: 1000 * GIBI, freeBytes: 700 * GIBI }),
+      ]),
+    );
+    afterAll(() => database.pool.query("update engines set room = null"));
+
+    it("promises no volume that would not fit, but for an operator who says so", async () => {
+      const refused = await call("POST", "/v1/tenants", { ...school("gross"), storage: "800Gi" });
+      expect(refused.status).toBe(412);
+      expect(errorOf(refused)).toMatchObject({
+        field: "storage",
+        message: expect.stringMatching(/800\.0 GiB.*700\.0 GiB are free.*promised/),
+        remedy: expect.stringContaining("--overcommit"),
+      });
+      expect((await call("GET", "/v1/tenants/gross")).status).toBe(404);
+      const meant = { ...school("gross"), storage: "800Gi", overcommit: true };
+      expect((await call("POST", "/v1/tenants", meant)).status).toBe(201);
+      // What is promised counts from then on.
+      expect((await call("POST", "/v1/tenants", school("klein"))).status).toBe(412);
+      await database.pool.query("delete from tenants where slug = 'gross'");
+    });
+
+    it("lets no volume grow beyond it, and changes nothing then", async () => {
+      expect((await call("POST", "/v1/tenants", school("waechst-mit"))).status).toBe(201);
+      const refused = await call("PATCH", "/v1/tenants/waechst-mit", { storage: "800Gi", displayName: "Anders" });
+      expect(errorOf(refused)).toMatchObject({ field: "storage" });
+      expect((await call("GET", "/v1/tenants/waechst-mit")).body).toMatchObject({
+        storage: "5Gi",
+        displayName: "Goethe-Gymnasium",
+        generation: 1,
+      });
+    });
+  });
+
   it("records in the audit what was changed, old and new", async () => {
     await call("POST", "/v1/tenants", school("spuren"));
     await call("PATCH", "/v1/tenants/spuren", {
