@@ -45,6 +45,8 @@ export function volumeFault(
       kind: "terminating",
       message: `Somebody has deleted the volume ${record.claim}${was}: it goes as soon as nothing uses it any more.`,
     };
+  // Its making was cut off before there was anything.
+  if (seen.state === "Lost" && mayBeMade(record, initialised)) return undefined;
   if (seen.state === "Lost")
     return { kind: "lost", message: `What the volume ${record.claim}${was} consisted of is gone.` };
   if (record.identity !== undefined && seen.identity !== undefined && seen.identity !== record.identity)

@@ -1,10 +1,9 @@
-import { statfs } from "node:fs/promises";
 import { messageOf } from "../../errors.ts";
 import { firewallTable } from "../../host/instance.ts";
 import type { EngineContext } from "./context.ts";
 import { watchTable } from "./firewall-watch.ts";
 import { listMounts } from "./mounts.ts";
-import { mountsBelow } from "./volumes.ts";
+import { fillOf, mountsBelow } from "./volumes.ts";
 
 /**
  * Looks after what the engine made on the host and others can take away or fill without an event of the container engine: firewall
@@ -95,10 +94,10 @@ function createRoomWatch({ instance, wake }: EngineContext): () => Promise<void>
   return async () => {
     const volumes = mountsBelow(instance, await listMounts());
     for (const { namespace, target } of volumes) {
-      const room = await statfs(target).catch(() => undefined);
-      if (room === undefined) continue;
-      const bytes = 1 - room.bfree / room.blocks;
-      const inodes = room.files === 0 ? 0 : 1 - room.ffree / room.files;
+      const fill = await fillOf(target).catch(() => undefined);
+      if (fill === undefined) continue;
+      const bytes = fill.usedBytes / Math.max(fill.capacityBytes, 1);
+      const inodes = fill.inodes.used / Math.max(fill.inodes.total, 1);
       const isShort = Math.max(bytes, inodes) >= SHORT_OF_ROOM;
       if (isShort === short.has(target)) continue;
       if (isShort) short.add(target);

@@ -16,10 +16,13 @@ export interface KeeperSnapshot {
   readonly ready: boolean;
   /** What the readiness probe finds wrong. */
   readonly unreadyWhy: string | undefined;
+  /** What a probe found that it is to be replaced for. */
+  readonly dead: string | undefined;
   readonly failure: { readonly reason: string; readonly message: string } | undefined;
 }
 
-function unready({ unreadyWhy }: KeeperSnapshot): string {
+function unready({ unreadyWhy, dead }: KeeperSnapshot): string {
+  if (dead !== undefined) return dead;
   return unreadyWhy === undefined ? "the readiness probe fails" : `the readiness probe fails: ${unreadyWhy}`;
 }
 

@@ -315,6 +315,7 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
       young: current !== undefined && !current.served && context.clock.now().getTime() - current.since < STARTS_WITHIN,
       ready: current?.ready ?? false,
       unreadyWhy: current?.unreadyWhy,
+      dead: current?.dead,
       failure,
     });
   }

@@ -133,6 +133,8 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
   async function remember(namespace: string, claim: string, identity: string): Promise<void> {
     const marker = markerOf(namespace, claim);
     if ((await sizeOf(marker)) <= 0) await writeWhole(marker, identity, { mode: 0o600, durable: true });
+    // What is gone from now on was there.
+    await rm(wishOf(namespace, claim), { force: true });
   }
 
   /** Another file system under the school's name is not the school's, whatever is on it. */
@@ -246,8 +248,9 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
     async observe(namespace, claim) {
       const image = imageOf(namespace, claim);
       const [made, half] = await Promise.all([sizeOf(image), sizeOf(`${image}.new`)]);
-      // A half-made one is what will be; but not where there was one before.
-      const began = half >= 0 && (await sizeOf(markerOf(namespace, claim))) < 0;
+      // One that is being made is what it will be, also where its maker was cut off; but not where there was one before.
+      const began =
+        (await sizeOf(markerOf(namespace, claim))) < 0 && (half >= 0 || (await sizeOf(wishOf(namespace, claim))) >= 0);
       const state = made >= 0 || began ? "Present" : "Lost";
       const identity = made >= 0 ? await uuidOf(image) : began ? await identityToBe(namespace, claim) : undefined;
       const target = mountOf(namespace, claim);
@@ -263,15 +266,15 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
   };
 }
 
-/** How full a mounted file system is. */
+/** How full a mounted file system is. As df: what is kept for root counts neither as used nor as room. */
 export async function fillOf(target: string): Promise<{
   readonly capacityBytes: number;
   readonly usedBytes: number;
   readonly inodes: { readonly used: number; readonly total: number };
 }> {
-  const { blocks, bfree, bsize, files, ffree } = await statfs(target);
+  const { blocks, bfree, bavail, bsize, files, ffree } = await statfs(target);
   return {
-    capacityBytes: blocks * bsize,
+    capacityBytes: (blocks - bfree + bavail) * bsize,
     usedBytes: (blocks - bfree) * bsize,
     inodes: { used: files - ffree, total: files },
   };

@@ -138,6 +138,18 @@ describe("the encrypted volume", () => {
     expect(await job({ action: "write", name: "x", text: "y" })).toBe("written");
   });
 
+  it("one whose making was cut off before it had an image is the one to be, and is made", async () => {
+    await engine.apply(SPACE, school({ replicas: 0 }));
+    const toBe = (await engine.observe(SPACE)).volumes[0];
+    await rm(`${IMAGE_FILE()}.new`);
+    expect((await engine.observe(SPACE)).volumes[0]).toMatchObject({ state: "Present", identity: toBe?.identity });
+    await up();
+    expect((await engine.observe(SPACE)).volumes[0]).toMatchObject({ state: "Present", identity: toBe?.identity });
+    await engine.apply(SPACE, school({ replicas: 0 }));
+    await rm(IMAGE_FILE());
+    expect((await engine.observe(SPACE)).volumes[0]).toMatchObject({ state: "Lost" });
+  });
+
   it("an image that vanished is never replaced by an empty one", async () => {
     await up();
     await engine.apply(SPACE, school({ replicas: 0 }));

@@ -298,6 +298,7 @@ describe("the state of a workload", () => {
     young: false,
     ready: true,
     unreadyWhy: undefined,
+    dead: undefined,
     failure: undefined,
   };
   it.each([
