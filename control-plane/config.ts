@@ -3,6 +3,7 @@ import type pg from "pg";
 import { z } from "zod";
 import { isRepository } from "./backup/repository.ts";
 import { ClassmindError } from "./errors.ts";
+import { isHostName } from "./issuer/names.ts";
 import { readJson as readWrittenJson } from "./written/json.ts";
 
 /** The only reader of the environment and of configuration files in the control plane. Secrets are files, never values here. */
@@ -46,7 +47,7 @@ const account = z.strictObject({ role: z.string(), account: z.string(), namespac
 /** What the API shows and checks, and what both processes must agree on. */
 const platform = z.strictObject({
   instance: z.string().regex(/^[a-z][a-z0-9]{0,11}$/),
-  domain: z.hostname(),
+  domain: z.string().refine(isHostName, "must be a lower-case domain such as schulen.example.org"),
   country: z.string().regex(/^[A-Z]{2}$/),
   /** The port in the schools' addresses; left out of them when it is 443. */
   httpsPort: z.int().min(1).max(65535),

@@ -22,6 +22,7 @@ import { loadChart } from "./render/render.ts";
 import { createSemaphore } from "./semaphore.ts";
 import { awaitDatabase } from "./store/await-database.ts";
 import { listEngines, registerEngines } from "./store/engines.ts";
+import { haveSchools, keepRepositories } from "./store/fixed-settings.ts";
 import { migrate } from "./store/migrate.ts";
 import { writeSetting } from "./store/settings.ts";
 import { inTransaction, wakeAll, wakeTenant } from "./store/tenants.ts";
@@ -139,7 +140,13 @@ async function build(): Promise<Fleet> {
     await lock.query("select pg_advisory_lock($1)", [START_LOCK]);
     const applied = await migrate(pool, folder("migrations", "store/migrations"));
     if (applied.length > 0) log.info({ applied }, "the store's schema is up to date");
-    const authority = await ensureAuthority(keyring, config.platform.domain, systemClock.now());
+    const authority = await ensureAuthority(keyring, config.platform.domain, systemClock.now(), () =>
+      haveSchools(pool),
+    );
+    const sites = [...sitesOf(config)].map(
+      ([name, own]) => [name, platformAt(config.platform, own.platform).backup.repository] as const,
+    );
+    await keepRepositories(pool, new Map(sites));
     await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });
     if (config.authorityFile !== undefined) {
       writeFileSync(config.authorityFile, authority.certificatePem);

@@ -56,6 +56,8 @@ export interface VolumeObservation {
   /** Files it holds and can hold: full of them it takes no more, however many bytes are left. Absent where nobody counts. */
   readonly inodes?: { readonly used: number; readonly total: number };
   readonly locked: boolean;
+  /** What its claim asked for: a class that cannot be changed, and a size (a Kubernetes quantity) that cannot shrink. */
+  readonly asked: { readonly className: string | undefined; readonly size: string };
 }
 
 /** Where a Service can be reached from the gateway, if it has a ready endpoint. */

@@ -17,6 +17,7 @@ import { ClassmindError } from "../errors.ts";
 import { GATEWAY_UID } from "../gateway/container.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
+import { isHostName } from "../issuer/names.ts";
 import { createKek } from "../keys/kek.ts";
 import { readJson } from "../written/json.ts";
 import { checkEngines } from "./engine-settings.ts";
@@ -26,7 +27,7 @@ import { checkRepository } from "./repository-settings.ts";
 
 /** What an installation on one machine remembers from `up` to `up`. Edited by people too: /etc/classmind/<instance>/platform.json. */
 const settings = z.strictObject({
-  domain: z.hostname(),
+  domain: z.string().refine(isHostName, "must be a lower-case domain such as schulen.example.org"),
   country: z.string().regex(/^[A-Z]{2}$/),
   httpPort: z.int(),
   httpsPort: z.int(),

@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { ClassmindError, messageOf } from "../errors.ts";
 import { choosePorts, everyAddress, USUAL_PORTS } from "../gateway/ports.ts";
 import { buildImages, type ImageReferences, pruneImages } from "../images/build.ts";
+import { isHostName } from "../issuer/names.ts";
 import { freePool, hostRoutes, ownInterfaces } from "./address-pool.ts";
+import { checkFixed, hasSchools } from "./fixed-settings.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { alone } from "./lock.ts";
@@ -75,8 +77,7 @@ function chosenPool(instance: Instance, wished: string | undefined, others: read
 function changedPool(instance: Instance, known: Settings, wished: string | undefined): string {
   const present = poolOf(instance, known);
   if (wished === undefined || wished === present) return present;
-  const schools = join(instance.stateDir, "engine");
-  if (existsSync(schools) && readdirSync(schools).some((name) => name.startsWith("school-"))) {
+  if (hasSchools(instance)) {
     throw new ClassmindError("Conflict", `The schools of this platform have addresses out of ${present}.`, {
       field: "addressPool",
       remedy: "Leave --address-pool out; it can be chosen before the first school alone.",
@@ -85,19 +86,23 @@ function changedPool(instance: Instance, known: Settings, wished: string | undef
   return poolOf(instance, { addressPool: wished });
 }
 
+/** Before it is saved: a domain that nothing can be signed for would stand in the way of the right one. */
+function checkDomain(domain: string | undefined): void {
+  if (domain === undefined || isHostName(domain)) return;
+  throw new ClassmindError("Invalid", `"${domain}" is not a domain name`, {
+    field: "domain",
+    remedy: "Give a lower-case domain such as schulen.example.org.",
+  });
+}
+
 async function settle(instance: Instance, options: UpOptions): Promise<Settings> {
   const known = readSettings(instance);
-  if (known !== undefined && options.domain !== undefined && options.domain !== known.domain) {
-    throw new ClassmindError(
-      "Conflict",
-      `This platform serves ${known.domain} already; its authority may sign for nothing else.`,
-      {
-        field: "domain",
-        remedy: `Leave --domain out, or make another instance: --instance NAME`,
-      },
-    );
-  }
-  if (known !== undefined) return { ...known, addressPool: changedPool(instance, known, options.addressPool) };
+  if (known !== undefined)
+    return {
+      ...known,
+      domain: options.domain ?? known.domain,
+      addressPool: changedPool(instance, known, options.addressPool),
+    };
   return alone("first-up", () => settleFirst(instance, options));
 }
 
@@ -199,7 +204,9 @@ export async function up(instance: Instance, options: UpOptions, step: Reporter)
   requireRoot();
   requireLimits();
   // What an operator has written is judged before anything is done.
-  readSettings(instance);
+  checkDomain(options.domain);
+  const known = readSettings(instance);
+  if (known !== undefined) checkFixed(instance, { ...known, domain: options.domain ?? known.domain });
   await step("Debian packages", async () => {
     const missing = await missingPackages();
     await installPackages(missing);

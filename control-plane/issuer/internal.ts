@@ -43,6 +43,11 @@ export interface AuthorityMaterial {
   readonly keyPem: string;
 }
 
+/** The one domain that an authority may sign for. @throws ClassmindError `Invalid` when it is not constrained to one */
+export function domainOf({ certificatePem }: Pick<AuthorityMaterial, "certificatePem">): string {
+  return permittedDomain(forge.pki.certificateFromPem(certificatePem));
+}
+
 /**
  * Creates the certificate authority of a platform: RSA-3072, valid ten years, critical basicConstraints (pathlen 0),
  * keyUsage and nameConstraints (DNS names at or below `domain`, no IP address).

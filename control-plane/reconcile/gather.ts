@@ -27,7 +27,7 @@ import {
   type OpenWork,
   type PlanInput,
 } from "./plan.ts";
-import { volumeFault } from "./volumes.ts";
+import { keepVolumes, volumeFault } from "./volumes.ts";
 
 /** Everything one attempt knows before it plans. */
 export interface Gathered {
@@ -154,7 +154,7 @@ export function desiredManifests(
   certificate?: CertificatePair,
 ): readonly Manifest[] {
   const values = valuesOf(deps, gathered, certificate);
-  const manifests = deps.chart.renderTenant(values);
+  const manifests = keepVolumes(deps.chart.renderTenant(values), gathered.observed);
   const resting = restingOf(gathered);
   if (values.replicas === 0 || resting.length === 0) return manifests;
   const atRest = deps.chart.renderTenant({ ...values, replicas: 0 });

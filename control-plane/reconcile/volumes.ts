@@ -1,4 +1,6 @@
-import type { ObjectRef, Observation, VolumeObservation } from "../engine/engine.ts";
+import { z } from "zod";
+import type { Manifest, ObjectRef, Observation, VolumeObservation } from "../engine/engine.ts";
+import { quantityToBytes } from "../render/values.ts";
 import type { SchoolVolumes, VolumeRecord } from "../tenant.ts";
 
 /**
@@ -64,4 +66,28 @@ export function unrecorded(volumes: SchoolVolumes, observed: Pick<Observation, "
     .filter(({ identity }) => identity === undefined)
     .map(({ claim }) => claim)
     .filter((claim) => seenVolume(observed, claim)?.identity !== undefined);
+}
+
+const claimSpec = z.looseObject({
+  storageClassName: z.string(),
+  resources: z.looseObject({ requests: z.looseObject({ storage: z.string() }) }),
+});
+
+/**
+ * Claims as they can be: a volume that is there keeps its class, and what it has of room, whatever the platform's settings say by
+ * now. Asked for anything else, an engine would refuse, and all upkeep of every school would end with that. Pure.
+ */
+export function keepVolumes(
+  manifests: readonly Manifest[],
+  observed: Pick<Observation, "volumes">,
+): readonly Manifest[] {
+  return manifests.map((manifest) => {
+    const asked = manifest.kind === claimRef("").kind ? seenVolume(observed, manifest.metadata.name)?.asked : undefined;
+    if (asked === undefined) return manifest;
+    const spec = claimSpec.parse(manifest.spec);
+    const { requests } = spec.resources;
+    const storage = quantityToBytes(asked.size) > quantityToBytes(requests.storage) ? asked.size : requests.storage;
+    const resources = { ...spec.resources, requests: { ...requests, storage } };
+    return { ...manifest, spec: { ...spec, storageClassName: asked.className ?? spec.storageClassName, resources } };
+  });
 }

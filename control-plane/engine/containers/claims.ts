@@ -139,7 +139,9 @@ export function openClaims(
     },
     async observe(claim) {
       const name = claim.metadata.name;
-      if (isEncrypted(claim)) return { name, ...(await volumes.observe(namespaceOf(claim), name)) };
+      const { storageClassName: className, resources } = claim.spec;
+      const asked = { className, size: resources.requests.storage };
+      if (isEncrypted(claim)) return { name, asked, ...(await volumes.observe(namespaceOf(claim), name)) };
       const there = await stat(directoryOf(claim)).then(
         (entry) => entry.isDirectory(),
         () => false,
@@ -148,6 +150,7 @@ export function openClaims(
       const free = usage ? usage.bavail * usage.bsize : 0;
       return {
         name,
+        asked,
         state: there ? "Present" : "Lost",
         identity: undefined,
         capacityBytes: bytesOf(claim),

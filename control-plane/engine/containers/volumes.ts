@@ -29,7 +29,7 @@ export interface EncryptedVolumes {
   unstage(namespace: string, claim: string): Promise<void>;
   remove(namespace: string, claim: string): Promise<void>;
   removeNamespace(namespace: string): Promise<void>;
-  observe(namespace: string, claim: string): Promise<Omit<VolumeObservation, "name">>;
+  observe(namespace: string, claim: string): Promise<Omit<VolumeObservation, "name" | "asked">>;
   namespaces(): Promise<readonly string[]>;
 }
 

@@ -135,6 +135,10 @@ async function observeVolume(
     usedBytes: fill?.usedBytes,
     ...(fill?.inodes === undefined ? {} : { inodes: fill.inodes }),
     locked: users.length === 0,
+    asked: {
+      className: textAt(claim, "spec", "storageClassName"),
+      size: textAt(claim, "spec", "resources", "requests", "storage") ?? "0",
+    },
   };
 }
 

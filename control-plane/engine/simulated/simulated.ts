@@ -78,12 +78,22 @@ function namespaceIn(world: SimulatedWorld, name: string): SimulatedNamespace {
 
 function applyVolume(world: SimulatedWorld, state: SimulatedNamespace, manifest: Manifest): void {
   const capacityBytes = storageOf(manifest);
+  const asked = field(manifest, "spec", "storageClassName");
+  const className = typeof asked === "string" ? { className: asked } : {};
   const volume = state.volumes.find((candidate) => candidate.name === manifest.metadata.name);
   if (volume === undefined) {
     world.volumesMade += 1;
-    state.volumes.push({ name: manifest.metadata.name, capacityBytes, made: world.volumesMade, data: {} });
+    state.volumes.push({
+      name: manifest.metadata.name,
+      capacityBytes,
+      made: world.volumesMade,
+      data: {},
+      ...className,
+    });
     return;
   }
+  if (volume.className !== className.className)
+    throw new EngineError("ManifestRefused", "The class of a volume cannot be changed.", { retryable: false });
   if (capacityBytes < volume.capacityBytes)
     throw new EngineError("VolumeShrinks", "A volume cannot shrink.", { retryable: false });
   volume.capacityBytes = capacityBytes;
@@ -177,6 +187,7 @@ function observeNamespace(name: string, state: SimulatedNamespace | undefined, n
       usedBytes: used ? (volume.fill?.bytes ?? JSON.stringify(volume.data).length) : undefined,
       ...(used ? { inodes: inodesOf(volume) } : {}),
       locked: !used,
+      asked: { className: volume.className, size: String(volume.capacityBytes) },
     })),
     endpoints: appReady ? [{ service: "app", address: "192.0.2.1", port: 8080 }] : [],
   };

@@ -24,6 +24,7 @@ const namespace = z.object({
   volumes: z.array(
     z.object({
       name: z.string(),
+      className: z.string().optional(),
       capacityBytes: z.number(),
       made: z.number(),
       data: z.record(z.string(), z.string()),

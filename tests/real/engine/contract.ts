@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
 import {
   type Engine,
   EngineError,
@@ -8,6 +9,7 @@ import {
   TENANT_UID,
 } from "../../../control-plane/engine/engine.ts";
 import { hashManifest } from "../../../control-plane/render/hash.ts";
+import { quantityToBytes } from "../../../control-plane/render/values.ts";
 import { type SmallSchool, smallJob, smallSchool } from "../../fixtures/engine-school.ts";
 
 /** What the suite needs of an engine under test. */
@@ -25,6 +27,11 @@ export interface Subject {
 
 const DB: ObjectRef = { kind: "StatefulSet", name: "db" };
 const APP: ObjectRef = { kind: "Deployment", name: "app" };
+
+const claimSpec = z.looseObject({
+  storageClassName: z.string().optional(),
+  resources: z.looseObject({ requests: z.looseObject({ storage: z.string() }) }),
+});
 
 /** A volume that is as it should be. */
 const PRESENT = { name: "data", state: "Present", identity: expect.any(String) };
@@ -199,6 +206,14 @@ export function engineContract(name: string, subject: () => Subject): void {
       expect((await identities()).get("data-2")).not.toBe(both.get("data-2"));
       await engine.remove(namespace, [{ kind: "PersistentVolumeClaim", name: "data-2" }]);
       expect(await identities()).toEqual(first);
+    });
+
+    it("a volume tells the class and the size that its claim asked for: neither can be taken back", async () => {
+      const [claim] = school().filter(({ kind }) => kind === "PersistentVolumeClaim");
+      const { storageClassName, resources } = claimSpec.parse(claim?.spec);
+      const [{ asked } = { asked: undefined }] = (await engine.observe(namespace)).volumes;
+      expect(asked?.className).toBe(storageClassName);
+      expect(quantityToBytes(asked?.size ?? "0")).toBe(quantityToBytes(resources.requests.storage));
     });
 
     it("a job gets its input as JSON, and its output, exit code and log lines come back", async () => {

@@ -14,7 +14,17 @@ const suspended: Evidence = {
     exists: true,
     objects: [],
     workloads: [],
-    volumes: [{ name: "data", state: "Present", identity: "v1", capacityBytes: 1, usedBytes: undefined, locked: true }],
+    volumes: [
+      {
+        name: "data",
+        state: "Present",
+        identity: "v1",
+        capacityBytes: 1,
+        usedBytes: undefined,
+        locked: true,
+        asked: { className: "classmind-encrypted", size: "5Gi" },
+      },
+    ],
     endpoints: [],
   },
   volumes: { ...NEW_VOLUMES, own: { claim: "data", identity: "v1" } },

@@ -42,7 +42,15 @@ const OWN: SchoolVolumes = { ...NEW_VOLUMES, own: { claim: "data", identity: "v1
 const EMPTY = observation({ exists: false, objects: [], workloads: [], volumes: [], endpoints: [] });
 
 function volume(name: string, identity: string, state: VolumeObservation["state"] = "Present"): VolumeObservation {
-  return { name, identity, state, capacityBytes: 1, usedBytes: 0, locked: false };
+  return {
+    name,
+    identity,
+    state,
+    capacityBytes: 1,
+    usedBytes: 0,
+    locked: false,
+    asked: { className: "classmind-encrypted", size: "5Gi" },
+  };
 }
 
 function input(overrides: Partial<PlanInput> = {}): PlanInput {

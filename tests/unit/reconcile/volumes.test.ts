@@ -4,7 +4,16 @@ import { volumeFault } from "../../../control-plane/reconcile/volumes.ts";
 
 const seen = (change: Partial<VolumeObservation>): { readonly volumes: readonly VolumeObservation[] } => ({
   volumes: [
-    { name: "data", state: "Present", identity: "a", capacityBytes: 1, usedBytes: undefined, locked: true, ...change },
+    {
+      name: "data",
+      state: "Present",
+      identity: "a",
+      capacityBytes: 1,
+      usedBytes: undefined,
+      locked: true,
+      asked: { className: "classmind-encrypted", size: "5Gi" },
+      ...change,
+    },
   ],
 });
 const nothing = { volumes: [] };
