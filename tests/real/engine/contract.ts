@@ -34,7 +34,7 @@ const claimSpec = z.looseObject({
 });
 
 /** A volume that is as it should be. */
-const PRESENT = { name: "data", state: "Present", identity: expect.any(String) };
+const PRESENT = { name: "data", state: "Present", identity: expect.any(String), asked: expect.any(Object) };
 
 function refs(manifests: readonly Manifest[]): readonly (ObjectRef & { hash: string })[] {
   return manifests
