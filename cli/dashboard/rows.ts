@@ -16,8 +16,6 @@ export interface FleetRow {
 }
 
 const DAY = 86_400_000;
-const BACKUP_LATE = DAY;
-const CERTIFICATE_SHORT_DAYS = 10;
 
 const LEVEL_OF_PHASE: Readonly<Record<string, FleetRow["level"]>> = {
   Ready: "good",
@@ -36,25 +34,30 @@ function age(time: string | undefined, now: number): string {
   return time === undefined ? "none" : span(now - Date.parse(time));
 }
 
+/** A `!` for the cell of a condition that does not hold: what is well and what is not, the platform alone judges. */
+function mark({ conditions }: Pick<Tenant, "conditions">, type: string): string {
+  return conditions.find((condition) => condition.type === type)?.status === "False" ? " !" : "";
+}
+
 /** One school as a row of the fleet table. A `!` behind a cell says that it needs eyes. */
 export function fleetRow(tenant: Tenant, now: number): FleetRow {
   const ready = tenant.conditions.find((condition) => condition.type === "Ready");
   const newest = tenant.backup?.newest;
-  const running = tenant.phase === "Ready" || tenant.phase === "Degraded";
-  const late = running && tenant.backupEnabled && newest !== undefined && now - Date.parse(newest) > BACKUP_LATE;
   const days =
     tenant.certificate === undefined ? undefined : Math.floor((Date.parse(tenant.certificate.notAfter) - now) / DAY);
   const used =
-    tenant.volume === undefined ? undefined : Math.floor((100 * tenant.volume.usedBytes) / tenant.volume.capacityBytes);
+    tenant.volume === undefined || tenant.volume.capacityBytes <= 0
+      ? undefined
+      : Math.floor((100 * tenant.volume.usedBytes) / tenant.volume.capacityBytes);
   const active = tenant.progress.find((step) => step.state === "Running");
   return {
     slug: tenant.slug,
     phase: tenant.phase,
     reason: printable(active?.name ?? ready?.reason ?? ""),
     since: age(ready?.lastTransitionTime ?? tenant.createdAt, now),
-    backup: `${age(newest, now)}${late ? " !" : ""}`,
-    certificate: days === undefined ? "none" : `${days} d${days < CERTIFICATE_SHORT_DAYS ? " !" : ""}`,
-    volume: used === undefined ? "" : `${used} %${used >= 90 ? " !" : ""}`,
+    backup: `${age(newest, now)}${tenant.backupEnabled ? mark(tenant, "BackupRecent") : ""}`,
+    certificate: `${days === undefined ? "none" : `${days} d`}${mark(tenant, "CertificateReady")}`,
+    volume: `${used === undefined ? "" : `${used} %`}${mark(tenant, "VolumeReady")}`.trim(),
     level: LEVEL_OF_PHASE[tenant.phase] ?? "busy",
   };
 }

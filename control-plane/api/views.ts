@@ -11,6 +11,16 @@ export function platformOf(tenant: StoredTenant, platform: PlatformConfig): Plat
   return platformAt(platform, parseSiteSettings(tenant.engineSettings));
 }
 
+/** What was last seen of a school stands; that its engine does not answer is said beside it. */
+function conditionsOf({ status, engineSilence }: StoredTenant): TenantView["conditions"] {
+  const conditions = status.conditions.map((condition) => ({ ...condition }));
+  if (engineSilence === undefined) return conditions;
+  const { since: lastTransitionTime, reason, message } = engineSilence;
+  const silent = { type: "EngineFit" as const, status: "Unknown" as const, reason, message, lastTransitionTime };
+  const others = conditions.filter(({ type }) => type !== "EngineFit");
+  return [...others.slice(0, 1), silent, ...others.slice(1)];
+}
+
 /** A stored school as the API shows it. Pure. */
 export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): TenantView {
   const { spec, status } = tenant;
@@ -42,7 +52,7 @@ export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): Tena
       own: tenant.volumes.own.claim,
       aside: tenant.volumes.aside.map(({ claim, since, why }) => ({ claim, since, why })),
     },
-    conditions: status.conditions.map((condition) => ({ ...condition })),
+    conditions: conditionsOf(tenant),
     steps: status.steps.map((step) => ({ ...step })),
     progress: tenant.progress.map((step) => ({ ...step })),
     ...(status.administrator === undefined ? {} : { administrator: { ...status.administrator } }),

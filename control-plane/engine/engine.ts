@@ -241,6 +241,12 @@ export interface Engine {
   /** Reads a namespace as it is. Never changes anything. */
   observe(namespace: string): Promise<Observation>;
 
+  /**
+   * Asks what the engine talks to whether it answers; rejects in words when it does not. Costs one request. Engines that are in this
+   * process leave it out.
+   */
+  answers?(signal: AbortSignal): Promise<void>;
+
   /** Room of the storage that volumes are made on, in bytes. Engines whose storage does not tell leave this out. */
   room?(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>;
 

@@ -184,7 +184,7 @@ async function statusAfter(
     phase: phaseOf(evidence, conditions, initialisedAt !== undefined, tenant.deletion !== undefined),
     conditions,
     steps: stepsAfter(tenant, execution),
-    ...(volume === undefined || used === undefined
+    ...(volume === undefined || used === undefined || volume.capacityBytes <= 0
       ? {}
       : { volume: { usedBytes: used, capacityBytes: volume.capacityBytes } }),
     ...(certificate.facts === undefined ? {} : { certificate: certificate.facts }),

@@ -10,6 +10,7 @@ import type { Fleet, Site } from "./dependencies.ts";
 import { createExaminer } from "./fitness.ts";
 import { createHolds } from "./holds.ts";
 import { watchRoom } from "./room.ts";
+import { watchSilence } from "./silence.ts";
 
 /** If every wake-up were lost, a due school still waits no longer than this. */
 const MAX_SLEEP_MS = 30_000;
@@ -98,7 +99,11 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
   }
   const events = Promise.all([...deps.sites.values()].map(followEvents));
 
-  const watches = [watchClock(deps, stopping.signal), watchRoom(deps, stopping.signal)];
+  const watches = [
+    watchClock(deps, stopping.signal),
+    watchRoom(deps, stopping.signal),
+    watchSilence(deps, stopping.signal),
+  ];
 
   const stopListening = listen(
     connectionOf(options.database),

@@ -11,6 +11,7 @@ import {
   type TenantSpec,
   type TenantStatus,
 } from "../tenant.ts";
+import { parseSilence, type Silence } from "./silence.ts";
 
 /** Anything one can query: a pool or a client inside a transaction. */
 export type Queryable = Pick<Pool | PoolClient, "query">;
@@ -40,6 +41,7 @@ interface TenantRow {
   readonly engine: string | null;
   readonly left_engine: string | null;
   readonly engine_settings: unknown;
+  readonly engine_silence: unknown;
   readonly generation: string;
   readonly spec: TenantSpec;
   readonly status: TenantStatus;
@@ -70,6 +72,8 @@ export interface ProgressStep {
 export interface StoredTenant extends Tenant {
   /** Where its engine differs from the platform's configuration; see platformAt. */
   readonly engineSettings: unknown;
+  /** That its engine does not answer now. */
+  readonly engineSilence?: Silence;
   readonly progress: readonly ProgressStep[];
   readonly attempts: number;
   /** When the status was last compared with what is; RFC 3339. */
@@ -78,9 +82,10 @@ export interface StoredTenant extends Tenant {
 
 /** What toTenant reads. */
 export const TENANT_COLUMNS =
-  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, repositories, observed_at, purge_request, purge_unverified";
+  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, (select silence from engines where engines.name = tenants.engine) as engine_silence, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, repositories, observed_at, purge_request, purge_unverified";
 
 export function toTenant(row: TenantRow): StoredTenant {
+  const silence = parseSilence(row.engine_silence);
   const deletion =
     row.deletion_requested_at !== null && row.purge_after !== null
       ? {
@@ -93,6 +98,7 @@ export function toTenant(row: TenantRow): StoredTenant {
     engine: row.engine ?? "",
     ...(row.left_engine === null ? {} : { leftEngine: row.left_engine }),
     engineSettings: row.engine_settings ?? {},
+    ...(silence === undefined ? {} : { engineSilence: silence }),
     generation: Number(row.generation),
     spec: row.spec,
     status: {
@@ -282,11 +288,14 @@ export async function wakeTenant(db: Queryable, slug: string, engine?: string): 
   ]);
 }
 
-/** Asks for an attempt at every school, spread over `spreadSeconds`: after a restart nothing volatile can be taken for granted. */
-export async function wakeAll(db: Queryable, spreadSeconds: number): Promise<number> {
+/**
+ * Asks for an attempt at every school, spread over `spreadSeconds`: after a restart nothing volatile can be taken for granted.
+ * @param engine only of schools that live there
+ */
+export async function wakeAll(db: Queryable, spreadSeconds: number, engine?: string): Promise<number> {
   const { rowCount } = await db.query(
-    "update tenants set wake_at = least(wake_at, now() + random() * make_interval(secs => $1))",
-    [spreadSeconds],
+    "update tenants set wake_at = least(wake_at, now() + random() * make_interval(secs => $1)) where $2::text is null or engine = $2",
+    [spreadSeconds, engine ?? null],
   );
   return rowCount ?? 0;
 }

@@ -210,6 +210,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     preflight: () => preflight(context, options.images ?? []),
     examineIsolation: (namespace) => examineWalls(context, namespace, jobs.placed(namespace)),
     observe,
+    answers: () => api.ping(),
     async room() {
       const { blocks, bavail, bsize } = await statfs(instance.stateDir);
       return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };

@@ -44,6 +44,8 @@ export interface NetworkSpec {
 export interface ContainerApi {
   readonly docker: Dockerode;
   version(): Promise<{ readonly podman: boolean; readonly version: string }>;
+  /** Whether it answers at all. Not tried again. */
+  ping(): Promise<void>;
   list(labels: Readonly<Record<string, string>>): Promise<readonly ContainerInfo[]>;
   create(options: Dockerode.ContainerCreateOptions): Promise<string>;
   attach(id: string): Promise<Attached>;
@@ -169,6 +171,9 @@ export function openContainerApi(
         known = undefined;
       });
       return known;
+    },
+    async ping() {
+      await docker.ping();
     },
     async list(labels) {
       const found = await busyRetried(() => docker.listContainers({ all: true, filters: filters(labels) }));

@@ -137,7 +137,9 @@ async function explainNotStarted(run: Run, pod: LiveObject | undefined): Promise
 
 async function awaitStarted(run: Run): Promise<LiveObject> {
   let seen: LiveObject | undefined;
-  const started = await follow({ ...following(run, run.left()), signal: run.called }, (pods) => {
+  // Whoever cannot start says so soon, however long the work itself may take.
+  const patience = Math.min(run.left(), run.context.patience);
+  const started = await follow({ ...following(run, patience), signal: run.called }, (pods) => {
     seen = pods.find((pod) => pod.metadata.deletionTimestamp === undefined);
     return pods.find(hasStarted);
   });

@@ -93,6 +93,9 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
       if (space === undefined) throw new EngineError("EngineUnavailable", "the cluster has no namespace kube-system");
       return space.metadata.uid ?? "";
     },
+    async answers(signal) {
+      await transport.request({ path: "/version", signal });
+    },
     observe: (namespace) => observeNamespace(context, namespace),
     async list() {
       const query = { labelSelector: `${MARK.managedBy}=${MANAGED_BY},${MARK.tenant}`, metadataOnly: true };

@@ -128,7 +128,10 @@ describe("a run that is cut off between its two snapshots", () => {
     const job = await bench.start("create", input, { binds: [`${mkdir}:/usr/local/bin/mkdir:ro`] });
     const result = job.result();
     const reached = join(bench.files, "reached");
-    while (!(await stat(reached).catch(() => undefined))) await delay(50);
+    const isReached = async () => (await stat(reached).catch(() => undefined)) !== undefined;
+    const early = result.then((ended) => ({ ended }));
+    for (let ended: unknown; !(await isReached()); ended = await Promise.race([early, delay(50)]))
+      if (ended !== undefined) throw new Error(`the job ended before it got there: ${JSON.stringify(ended)}`);
     await job.container.kill({ signal: "SIGKILL" });
     await result;
     await rm(reached);
@@ -251,7 +254,10 @@ describe("restoring", () => {
     const job = await bench.start("restore", input, { volume, binds });
     const result = job.result();
     const reached = join(volume.files, "reached");
-    while (!(await stat(reached).catch(() => undefined))) await delay(50);
+    const isReached = async () => (await stat(reached).catch(() => undefined)) !== undefined;
+    const early = result.then((ended) => ({ ended }));
+    for (let ended: unknown; !(await isReached()); ended = await Promise.race([early, delay(50)]))
+      if (ended !== undefined) throw new Error(`the job ended before it got there: ${JSON.stringify(ended)}`);
     await job.container.kill({ signal: "SIGKILL" });
     expect((await result).code).not.toBe(0);
     await rm(reached);

@@ -208,6 +208,10 @@ export function engineContract(name: string, subject: () => Subject): void {
       expect(await identities()).toEqual(first);
     });
 
+    it("answers when it is asked whether it does", async () => {
+      await engine.answers?.(new AbortController().signal);
+    });
+
     it("a volume tells the class and the size that its claim asked for: neither can be taken back", async () => {
       const [claim] = school().filter(({ kind }) => kind === "PersistentVolumeClaim");
       const { storageClassName, resources } = claimSpec.parse(claim?.spec);

@@ -107,8 +107,23 @@ describe("server-sent events", () => {
 });
 
 describe("the dashboard's rows", () => {
+  const since = { reason: "AsDesired", message: "", lastTransitionTime: "2026-11-20T12:00:00Z" };
+  const judged = (status: "True" | "False") => [
+    { type: "Ready", status: "True", ...since } as const,
+    ...(["BackupRecent", "CertificateReady", "VolumeReady"] as const).map((type) => ({ type, status, ...since })),
+  ];
+
+  it("judge nothing themselves: what the platform finds well has no mark, however it looks", () => {
+    const { backup, certificate, volume } = fleetRow(school({ conditions: judged("True") }), now);
+    expect({ backup, certificate, volume }).toEqual({ backup: "1 d", certificate: "5 d", volume: "95 %" });
+  });
+
+  it("show no share of a volume whose size nobody knows", () => {
+    expect(fleetRow(school({ volume: { usedBytes: 95, capacityBytes: 0 } }), now).volume).toBe("");
+  });
+
   it("mark what needs eyes by a sign, not by colour alone", () => {
-    expect(fleetRow(school(), now)).toEqual({
+    expect(fleetRow(school({ conditions: judged("False") }), now)).toEqual({
       slug: "goethe",
       phase: "Ready",
       reason: "AsDesired",

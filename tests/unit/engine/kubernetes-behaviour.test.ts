@@ -284,6 +284,27 @@ it.each<[PodBehaviour, string]>([
   expect(seen?.message).not.toBe("");
 });
 
+it("an API server that is overloaded for good is no engine that answers", async () => {
+  await expect(engine.answers?.(new AbortController().signal)).resolves.toBeUndefined();
+  decide = () => "unavailable-503";
+  await expect(engine.answers?.(new AbortController().signal)).rejects.toBeInstanceOf(EngineError);
+});
+
+it.each<[PodBehaviour, RegExp]>([
+  ["no-image", /did not start in time/],
+  ["unschedulable", /did not start in time: .*Insufficient memory/],
+])(
+  "a job whose pod is %s fails within the engine's patience, however long its work may take",
+  async (behaviour, message) => {
+    await engine.apply(namespace, school());
+    pods = behaviour;
+    const began = Date.now();
+    const job = { manifest: smallJob(namespace, IMAGE), input: {}, deadline: 8 * 3_600_000 };
+    await expect(engine.run(namespace, job)).rejects.toMatchObject({ message: expect.stringMatching(message) });
+    expect(Date.now() - began).toBeLessThan(5_000);
+  },
+);
+
 it("a StatefulSet whose pod never became ready takes the next version", async () => {
   pods = "crash";
   await engine.apply(namespace, school());
