@@ -32,6 +32,12 @@ let server: ChildProcess;
 let settingsFile: string;
 let settingsBefore: string;
 
+/** Where backups lie cannot change under schools, and other tests have theirs on this platform. */
+async function purgeAll(): Promise<void> {
+  const { items } = await platform.json<{ items: { slug: string }[] }>("tenant", "list");
+  for (const { slug } of items) await platform.purge(slug);
+}
+
 /** Brings the platform's settings to what a change makes of them, as an operator with an editor does. */
 async function configure(change: Record<string, unknown>): Promise<void> {
   await writeFile(settingsFile, JSON.stringify({ ...JSON.parse(settingsBefore), ...change }), { mode: 0o600 });
@@ -95,6 +101,7 @@ beforeAll(async () => {
     "",
   ];
   await writeFile(credentials, lines.join("\r\n"), { mode: 0o600 });
+  await purgeAll();
   await configure({
     backupRepository: `rest:https://${NAME}:${PORT}/`,
     backupHost: { name: NAME, address: ADDRESS, port: PORT },
@@ -103,6 +110,7 @@ beforeAll(async () => {
   });
 }, 600_000);
 afterAll(async () => {
+  await purgeAll();
   await configure({});
   server.kill("SIGTERM");
   await rm(directory, { recursive: true, force: true });
@@ -156,6 +164,11 @@ describe("a repository on another machine", () => {
   });
 });
 
+it("cannot become another one while schools have their backups there, and nothing is stopped", async () => {
+  await expect(configure({})).rejects.toThrow(/backups in rest:https.*backupRepository/s);
+  expect(await platform.json("tenant", "get", "eichendorff")).toMatchObject({ phase: "Ready" });
+});
+
 describe("a storage box", () => {
   it("takes a school's backup over SFTP, proves it and gives it back", async () => {
     const box = await startSftpServer(directory, ADDRESS);
@@ -164,6 +177,7 @@ describe("a storage box", () => {
       const knownHosts = path.join(directory, "box-known-hosts");
       await writeFile(key, box.key, { mode: 0o600 });
       await writeFile(knownHosts, `[${NAME}]:${box.port} ${box.hostKey}\n`);
+      await purgeAll();
       await configure({
         backupRepository: `sftp://${box.user}@${NAME}:${box.port}/classmind`,
         backupHost: { name: NAME, address: ADDRESS, port: box.port },
@@ -182,6 +196,7 @@ describe("a storage box", () => {
       await platform.json("backup", "restore", "moerike", "--run", runId, "--yes", "--reason", "Alles gelöscht");
       expect(await rowsAndHashes(platform, "moerike")).toBe(rows);
     } finally {
+      await purgeAll();
       await configure({});
       await box.stop();
     }
