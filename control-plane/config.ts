@@ -59,6 +59,8 @@ const platform = z.strictObject({
   storageClass: z.string(),
   backup: z.strictObject({
     repository,
+    /** Address of a repository whose backups are left behind, now that `repository` is another one. */
+    abandoned: z.string().optional(),
     /** StorageClass of local repositories, whose content is encrypted already. */
     storageClass: z.string().min(1).optional(),
     /** Size of a local repository, a Kubernetes quantity. */
@@ -100,7 +102,7 @@ const siteSettings = platform
   })
   .extend({
     backup: platform.shape.backup
-      .pick({ repository: true, storageClass: true, repositorySize: true, peers: true, hosts: true })
+      .pick({ repository: true, abandoned: true, storageClass: true, repositorySize: true, peers: true, hosts: true })
       .partial(),
   })
   .partial();

@@ -16,16 +16,17 @@ export function domainConflict(present: string, wanted: string): ClassmindError 
 
 /**
  * @param field what the setting is called in the file that has it
+ * @param abandoned what the setting is called that names a repository to leave behind
  * @param present where the schools' backups lie
  * @param wanted what the configuration says now
  */
-export function repositoryConflict(field: string, present: string, wanted: string): ClassmindError {
+export function repositoryConflict(field: string, abandoned: string, present: string, wanted: string): ClassmindError {
   return new ClassmindError(
     "Conflict",
     `The schools have their backups in ${present}: with ${wanted} none of these could be restored.`,
     {
       field,
-      remedy: `Set it back to ${present}. Schools that are moved to another engine take all their backups to that one's repository.`,
+      remedy: `Set it back to ${present}. Schools that are moved to another engine take all their backups to that one's repository. To leave these backups behind: "${abandoned}": "${present}"`,
     },
   );
 }

@@ -144,7 +144,7 @@ async function build(): Promise<Fleet> {
       haveSchools(pool),
     );
     const sites = [...sitesOf(config)].map(
-      ([name, own]) => [name, platformAt(config.platform, own.platform).backup.repository] as const,
+      ([name, own]) => [name, platformAt(config.platform, own.platform).backup] as const,
     );
     await keepRepositories(pool, new Map(sites));
     await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });

@@ -30,5 +30,6 @@ export function checkFixed(instance: Instance, wanted: Settings): void {
   const { domain, backup } = applied.parse(readJson(reconcilerConfigFile)).platform;
   if (wanted.domain !== domain) throw domainConflict(domain, wanted.domain);
   const repository = checkRepository(settingsFile, wanted)?.address ?? "local";
-  if (repository !== backup.repository) throw repositoryConflict("backupRepository", backup.repository, repository);
+  if (repository !== backup.repository && wanted.backupAbandoned !== backup.repository)
+    throw repositoryConflict("backupRepository", "backupAbandoned", backup.repository, repository);
 }

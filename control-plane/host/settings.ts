@@ -37,6 +37,8 @@ const settings = z.strictObject({
   earlyPurge: z.enum(["second-operator", "reason", "never"]).default("second-operator"),
   /** `local`, or restic's address of a repository elsewhere: see backup/repository.ts. */
   backupRepository: z.string(),
+  /** A repository whose backups are left behind, now that `backupRepository` is another one. */
+  backupAbandoned: z.string().optional(),
   /** Where that is: schools look no names up. The port must not be one that this host itself listens on. */
   backupHost: z.strictObject({ name: z.hostname(), address: z.ipv4(), port: z.int().min(1).max(65535) }).optional(),
   /** File of lines NAME=value with its credentials (RESTIC_REST_USERNAME, AWS_ACCESS_KEY_ID …), mode 0600. */
@@ -149,6 +151,7 @@ function platformOf(instance: Instance, value: Settings, images: ImageReferences
     storageClass: "classmind-encrypted",
     backup: {
       repository: checkRepository(layoutOf(instance).settingsFile, value)?.address ?? "local",
+      ...(value.backupAbandoned === undefined ? {} : { abandoned: value.backupAbandoned }),
       repositorySize: "20Gi",
       peers:
         value.backupHost === undefined

@@ -7,6 +7,11 @@ const NAME = "backup-repositories";
 /** Address of the backup repository, by engine. */
 const repositories = z.record(z.string(), z.string());
 
+interface Wanted {
+  readonly repository: string;
+  readonly abandoned?: string | undefined;
+}
+
 /** Whether there are schools: all, or those that an engine has or still keeps a copy of. */
 export async function haveSchools(db: Queryable, engine?: string): Promise<boolean> {
   const { rows } = await db.query(
@@ -18,15 +23,17 @@ export async function haveSchools(db: Queryable, engine?: string): Promise<boole
 
 /**
  * Keeps in mind where the backups of each engine's schools lie. Called before anything is done with the new configuration.
- * @param wanted address by engine
+ * @param wanted address by engine, and the one that may be left behind
  * @throws ClassmindError `Conflict` when an engine with schools is to have another one; nothing is noted then
  */
-export async function keepRepositories(db: Queryable, wanted: ReadonlyMap<string, string>): Promise<void> {
+export async function keepRepositories(db: Queryable, wanted: ReadonlyMap<string, Wanted>): Promise<void> {
   const present = (await readSetting(db, NAME, repositories)) ?? {};
-  for (const [engine, address] of wanted) {
+  for (const [engine, { repository, abandoned }] of wanted) {
     const before = present[engine];
-    if (before !== undefined && before !== address && (await haveSchools(db, engine)))
-      throw repositoryConflict("backup.repository", before, address);
+    if (before === undefined || before === repository || before === abandoned) continue;
+    if (await haveSchools(db, engine))
+      throw repositoryConflict("backup.repository", "backup.abandoned", before, repository);
   }
-  await writeSetting(db, NAME, { ...present, ...Object.fromEntries(wanted) });
+  const addresses = [...wanted].map(([engine, { repository }]) => [engine, repository] as const);
+  await writeSetting(db, NAME, { ...present, ...Object.fromEntries(addresses) });
 }

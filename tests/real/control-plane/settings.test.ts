@@ -108,7 +108,7 @@ describe("a fleet of twenty schools", () => {
 });
 
 describe("the repository of backups", () => {
-  const wanted = (address: string) => new Map([["simulated", address]]);
+  const wanted = (repository: string, abandoned?: string) => new Map([["simulated", { repository, abandoned }]]);
 
   it("cannot be another one while schools have their backups there", async () => {
     await keepRepositories(deps.pool, wanted("local"));
@@ -117,6 +117,16 @@ describe("the repository of backups", () => {
     await expect(refused).rejects.toMatchObject({ code: "Conflict", field: "backup.repository" });
     // Nothing was noted: the right one is taken.
     await keepRepositories(deps.pool, wanted("local"));
+  });
+
+  it("can be another one when an operator leaves the backups behind by name", async () => {
+    await keepRepositories(deps.pool, wanted("local"));
+    await insertTenant(deps.pool, "goethe", tenantSpec(), "simulated", undefined);
+    const elsewhere = "s3:https://box.example.org:9000/schulen";
+    await expect(keepRepositories(deps.pool, wanted(elsewhere, "rest:https://other.example.org/"))).rejects.toThrow();
+    await keepRepositories(deps.pool, wanted(elsewhere, "local"));
+    // Once left, it is the new one that they have.
+    await expect(keepRepositories(deps.pool, wanted("local"))).rejects.toMatchObject({ code: "Conflict" });
   });
 
   it("may be another one before the first school", async () => {

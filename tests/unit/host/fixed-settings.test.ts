@@ -47,6 +47,7 @@ describe("a platform that has schools", () => {
     const environment = join(root, "backup.env");
     writeFileSync(environment, "AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\n", { mode: 0o600 });
     const wanted = { ...VALUE, ...ELSEWHERE, ...HOST, backupEnvironmentFile: environment };
+    expect(() => checkFixed(instance, { ...wanted, backupAbandoned: "local" })).not.toThrow();
     expect(() => checkFixed(instance, wanted)).toThrow(
       expect.objectContaining({
         code: "Conflict",
