@@ -44,10 +44,13 @@ const repository = z
 
 const account = z.strictObject({ role: z.string(), account: z.string(), namespace: z.string() });
 
+/** A domain that schools can have their names below. */
+export const domain = z.string().refine(isHostName, "must be a lower-case domain such as schulen.example.org");
+
 /** What the API shows and checks, and what both processes must agree on. */
 const platform = z.strictObject({
   instance: z.string().regex(/^[a-z][a-z0-9]{0,11}$/),
-  domain: z.string().refine(isHostName, "must be a lower-case domain such as schulen.example.org"),
+  domain,
   country: z.string().regex(/^[A-Z]{2}$/),
   /** The port in the schools' addresses; left out of them when it is 443. */
   httpsPort: z.int().min(1).max(65535),

@@ -148,6 +148,12 @@ export interface Condition {
   readonly lastTransitionTime: string;
 }
 
+/** Conditions with another word on the engine, right behind the sum of all. Pure. */
+export function withEngineFit<C extends { readonly type: string }>(conditions: readonly C[], condition: C): C[] {
+  const others = conditions.filter(({ type }) => type !== "EngineFit");
+  return [...others.slice(0, 1), condition, ...others.slice(1)];
+}
+
 export const PHASES = [
   "Pending",
   "Provisioning",

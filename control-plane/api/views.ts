@@ -3,7 +3,7 @@ import type { Backup } from "../store/backups.ts";
 import { type RegisteredEngine, unmetOf } from "../store/engines.ts";
 import type { Operation } from "../store/operations.ts";
 import type { StoredTenant } from "../store/tenants.ts";
-import { hostOf, storageOf } from "../tenant.ts";
+import { hostOf, storageOf, withEngineFit } from "../tenant.ts";
 import type { EngineView, TenantView } from "./schemas.ts";
 
 /** The platform's configuration as it holds where a school lives. Pure. */
@@ -17,8 +17,7 @@ function conditionsOf({ status, engineSilence }: StoredTenant): TenantView["cond
   if (engineSilence === undefined) return conditions;
   const { since: lastTransitionTime, reason, message } = engineSilence;
   const silent = { type: "EngineFit" as const, status: "Unknown" as const, reason, message, lastTransitionTime };
-  const others = conditions.filter(({ type }) => type !== "EngineFit");
-  return [...others.slice(0, 1), silent, ...others.slice(1)];
+  return withEngineFit<TenantView["conditions"][number]>(conditions, silent);
 }
 
 /** A stored school as the API shows it. Pure. */

@@ -12,12 +12,11 @@ import {
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { canonicalJson } from "../canonical-json.ts";
-import { type ApiConfig, engineName, type PlatformConfig, type ReconcilerConfig, site } from "../config.ts";
+import { type ApiConfig, domain, engineName, type PlatformConfig, type ReconcilerConfig, site } from "../config.ts";
 import { ClassmindError } from "../errors.ts";
 import { GATEWAY_UID } from "../gateway/container.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
-import { isHostName } from "../issuer/names.ts";
 import { createKek } from "../keys/kek.ts";
 import { readJson } from "../written/json.ts";
 import { checkEngines } from "./engine-settings.ts";
@@ -27,7 +26,7 @@ import { checkRepository } from "./repository-settings.ts";
 
 /** What an installation on one machine remembers from `up` to `up`. Edited by people too: /etc/classmind/<instance>/platform.json. */
 const settings = z.strictObject({
-  domain: z.string().refine(isHostName, "must be a lower-case domain such as schulen.example.org"),
+  domain,
   country: z.string().regex(/^[A-Z]{2}$/),
   httpPort: z.int(),
   httpsPort: z.int(),

@@ -10,6 +10,7 @@ import {
   type SchoolRepositories,
   type SchoolVolumes,
   type TenantStatus,
+  withEngineFit,
 } from "../tenant.ts";
 import type { GatewayObservation } from "./dependencies.ts";
 import type { Fitness } from "./fitness.ts";
@@ -312,8 +313,7 @@ export function unobserved(
     message: error.message,
     lastTransitionTime: before?.status === "Unknown" ? before.lastTransitionTime : now.toISOString(),
   };
-  const others = status.conditions.filter(({ type }) => type !== "EngineFit");
-  return { ...status, conditions: [...others.slice(0, 1), condition, ...others.slice(1)] };
+  return { ...status, conditions: withEngineFit(status.conditions, condition) };
 }
 
 /** Whether nothing of a school runs, and its volume is closed. */

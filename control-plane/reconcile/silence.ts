@@ -2,6 +2,7 @@ import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { recordSilence } from "../store/silence.ts";
 import { wakeAll } from "../store/tenants.ts";
+import { within } from "../within.ts";
 import type { Fleet, Site } from "./dependencies.ts";
 
 /**
@@ -22,18 +23,16 @@ async function fault(
   { engine, name }: Site,
   signal: AbortSignal,
 ): Promise<{ readonly reason: string; readonly message: string } | undefined> {
-  const over = new AbortController();
-  const late = clock.sleep(ANSWER_WITHIN_MS, AbortSignal.any([signal, over.signal])).then(() => {
-    throw new EngineError("EngineUnavailable", `${name} has not answered within ${ANSWER_WITHIN_MS / 1000} s.`);
-  });
   try {
-    await Promise.race([engine.answers?.(AbortSignal.any([signal, over.signal])), late]);
+    await within(
+      clock,
+      ANSWER_WITHIN_MS,
+      async (over) => engine.answers?.(AbortSignal.any([signal, over])),
+      () => new EngineError("EngineUnavailable", `${name} has not answered within ${ANSWER_WITHIN_MS / 1000} s.`),
+    );
     return undefined;
   } catch (error) {
     return { reason: error instanceof EngineError ? error.reason : "EngineUnavailable", message: messageOf(error) };
-  } finally {
-    over.abort();
-    late.catch(() => undefined);
   }
 }
 

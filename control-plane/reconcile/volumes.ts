@@ -14,8 +14,10 @@ export interface VolumeFault {
   readonly message: string;
 }
 
+const CLAIM = "PersistentVolumeClaim";
+
 export function claimRef(claim: string): ObjectRef {
-  return { kind: "PersistentVolumeClaim", name: claim };
+  return { kind: CLAIM, name: claim };
 }
 
 export function seenVolume(observed: Pick<Observation, "volumes">, claim: string): VolumeObservation | undefined {
@@ -82,7 +84,7 @@ export function keepVolumes(
   observed: Pick<Observation, "volumes">,
 ): readonly Manifest[] {
   return manifests.map((manifest) => {
-    const asked = manifest.kind === claimRef("").kind ? seenVolume(observed, manifest.metadata.name)?.asked : undefined;
+    const asked = manifest.kind === CLAIM ? seenVolume(observed, manifest.metadata.name)?.asked : undefined;
     if (asked === undefined) return manifest;
     const spec = claimSpec.parse(manifest.spec);
     const { requests } = spec.resources;

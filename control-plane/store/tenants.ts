@@ -40,8 +40,8 @@ interface TenantRow {
   readonly slug: string;
   readonly engine: string | null;
   readonly left_engine: string | null;
-  readonly engine_settings: unknown;
-  readonly engine_silence: unknown;
+  /** What its engine's row says. */
+  readonly on_engine: { readonly settings: unknown; readonly silence: unknown } | null;
   readonly generation: string;
   readonly spec: TenantSpec;
   readonly status: TenantStatus;
@@ -82,10 +82,10 @@ export interface StoredTenant extends Tenant {
 
 /** What toTenant reads. */
 export const TENANT_COLUMNS =
-  "uid, slug, engine, left_engine, (select settings from engines where engines.name = tenants.engine) as engine_settings, (select silence from engines where engines.name = tenants.engine) as engine_silence, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, repositories, observed_at, purge_request, purge_unverified";
+  "uid, slug, engine, left_engine, (select jsonb_build_object('settings', settings, 'silence', silence) from engines where engines.name = tenants.engine) as on_engine, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, repositories, observed_at, purge_request, purge_unverified";
 
 export function toTenant(row: TenantRow): StoredTenant {
-  const silence = parseSilence(row.engine_silence);
+  const silence = parseSilence(row.on_engine?.silence);
   const deletion =
     row.deletion_requested_at !== null && row.purge_after !== null
       ? {
@@ -97,7 +97,7 @@ export function toTenant(row: TenantRow): StoredTenant {
     slug: row.slug,
     engine: row.engine ?? "",
     ...(row.left_engine === null ? {} : { leftEngine: row.left_engine }),
-    engineSettings: row.engine_settings ?? {},
+    engineSettings: row.on_engine?.settings ?? {},
     ...(silence === undefined ? {} : { engineSilence: silence }),
     generation: Number(row.generation),
     spec: row.spec,

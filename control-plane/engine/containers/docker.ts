@@ -6,6 +6,7 @@ import { messageOf } from "../../errors.ts";
 import { containerEnd } from "../../host/container-end.ts";
 import { statusOf } from "../../host/docker-errors.ts";
 import { createSemaphore } from "../../semaphore.ts";
+import { within } from "../../within.ts";
 import { EngineError } from "../engine.ts";
 
 /** What the engine needs to know of a container. */
@@ -101,21 +102,17 @@ export function openContainerApi(
   const starts = createSemaphore(concurrentStarts);
   let known: Promise<{ podman: boolean; version: string }> | undefined;
 
-  async function answered<T>(task: () => Promise<T>): Promise<T> {
-    const over = new AbortController();
-    const silence = clock.sleep(answerWithin, over.signal).then(() => {
-      if (over.signal.aborted) return new Promise<never>(() => undefined);
-      throw new EngineError(
-        "EngineUnavailable",
-        `the container engine has not answered within ${Math.round(answerWithin / 1000)} s; see: classmind doctor`,
-      );
-    });
-    try {
-      return await Promise.race([task(), silence]);
-    } finally {
-      over.abort();
-    }
-  }
+  const answered = <T>(task: () => Promise<T>): Promise<T> =>
+    within(
+      clock,
+      answerWithin,
+      task,
+      () =>
+        new EngineError(
+          "EngineUnavailable",
+          `the container engine has not answered within ${Math.round(answerWithin / 1000)} s; see: classmind doctor`,
+        ),
+    );
 
   async function busyRetried<T>(task: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {

@@ -250,7 +250,9 @@ export function openEncryptedVolumes(instance: Instance): EncryptedVolumes {
       const [made, half] = await Promise.all([sizeOf(image), sizeOf(`${image}.new`)]);
       // One that is being made is what it will be, also where its maker was cut off; but not where there was one before.
       const began =
-        (await sizeOf(markerOf(namespace, claim))) < 0 && (half >= 0 || (await sizeOf(wishOf(namespace, claim))) >= 0);
+        made < 0 &&
+        (await sizeOf(markerOf(namespace, claim))) < 0 &&
+        (half >= 0 || (await sizeOf(wishOf(namespace, claim))) >= 0);
       const state = made >= 0 || began ? "Present" : "Lost";
       const identity = made >= 0 ? await uuidOf(image) : began ? await identityToBe(namespace, claim) : undefined;
       const target = mountOf(namespace, claim);

@@ -115,6 +115,15 @@ describe("creating", () => {
   });
 });
 
+/** Waits for a file that a job makes on its way; one that ends before it got there is an error in its own words. */
+async function untilReached(file: string, result: Promise<unknown>): Promise<void> {
+  const early = result.then((ended) => ({ ended }));
+  for (let ended: unknown; (await stat(file).catch(() => undefined)) === undefined; ) {
+    if (ended !== undefined) throw new Error(`the job ended before it got there: ${JSON.stringify(ended)}`);
+    ended = await Promise.race([early, delay(50)]);
+  }
+}
+
 describe("a run that is cut off between its two snapshots", () => {
   it("leaves half a backup, which the next run forgets, and nothing else", async () => {
     // In place of mkdir, which comes between the two: it is reached, and never returns.
@@ -128,10 +137,7 @@ describe("a run that is cut off between its two snapshots", () => {
     const job = await bench.start("create", input, { binds: [`${mkdir}:/usr/local/bin/mkdir:ro`] });
     const result = job.result();
     const reached = join(bench.files, "reached");
-    const isReached = async () => (await stat(reached).catch(() => undefined)) !== undefined;
-    const early = result.then((ended) => ({ ended }));
-    for (let ended: unknown; !(await isReached()); ended = await Promise.race([early, delay(50)]))
-      if (ended !== undefined) throw new Error(`the job ended before it got there: ${JSON.stringify(ended)}`);
+    await untilReached(reached, result);
     await job.container.kill({ signal: "SIGKILL" });
     await result;
     await rm(reached);
@@ -254,10 +260,7 @@ describe("restoring", () => {
     const job = await bench.start("restore", input, { volume, binds });
     const result = job.result();
     const reached = join(volume.files, "reached");
-    const isReached = async () => (await stat(reached).catch(() => undefined)) !== undefined;
-    const early = result.then((ended) => ({ ended }));
-    for (let ended: unknown; !(await isReached()); ended = await Promise.race([early, delay(50)]))
-      if (ended !== undefined) throw new Error(`the job ended before it got there: ${JSON.stringify(ended)}`);
+    await untilReached(reached, result);
     await job.container.kill({ signal: "SIGKILL" });
     expect((await result).code).not.toBe(0);
     await rm(reached);
