@@ -131,20 +131,28 @@ export async function recordInitialised(
 /**
  * Lets a school live on another engine from now on; the one it came from keeps its stopped copy. The generation rises, so that
  * nothing seen on the old engine is written any more, and the next attempt is due at once.
+ * @throws Error when it does not live on `from`: the engine that it lives on must never be noted as the one that it left
  */
-export async function switchEngine(db: HeldClient, { uid }: Hold, to: string): Promise<void> {
-  await db.query(
-    "update tenants set engine = $2, left_engine = engine, generation = generation + 1, wake_at = now() where uid = $1",
-    [uid, to],
+export async function switchEngine(
+  db: HeldClient,
+  { uid }: Hold,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<void> {
+  const { rowCount } = await db.query(
+    `update tenants set engine = $3, left_engine = engine, generation = generation + 1, wake_at = now()
+     where uid = $1 and engine = $2 and engine <> $3`,
+    [uid, from, to],
   );
+  if (rowCount !== 1) throw new Error(`the school does not live on ${from} any more`);
 }
 
-/** Notes which other engine holds a copy of the school; undefined: none does any more. */
+/** Notes which other engine holds a copy of the school; undefined: none does any more. What it lives on is no copy. */
 export async function writeLeftEngine(db: HeldClient, { uid }: Hold, engine: string | undefined): Promise<void> {
-  await db.query("update tenants set left_engine = $2, generation = generation + 1, wake_at = now() where uid = $1", [
-    uid,
-    engine ?? null,
-  ]);
+  await db.query(
+    `update tenants set left_engine = $2, generation = generation + 1, wake_at = now()
+     where uid = $1 and engine is distinct from $2`,
+    [uid, engine ?? null],
+  );
 }
 
 /**

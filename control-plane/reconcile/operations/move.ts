@@ -134,7 +134,7 @@ async function switchEngineOf(source: Attempt, operation: Operation, to: string,
     await renameSnapshots(db, moved.copied);
     await recordOnOtherEngine(db, hold, moved.volume);
     await holdFor(db, hold, operation.id, {});
-    await switchEngine(db, hold, to);
+    await switchEngine(db, hold, { from: source.deps.engineName, to });
   });
 }
 

@@ -6,6 +6,7 @@ import { memoryWorld, type WorldStore } from "../../../control-plane/engine/simu
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
 import type { Dependencies } from "../../../control-plane/reconcile/dependencies.ts";
 import { type Loop, startLoop } from "../../../control-plane/reconcile/loop.ts";
+import { registerEngines } from "../../../control-plane/store/engines.ts";
 import { LeaseLostError, whileHeld } from "../../../control-plane/store/held.ts";
 import {
   buryTenant,
@@ -14,6 +15,7 @@ import {
   LEASE_SECONDS,
   renewLease,
   switchEngine,
+  writeLeftEngine,
   writeProgress,
   writeStatus,
 } from "../../../control-plane/store/leases.ts";
@@ -24,7 +26,7 @@ import {
   type StoredTenant,
   setDeletion,
 } from "../../../control-plane/store/tenants.ts";
-import { simulatedPlatform, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
+import { registration, simulatedPlatform, tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
 import { until } from "../../fixtures/until.ts";
 
@@ -139,7 +141,7 @@ describe("a reconciler whose lease has run out", () => {
       "write anything else",
       async (pool, { uid }, holder) => {
         const hold = { uid, holder };
-        const writing = whileHeld(pool, hold, (db) => switchEngine(db, hold, "simulated"));
+        const writing = whileHeld(pool, hold, (db) => switchEngine(db, hold, { from: "simulated", to: "simulated" }));
         await expect(writing).rejects.toThrow(LeaseLostError);
         return false;
       },
@@ -158,6 +160,19 @@ describe("a reconciler whose lease has run out", () => {
     const before = await rows();
     expect(await write(databases.pool, tenant, first)).toBe(false);
     expect(await rows()).toEqual(before);
+  });
+
+  it("never notes the engine that a school lives on as one that it left, whoever says it twice", async () => {
+    await registerEngines(databases.pool, [registration("simulated"), registration("second")]);
+    const { uid } = await insertTenant(databases.pool, "goethe", tenantSpec(), "simulated", undefined);
+    const hold = { uid, holder: randomUUID() };
+    await claimTenant(databases.pool, hold.holder);
+    const move = () =>
+      whileHeld(databases.pool, hold, (db) => switchEngine(db, hold, { from: "simulated", to: "second" }));
+    await move();
+    await expect(move()).rejects.toThrow("does not live on simulated any more");
+    await whileHeld(databases.pool, hold, (db) => writeLeftEngine(db, hold, "second"));
+    expect(await getTenant(databases.pool, "goethe")).toMatchObject({ engine: "second", leftEngine: "simulated" });
   });
 
   it("because the store does not answer it lets go before another one may take over", async () => {

@@ -13,6 +13,7 @@ import {
   requestOperation,
 } from "../../../control-plane/store/operations.ts";
 import { findTenant, getTenant, insertTenant, setDeletion } from "../../../control-plane/store/tenants.ts";
+import { createCutOff } from "../../fixtures/cut-off.ts";
 import { tenantSpec, testAuthority } from "../../fixtures/platform.ts";
 import { type PlatformDatabase, platformDatabase } from "../../fixtures/platform-database.ts";
 import { type TwoEngines, type TwoEnginesOptions, twoEngines } from "../../fixtures/two-engines.ts";
@@ -426,41 +427,19 @@ describe("a move that fails", () => {
 });
 
 describe("a move that is cut off", () => {
-  /** Stops the reconciler at the n-th call of an engine (before or after its effect) once the move has begun; counts them. */
-  function cutAt(moment: number): { count(): number; begin(): void; end(): void; cut: Promise<void> } {
-    let calls = 0;
-    let moving = false;
-    let tell: () => void = () => undefined;
-    const cut = new Promise<void>((resolve) => {
-      tell = resolve;
-    });
-    const note = (): void => {
-      if (!moving) return;
-      calls += 1;
-      if (calls !== moment) return;
-      void loop.stop().then(tell);
-      throw new Error("killed");
-    };
-    faults = () => ({ before: note, after: note });
-    return {
-      count: () => calls,
-      begin: () => {
-        moving = true;
-      },
-      end: () => {
-        moving = false;
-      },
-      cut,
-    };
-  }
+  const disturbance = createCutOff();
+  /** Has the reconciler stopped at the n-th moment from here on; 0: at none. */
+  const cutAt = (moment: number) => disturbance.begin(moment, () => loop.stop());
+  beforeEach(() => {
+    faults = () => disturbance.faults;
+  });
 
   it("anywhere, ends as an undisturbed one: on the other engine, stopped here, nothing twice", async () => {
-    const undisturbed = cutAt(0);
     await open();
-    undisturbed.begin();
+    cutAt(0);
     await ended(await ask("move", { to: "second" }));
     await ready();
-    const moments = undisturbed.count();
+    const moments = disturbance.end();
     const expected = [held("simulated"), held("second")];
     expect(moments).toBeGreaterThan(30);
     for (let moment = 1; moment <= moments; moment += 1) {
@@ -468,13 +447,12 @@ describe("a move that is cut off", () => {
       await platform.fleet.close();
       await databases.drop();
       databases = await platformDatabase();
-      const disturbed = cutAt(moment);
       await open();
-      disturbed.begin();
+      cutAt(moment);
       const operation = await ask("move", { to: "second" });
       // Towards the end there may be fewer calls than there were: then nothing is cut off, and must not be later.
-      await Promise.race([disturbed.cut, ended(operation).then(ready)]);
-      disturbed.end();
+      await Promise.race([disturbance.cut, ended(operation).then(ready)]);
+      disturbance.end();
       await loop.stop();
       loop = startLoop(platform.fleet, { workers: 2, database: databases.database });
       const { state } = await ended(operation);
@@ -492,11 +470,11 @@ describe("a move that is cut off", () => {
   });
 
   it("and whose school is purged then leaves nothing on either engine", async () => {
-    const disturbed = cutAt(25);
     await open();
-    disturbed.begin();
+    cutAt(25);
     await ask("move", { to: "second" });
-    await disturbed.cut;
+    await disturbance.cut;
+    disturbance.end();
     expect(held("second")).toBeDefined();
     const now = new Date();
     await setDeletion(databases.pool, "goethe", { requestedAt: now, purgeAfter: now });
