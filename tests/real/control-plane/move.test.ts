@@ -313,6 +313,13 @@ describe("a school that is to stop while it is moved", () => {
     await until("goethe is suspended", async () =>
       (await findTenant(databases.pool, "goethe"))?.status.phase === "Suspended" ? true : undefined,
     );
+    // What opens the repository is there while old backups are forgotten.
+    const { uid } = await getTenant(databases.pool, "goethe");
+    await until("nothing goes on any more", async () =>
+      (await listOperations(databases.pool, uid, 20)).every(({ finishedAt }) => finishedAt !== undefined)
+        ? true
+        : undefined,
+    );
     expect([held("simulated"), held("second")]).toMatchObject([STOPPED, STOPPED]);
     await ended(await ask("confirm-move", { from: "simulated" }));
     expect(held("simulated")).toBeUndefined();
