@@ -2,7 +2,8 @@ import { defineConfig } from "vitest/config";
 
 /**
  * `unit` needs nothing but Node. `real` needs root on Linux: it prepares the host once (packages, images, a container
- * engine and PostgreSQL of a test instance of its own) and runs beside a live platform. `cluster` needs nothing of this machine; what
+ * engine and PostgreSQL of a test instance of its own) and runs beside a live platform. `store` needs of that host its PostgreSQL
+ * alone: the control plane on a database of each test's own and engines in memory, which mostly wait, several files at once. `cluster` needs nothing of this machine; what
  * needs a cluster says so where none is given.
  */
 const CLUSTER = ["tests/real/engine/kubernetes*.test.ts", "tests/real/cluster/*.test.ts"];
@@ -15,6 +16,17 @@ export default defineConfig({
           name: "unit",
           include: ["tests/unit/**/*.test.ts", "tests/unit/**/*.test.tsx"],
           testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "store",
+          include: ["tests/store/**/*.test.ts"],
+          globalSetup: ["tests/real/global-setup.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 180_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {

@@ -1,5 +1,6 @@
 import http from "node:http";
 import https from "node:https";
+import { OPERATOR_GROUP } from "../control-plane/operator-group-name.ts";
 import type { Context } from "./context.ts";
 import { CliError, EXIT, exitCodeOf } from "./errors.ts";
 
@@ -38,7 +39,11 @@ function requestOptions(context: Context, path: string): { readonly url: URL; re
 
 function unreachable(context: Context, error: NodeJS.ErrnoException): CliError {
   const local = context.server.startsWith("unix:");
-  const reason = error.code === "EACCES" ? "You may not open its socket." : "It does not answer.";
+  if (local && error.code === "EACCES")
+    return new CliError(EXIT.refused, `You may not open the control plane's socket (${context.server}).`, {
+      remedy: `Members of the group ${OPERATOR_GROUP} may: sudo usermod -aG ${OPERATOR_GROUP} "$USER" — then log in to this machine again.`,
+    });
+  const reason = "It does not answer.";
   return new CliError(EXIT.unavailable, `The control plane at ${context.server} cannot be reached. ${reason}`, {
     remedy: local ? "See what runs: classmind status — start it: classmind up" : "Check the address and the network.",
   });

@@ -1,6 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
+import { messageOf } from "../control-plane/errors.ts";
 import { parseJson } from "../control-plane/written/json.ts";
 import { decodeWritten, WrittenFault } from "../control-plane/written/text.ts";
 import { CliError, EXIT } from "./errors.ts";
@@ -14,6 +15,16 @@ const context = z.strictObject({
   certificateAuthority: z.string().optional(),
 });
 export type Context = z.infer<typeof context>;
+
+/** @throws CliError usage when an address is none that a token may be sent to */
+export function parseContext(value: unknown): Context {
+  const parsed = context.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new CliError(EXIT.usage, "A token is sent to no such address.", {
+    field: "--server",
+    remedy: "Give unix:///path of a socket, an https:// address, or http://127.0.0.1:PORT of this machine itself.",
+  });
+}
 
 const contexts = z.strictObject({ current: z.string(), contexts: z.record(z.string(), context) });
 export type Contexts = z.infer<typeof contexts>;
@@ -49,13 +60,27 @@ function malformed(file: string, why: string): CliError {
   });
 }
 
+const ELSEWHERE = "Name another one in the environment: CLASSMIND_CONTEXTS=/path/to/contexts.json";
+
+function readIfThere(file: string): Uint8Array | undefined {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new CliError(EXIT.refused, `The contexts' file ${file} cannot be read: ${messageOf(error)}`, {
+      remedy: ELSEWHERE,
+    });
+  }
+}
+
 /**
  * The known contexts; none when the file is absent or empty.
- * @throws CliError when it is malformed, or when others can read the tokens in it
+ * @throws CliError when it cannot be read or is malformed, or when others can read the tokens in it
  */
 export function readContexts(file: string): Contexts {
-  if (!existsSync(file)) return NONE;
-  const bytes = readFileSync(file);
+  const bytes = readIfThere(file);
+  if (bytes === undefined) return NONE;
   const found = parseContexts(file, bytes);
   if (found === undefined) return NONE;
   const { mode } = statSync(file);
@@ -69,11 +94,18 @@ export function readContexts(file: string): Contexts {
   throw malformed(file, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`);
 }
 
+/** @throws CliError refused when it cannot be written; what was there before stays */
 export function writeContexts(file: string, value: Contexts): void {
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
-  chmodSync(`${file}.new`, 0o600);
-  renameSync(`${file}.new`, file);
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(`${file}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+    chmodSync(`${file}.new`, 0o600);
+    renameSync(`${file}.new`, file);
+  } catch (error) {
+    throw new CliError(EXIT.refused, `The contexts' file ${file} cannot be written: ${messageOf(error)}`, {
+      remedy: ELSEWHERE,
+    });
+  }
 }
 
 /** The context to use: the one asked for, or the current one. */
@@ -90,7 +122,7 @@ export function chooseContext(file: string, name: string | undefined): Context {
       remedy:
         names.length > 0
           ? `Known: ${names.join(", ")}`
-          : `Start one here with: ./classmind quickstart — or name one in ${file}`,
+          : `Start one here with: sudo ./classmind quickstart — or, with an operator's token: classmind login`,
     },
   );
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { ClassmindError } from "../control-plane/errors.ts";
+import { addAppCommands } from "./commands/app.ts";
 import { addBackupCommands } from "./commands/backup.ts";
 import { addClockCommands } from "./commands/clock.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
@@ -7,6 +8,7 @@ import { addDashboardCommand } from "./commands/dashboard.ts";
 import { addEngineCommands } from "./commands/engine.ts";
 import { addHostCommands } from "./commands/host.ts";
 import { addImageCommands } from "./commands/image.ts";
+import { addLoginCommand } from "./commands/login.ts";
 import { addOperationCommands } from "./commands/operation.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
 import { addTenantCommands } from "./commands/tenant.ts";
@@ -34,9 +36,11 @@ export function createProgram(session: Session): Command {
   addHostCommands(program, session);
   addImageCommands(program, session);
   addTenantCommands(program, session);
+  addAppCommands(program, session);
   addBackupCommands(program, session);
   addOperationCommands(program, session);
   addPlatformCommands(program, session);
+  addLoginCommand(program, session);
   addEngineCommands(program, session);
   addClockCommands(program, session);
   addDashboardCommand(program, session);

@@ -1,4 +1,11 @@
-import type { BackupView, ClockView, EngineView, OperationView, TenantView } from "../control-plane/api/schemas.ts";
+import type {
+  BackupView,
+  ClockView,
+  EngineView,
+  OperationView,
+  RolloutView,
+  TenantView,
+} from "../control-plane/api/schemas.ts";
 
 /** What the API answers: the types of its own schemas, of which nothing but the names reaches this program. */
 export type Tenant = Readonly<TenantView>;
@@ -6,5 +13,6 @@ export type Operation = Readonly<OperationView>;
 export type Backup = Readonly<BackupView>;
 export type Clock = Readonly<ClockView>;
 export type Engine = Readonly<EngineView>;
+export type Rollout = Readonly<RolloutView>;
 export type Condition = Tenant["conditions"][number];
 export type ProgressStep = Tenant["progress"][number];

@@ -111,18 +111,26 @@ async function within<T>(timeout: number, work: (signal: AbortSignal) => Promise
   }
 }
 
-/** Prints steps of an attempt as they end. Each is printed once. */
+/** One step as a line; undefined while there is nothing to say of it. */
+function lineOf(terminal: Terminal, step: ProgressStep): string | undefined {
+  const message = step.message === undefined ? "" : printable(step.message);
+  if (step.state === "Running")
+    return message === "" ? undefined : `  ${tint(terminal, "yellow", "wait")} ${step.name}: ${message}\n`;
+  const time = step.milliseconds === undefined ? "" : `${(step.milliseconds / 1000).toFixed(1)} s`;
+  const sign = step.state === "Done" ? tint(terminal, "green", "ok  ") : tint(terminal, "red", "FAIL");
+  return `  ${sign} ${step.name.padEnd(34)} ${time.padStart(8)}${message === "" ? "" : `  ${message}`}\n`;
+}
+
+/** Prints steps of an attempt as they end, each once, and what one that takes its time says meanwhile. */
 export function stepPrinter(terminal: Terminal): (progress: readonly ProgressStep[]) => void {
   const shown = new Set<string>();
   return (progress) => {
     for (const step of progress) {
-      const key = `${step.name} ${step.startedAt} ${step.state}`;
-      if (step.state === "Running" || shown.has(key)) continue;
+      const line = lineOf(terminal, step);
+      const key = `${step.name} ${step.startedAt} ${step.state === "Running" ? step.message : step.state}`;
+      if (line === undefined || shown.has(key)) continue;
       shown.add(key);
-      const time = step.milliseconds === undefined ? "" : `${(step.milliseconds / 1000).toFixed(1)} s`;
-      const sign = step.state === "Done" ? tint(terminal, "green", "ok  ") : tint(terminal, "red", "FAIL");
-      const message = step.message === undefined ? "" : `  ${printable(step.message)}`;
-      terminal.err(`  ${sign} ${step.name.padEnd(34)} ${time.padStart(8)}${message}\n`);
+      terminal.err(line);
     }
   };
 }

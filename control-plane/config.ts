@@ -47,6 +47,30 @@ const account = z.strictObject({ role: z.string(), account: z.string(), namespac
 /** A domain that schools can have their names below. */
 export const domain = z.string().refine(isHostName, "must be a lower-case domain such as schulen.example.org");
 
+/** How a new version reaches schools: see reconcile/rollout.ts. */
+export const rollout = z.strictObject({
+  /** So many schools get it first. */
+  first: z.int().min(1).max(100).default(3),
+  /** When it has proven good, so many at once get it. */
+  atOnce: z.int().min(1).max(100).default(4),
+  /** How long a school has to stay well with it, in seconds. */
+  healthySeconds: z.int().min(0).max(86_400).default(60),
+  /** How long a school may take to become well with it, in seconds. */
+  deadlineSeconds: z.int().min(1).max(86_400).default(600),
+});
+export type RolloutSettings = z.infer<typeof rollout>;
+
+const peersAndHosts = {
+  /** NetworkPolicy peers and port of a repository elsewhere. */
+  peers: z.array(z.strictObject({ peers: z.json(), port: z.int() })),
+  /** Names in its address, which schools cannot look up, with their addresses. */
+  hosts: z.array(z.strictObject({ name: z.hostname(), address: z.ipv4() })),
+};
+
+/** A repository as schools still have it; what opens it is in `formerRepositoryFiles` of the reconciler's configuration. */
+const formerRepository = z.strictObject({ repository: z.string().min(1), ...peersAndHosts });
+export type FormerRepository = z.infer<typeof formerRepository>;
+
 /** What the API shows and checks, and what both processes must agree on. */
 const platform = z.strictObject({
   instance: z.string().regex(/^[a-z][a-z0-9]{0,11}$/),
@@ -59,6 +83,8 @@ const platform = z.strictObject({
   /** What a purge before the end of the grace period needs, besides a reason. `never`: there is none. */
   earlyPurge: z.enum(["second-operator", "reason", "never"]).default("second-operator"),
   images: z.strictObject({ app: z.string(), postgres: z.string() }),
+  /** How another version of the images reaches the schools that there are; the usual way if absent. */
+  rollout: rollout.optional(),
   storageClass: z.string(),
   backup: z.strictObject({
     repository,
@@ -68,10 +94,9 @@ const platform = z.strictObject({
     storageClass: z.string().min(1).optional(),
     /** Size of a local repository, a Kubernetes quantity. */
     repositorySize: z.string(),
-    /** NetworkPolicy peers and port of a repository elsewhere. */
-    peers: z.array(z.strictObject({ peers: z.json(), port: z.int() })),
-    /** Names in its address, which schools cannot look up, with their addresses. */
-    hosts: z.array(z.strictObject({ name: z.hostname(), address: z.ipv4() })),
+    ...peersAndHosts,
+    /** Where schools' backups were until now: one school after the other, they are copied from there to `repository`. */
+    former: formerRepository.optional(),
     /** Hour of the day (0-23, UTC) at which the nightly window opens, and its length in hours. */
     windowStartHour: z.int().min(0).max(23),
     windowHours: z.number().min(1).max(12),
@@ -79,6 +104,11 @@ const platform = z.strictObject({
   }),
   gatewayPeers: z.json(),
   ingressClass: z.string(),
+  /**
+   * For how long an app that is asked to end still answers: as long as it takes those that lead to it to learn of its end. 0 where
+   * the platform closes the way in before it asks.
+   */
+  lingerMilliseconds: z.int().min(0).max(10_000).optional(),
   /** Our own gateway on a cluster (k8s/gateway): its ServiceAccount, and the role by which it reads a school's certificate. */
   clusterGateway: account.optional(),
   /** Label of nodes whose value is their country (R62): schools run on nodes of their own country alone. For clusters. */
@@ -86,6 +116,8 @@ const platform = z.strictObject({
     .string()
     .regex(/^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/)
     .optional(),
+  /** Whether schools' pods run in user namespaces (hostUsers: false): for clusters whose nodes can. Schools get it with their next version. */
+  userNamespaces: z.boolean().optional(),
   /** The internal one if absent. */
   issuer: issuer.optional(),
 });
@@ -99,13 +131,23 @@ const siteSettings = platform
     storageClass: true,
     gatewayPeers: true,
     ingressClass: true,
+    lingerMilliseconds: true,
     clusterGateway: true,
     nodeCountryLabel: true,
+    userNamespaces: true,
     issuer: true,
   })
   .extend({
     backup: platform.shape.backup
-      .pick({ repository: true, abandoned: true, storageClass: true, repositorySize: true, peers: true, hosts: true })
+      .pick({
+        repository: true,
+        abandoned: true,
+        storageClass: true,
+        repositorySize: true,
+        peers: true,
+        hosts: true,
+        former: true,
+      })
       .partial(),
   })
   .partial();
@@ -118,7 +160,25 @@ function over<T extends object>(base: T, changes: { readonly [K in keyof T]?: T[
 
 /** The platform's configuration as it holds on an engine. */
 export function platformAt(config: PlatformConfig, settings: SiteSettings): PlatformConfig {
-  return over(config, { ...settings, backup: over(config.backup, settings.backup ?? {}) });
+  // Who leads to schools in another way takes another time to learn of an end.
+  const { lingerMilliseconds, ...rest } = config;
+  const base = settings.ingressClass === undefined ? config : rest;
+  return over<PlatformConfig>(base, { ...settings, backup: over(config.backup, settings.backup ?? {}) });
+}
+
+/** How versions reach schools by this configuration. */
+export function policyOf(config: Pick<PlatformConfig, "rollout">): RolloutSettings {
+  return config.rollout ?? rollout.parse({});
+}
+
+/**
+ * The platform's configuration as it holds for a school whose backups are still where they were until now. Pure.
+ * @param at address of what they are in, as recorded of the school; undefined: the platform's
+ */
+export function withRepositoryAt(config: PlatformConfig, at: string | undefined): PlatformConfig {
+  const { former } = config.backup;
+  if (at === undefined || at !== former?.repository) return config;
+  return { ...config, backup: { ...config.backup, ...former } };
 }
 
 /** The ClusterIssuer of cert-manager that makes schools' certificates; undefined where our own authority does. */
@@ -134,7 +194,14 @@ export function parseSiteSettings(stored: unknown): SiteSettings {
 const api = z.strictObject({
   platform,
   database,
-  listen: z.union([z.strictObject({ socket: z.string() }), z.strictObject({ host: z.string(), port: z.int() })]),
+  listen: z.union([
+    z.strictObject({
+      socket: z.string(),
+      /** Another one, for requests that the TLS listener hands on: it names their source. */
+      relaySocket: z.string().optional(),
+    }),
+    z.strictObject({ host: z.string(), port: z.int() }),
+  ]),
 });
 export type ApiConfig = z.infer<typeof api>;
 
@@ -147,6 +214,10 @@ const repositoryFiles = {
   repositoryKeyFile: z.string().optional(),
   repositoryKnownHostsFile: z.string().optional(),
 };
+
+/** What opens the repository that `backup.former` names. */
+const formerFiles = z.strictObject(repositoryFiles);
+export type RepositoryFiles = z.infer<typeof formerFiles>;
 
 const engine = z.discriminatedUnion("kind", [
   z.strictObject({
@@ -162,6 +233,8 @@ const engine = z.discriminatedUnion("kind", [
       addressPool: z.string(),
     }),
     hostAccessUids: z.array(z.int()),
+    /** Whether each school runs as a user of the host of its own: it does, if absent. */
+    ownUsers: z.boolean().optional(),
   }),
   z.strictObject({
     kind: z.literal("kubernetes"),
@@ -187,10 +260,19 @@ export const site = z.strictObject({
   platform: siteSettings.default({}),
   /** Of a backup repository of its own. */
   ...repositoryFiles,
+  formerRepositoryFiles: formerFiles.optional(),
 });
 export type SiteConfig = z.infer<typeof site>;
 
 export const engineName = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
+
+/** The certificate of the API's TLS listener: see listener/certificate.ts. */
+const listener = z.strictObject({
+  name: z.string(),
+  directory: z.string(),
+  uid: z.int(),
+  files: z.strictObject({ certificate: z.string(), key: z.string() }).optional(),
+});
 
 const reconciler = z.strictObject({
   platform,
@@ -198,6 +280,7 @@ const reconciler = z.strictObject({
   keyring: database,
   kekFile: z.string(),
   ...repositoryFiles,
+  formerRepositoryFiles: formerFiles.optional(),
   workers: z.int().min(1).max(64),
   /** Of the only engine, which is called after its kind; or `engines`, by name. */
   engine: engine.optional(),
@@ -207,6 +290,7 @@ const reconciler = z.strictObject({
     .optional(),
   /** Directories of the gateway on this machine; a cluster's ingress needs none. */
   gateway: z.strictObject({ configDir: z.string(), runDir: z.string() }).optional(),
+  listener: listener.optional(),
   /** Where the authority's certificate is laid for people to trust. */
   authorityFile: z.string().optional(),
   /** Where metrics are served, to whoever can reach it; nowhere if absent. */
@@ -235,7 +319,7 @@ export function sitesOf(config: ReconcilerConfig): ReadonlyMap<string, SiteConfi
 function refuseClusterSettingsElsewhere(file: string, config: ReconcilerConfig): void {
   for (const [name, { engine: own, platform: settings }] of sitesOf(config)) {
     if (own.kind === "kubernetes") continue;
-    const refuse = (setting: "issuer" | "clusterGateway", why: string, remedy: string): never => {
+    const refuse = (setting: "issuer" | "clusterGateway" | "userNamespaces", why: string, remedy: string): never => {
       const field = settings[setting] === undefined ? `platform.${setting}` : `engines.${name}.platform.${setting}`;
       const message = `The configuration ${file} is wrong: the engine ${name} is of kind ${own.kind}; ${why} on kubernetes alone.`;
       throw new ClassmindError("Invalid", message, { field, remedy });
@@ -249,6 +333,12 @@ function refuseClusterSettingsElsewhere(file: string, config: ReconcilerConfig):
       );
     if (platformHere.clusterGateway !== undefined)
       refuse("clusterGateway", "a gateway runs in pods", "Name it in `platform` of the engines of kind kubernetes.");
+    if (platformHere.userNamespaces === true)
+      refuse(
+        "userNamespaces",
+        "pods have user namespaces, and schools on one machine a user each without asking,",
+        "Say so in `platform` of the engines of kind kubernetes.",
+      );
   }
 }
 

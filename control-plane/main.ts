@@ -1,10 +1,11 @@
 import { chmodSync, existsSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import path from "node:path";
 import pg from "pg";
 import { createEventHub } from "./api/events.ts";
 import { createApiMetrics } from "./api/metrics.ts";
 import { createApi } from "./api/server.ts";
+import { markRelayed } from "./api/source.ts";
 import { systemClock } from "./clock.ts";
 import { configFile, connectionOf, readApiConfig } from "./config.ts";
 import { messageOf } from "./errors.ts";
@@ -27,19 +28,34 @@ const chartDir = [
 if (chartDir === undefined) throw new Error("charts/tenant is missing beside the program");
 const context = { pool, platform: config.platform, chart: loadChart(chartDir), clock: systemClock };
 const hub = createEventHub({ database: config.database, db: pool, platform: config.platform, clock: systemClock });
-const server = createServer(createApi(context, hub, createApiMetrics(pool), log));
-server.requestTimeout = 30_000;
-server.headersTimeout = 10_000;
+const api = createApi(context, hub, createApiMetrics(pool), log);
+
+/** @param handle answers requests */
+function open(handle: RequestListener): Server {
+  const opened = createServer(handle);
+  opened.requestTimeout = 30_000;
+  opened.headersTimeout = 10_000;
+  return opened;
+}
+const server = open(api);
+/** For what comes from elsewhere: only the listener can open its socket. */
+const relay = open((request, response) => {
+  markRelayed(request);
+  api(request, response);
+});
 
 function listening(): void {
-  // Whoever can open the socket still needs a token; the directory's mode decides who can open it.
+  // Whoever can open the socket still needs a token; the directory's group decides who can open it (host/operator-group.ts).
   if ("socket" in config.listen) chmodSync(config.listen.socket, 0o666);
   log.info({ ...config.listen }, "listening");
 }
 
 if ("socket" in config.listen) {
-  rmSync(config.listen.socket, { force: true });
-  server.listen(config.listen.socket, listening);
+  const { socket, relaySocket } = config.listen;
+  for (const file of [socket, relaySocket]) if (file !== undefined) rmSync(file, { force: true });
+  server.listen(socket, listening);
+  // The directory says who can open it (host/platform-containers.ts).
+  if (relaySocket !== undefined) relay.listen(relaySocket, () => chmodSync(relaySocket, 0o666));
 } else {
   server.listen(config.listen.port, config.listen.host, listening);
 }
@@ -48,8 +64,10 @@ let stopping = false;
 function stop(): void {
   if (stopping) return;
   stopping = true;
-  server.close();
-  server.closeAllConnections();
+  for (const each of [server, relay]) {
+    each.close();
+    each.closeAllConnections();
+  }
   void hub
     .close()
     .then(() => pool.end())

@@ -27,7 +27,7 @@ export async function openEngine(
   }
   if (config.kind === "kubernetes") {
     const { createKubernetesEngine } = await import("./engine/kubernetes/kubernetes.ts");
-    const { storageClass, ingressClass, clusterGateway, nodeCountryLabel: label } = platform;
+    const { storageClass, ingressClass, clusterGateway, nodeCountryLabel: label, userNamespaces } = platform;
     const { kubeconfig, context, grant } = config;
     const clusterIssuer = clusterIssuerOf(platform);
     return createKubernetesEngine({
@@ -39,6 +39,7 @@ export async function openEngine(
       storageClass,
       ingressClass,
       probeImage: platform.images.app,
+      ...(userNamespaces === undefined ? {} : { userNamespaces }),
       ...(clusterIssuer === undefined ? {} : { clusterIssuer }),
       ...(onRequest === undefined ? {} : { requests: { onRequest } }),
       ...(label === undefined ? {} : { country: { label, value: country } }),
@@ -53,6 +54,7 @@ export async function openEngine(
     clock: systemClock,
     log,
     hostAccessUids: config.hostAccessUids,
+    ...(config.ownUsers === undefined ? {} : { ownUsers: config.ownUsers }),
   });
 }
 

@@ -2,7 +2,15 @@ import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import pg from "pg";
 import { systemClock } from "./clock.ts";
-import { configFile, connectionOf, platformAt, readReconcilerConfig, type SiteConfig, sitesOf } from "./config.ts";
+import {
+  configFile,
+  connectionOf,
+  platformAt,
+  type RepositoryFiles,
+  readReconcilerConfig,
+  type SiteConfig,
+  sitesOf,
+} from "./config.ts";
 import { messageOf } from "./errors.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import { haproxyGateway } from "./gateway/haproxy.ts";
@@ -11,10 +19,11 @@ import { internalIssuer } from "./issuer/internal.ts";
 import { ensureAuthority } from "./keys/authority.ts";
 import { readKek } from "./keys/kek.ts";
 import { openKeyring } from "./keys/keyring.ts";
+import { keepListenerCertificate } from "./listener/certificate.ts";
 import { createLog } from "./log.ts";
 import { describeFinding, openEngine } from "./open-engine.ts";
 import { startPulse } from "./pulse.ts";
-import type { Fleet, Site } from "./reconcile/dependencies.ts";
+import type { Fleet, RepositoryAccess, Site } from "./reconcile/dependencies.ts";
 import { examineEngine } from "./reconcile/fitness.ts";
 import { startLoop } from "./reconcile/loop.ts";
 import { createReconcilerMetrics, serveMetrics } from "./reconcile/metrics.ts";
@@ -62,10 +71,11 @@ async function openGateway(directories: { readonly configDir: string; readonly r
 /** Engine, API and the platform's database of one machine; on a cluster they have ports, which its policies close. */
 function controlSockets({ engine }: SiteConfig): readonly ControlSocket[] {
   if (engine.kind !== "containers") return [];
-  const { apiSocket, databaseSocketDir } = layoutOf(engine.instance);
+  const { apiSocket, apiRelaySocket, databaseSocketDir } = layoutOf(engine.instance);
   return [
     { label: "the container engine", path: engine.socket },
     { label: "the control plane's API", path: apiSocket },
+    ...(config.listener === undefined ? [] : [{ label: "the API's way in from elsewhere", path: apiRelaySocket }]),
     { label: "the control plane's database", path: path.join(databaseSocketDir, ".s.PGSQL.5432") },
   ];
 }
@@ -74,17 +84,20 @@ function controlSockets({ engine }: SiteConfig): readonly ControlSocket[] {
 const understood = (file: string | undefined, read: (file: string) => string): string =>
   file === undefined ? "" : read(file);
 
-/** A repository of an engine's own brings its own login; the platform's is never shown to it. */
-function repositoryOf(
-  own: SiteConfig,
-): Pick<Site, "repositoryEnvironment" | "repositoryAuthority" | "repositoryKey" | "repositoryKnownHosts"> {
-  const files = own.platform.backup?.repository === undefined ? config : own;
+function accessTo(files: RepositoryFiles): RepositoryAccess {
   return {
     repositoryEnvironment: understood(files.repositoryEnvironmentFile, readEnvironment),
     repositoryAuthority: understood(files.repositoryAuthorityFile, readLines),
     repositoryKey: understood(files.repositoryKeyFile, readLines),
     repositoryKnownHosts: understood(files.repositoryKnownHostsFile, readLines),
   };
+}
+
+/** A repository of an engine's own brings its own login; the platform's is never shown to it. */
+function repositoryOf(own: SiteConfig): RepositoryAccess & Pick<Site, "former"> {
+  const files = own.platform.backup?.repository === undefined ? config : own;
+  const { formerRepositoryFiles = {} } = own.platform.backup?.former === undefined ? config : own;
+  return { ...accessTo(files), former: accessTo(formerRepositoryFiles) };
 }
 
 async function openSite(name: string, own: SiteConfig, gateway: Gateway | undefined): Promise<Site> {
@@ -123,7 +136,8 @@ async function register(pool: pg.Pool): Promise<void> {
     log.error({ engine: name, schools, copies }, "an engine with schools is not configured: nobody looks after them");
 }
 
-async function build(): Promise<Fleet> {
+/** @returns the authority's certificate beside the fleet */
+async function build(): Promise<{ readonly fleet: Fleet; readonly authority: string }> {
   const kek = readKek(config.kekFile);
   const pool = new pg.Pool({
     ...connectionOf(config.database),
@@ -146,14 +160,14 @@ async function build(): Promise<Fleet> {
     const sites = [...sitesOf(config)].map(
       ([name, own]) => [name, platformAt(config.platform, own.platform).backup] as const,
     );
-    await keepRepositories(pool, new Map(sites));
+    await inTransaction(pool, (client) => keepRepositories(client, new Map(sites)));
     await writeSetting(pool, "certificate-authority", { certificate: authority.certificatePem });
     if (config.authorityFile !== undefined) {
       writeFileSync(config.authorityFile, authority.certificatePem);
       chmodSync(config.authorityFile, 0o644);
     }
     await register(pool);
-    return {
+    const fleet: Fleet = {
       pool,
       sites: await openSites(),
       issuer: internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem }),
@@ -164,6 +178,7 @@ async function build(): Promise<Fleet> {
       backups: createSemaphore(config.platform.backup.concurrency),
       metrics,
     };
+    return { fleet, authority: authority.certificatePem };
   } finally {
     await lock.query("select pg_advisory_unlock($1)", [START_LOCK]).catch(() => undefined);
     lock.release();
@@ -200,13 +215,15 @@ function followGateways({ sites, pool }: Fleet, signal: AbortSignal): void {
 /** Runs until it is told to stop. */
 async function serve(): Promise<void> {
   process.on("SIGTERM", endAtOnce);
-  const fleet = await build();
+  const { fleet, authority } = await build();
   const ending = new AbortController();
   // Not waited for: a cluster that does not answer yet keeps nobody from starting.
   void examineAll(fleet, ending.signal);
   if (config.metrics !== undefined) await serveMetrics(metrics, config.metrics);
   const woken = await wakeAll(fleet.pool, RESYNC_SPREAD_SECONDS);
   followGateways(fleet, ending.signal);
+  if (config.listener !== undefined)
+    await keepListenerCertificate({ ...fleet, authority }, config.listener, ending.signal);
   const loop = startLoop(fleet, { workers: config.workers, database: config.database });
   log.info({ schools: woken, engines: [...fleet.sites.keys()] }, "running");
   if (config.readyFile !== undefined) writeFileSync(config.readyFile, `${process.pid}\n`);

@@ -80,6 +80,7 @@ export const CONDITION_TYPES = [
   "BackupRecent",
   "BackupVerified",
   "LeftCopyStopped",
+  "VersionCurrent",
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -121,6 +122,7 @@ export const REASONS = {
   NoBackupYet: "NoBackupYet",
   BackupTooOld: "BackupTooOld",
   BackupFailed: "BackupFailed",
+  RepositoryUnnamed: "RepositoryUnnamed",
   BackupShrunk: "BackupShrunk",
   BackupDisabled: "BackupDisabled",
   RetentionFailed: "RetentionFailed",
@@ -134,6 +136,11 @@ export const REASONS = {
   PreflightOverridden: "PreflightOverridden",
   EngineForbidden: "EngineForbidden",
   LeftCopyRunning: "LeftCopyRunning",
+  RolloutRunning: "RolloutRunning",
+  RolloutPaused: "RolloutPaused",
+  RolloutHalted: "RolloutHalted",
+  RolloutUndone: "RolloutUndone",
+  VersionPinned: "VersionPinned",
   Restoring: "Restoring",
   DemoExpired: "DemoExpired",
 } as const;
@@ -225,12 +232,33 @@ export interface SchoolVolumes {
 /** Where a school's backups go: the number of its repository, and those that were found damaged and are kept. */
 export interface SchoolRepositories {
   readonly number: number;
+  /** Address of what they are in, while that is another than the platform's: they are still to be copied there. */
+  readonly at?: string;
   readonly damaged: ReadonlyArray<{ readonly number: number; readonly since: string; readonly why: string }>;
 }
 export const NEW_REPOSITORIES: SchoolRepositories = { number: 1, damaged: [] };
 
 export const FIRST_VOLUME = "data";
 export const NEW_VOLUMES: SchoolVolumes = { own: { claim: FIRST_VOLUME }, aside: [], dropped: [], named: 1 };
+
+/** References of the images that a school's app and database (and their jobs) are made of: one version, given together. */
+export interface Version {
+  readonly app: string;
+  readonly postgres: string;
+}
+
+/** Whether two versions are the same images. Pure. */
+export function sameVersion(a: Version | undefined, b: Version | undefined): boolean {
+  return a?.app === b?.app && a?.postgres === b?.postgres;
+}
+
+/** An operator keeps a school on its version. */
+export interface Pin {
+  readonly operator: string;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly reason?: string | undefined;
+}
 
 export interface Tenant {
   /** Distinguishes two schools that had the same slug one after the other: keys and backups are bound to it. */
@@ -245,6 +273,9 @@ export interface Tenant {
   readonly status: TenantStatus;
   readonly volumes: SchoolVolumes;
   readonly repositories: SchoolRepositories;
+  /** The version that it was given, and on which engine; absent before its first attempt. */
+  readonly version?: Version & { readonly engine: string };
+  readonly pin?: Pin;
   readonly createdAt: string;
   /** Soft deletion: when it was asked for and when the purge begins. */
   readonly deletion?: { readonly requestedAt: string; readonly purgeAfter: string };

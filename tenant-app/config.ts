@@ -29,6 +29,7 @@ const serveSchema = databaseSchema.extend({
   CLASSMIND_FILES_DIR: absolutePath,
   CLASSMIND_LISTEN_PORT: port.or(z.literal("0").transform(() => 0)),
   CLASSMIND_LISTEN_ADDRESS: z.string().min(1).default("0.0.0.0"),
+  CLASSMIND_LINGER_MS: z.coerce.number().int().min(0).max(10_000).default(1_500),
   CLASSMIND_UPLOAD_LIMIT_MIB: z.coerce.number().int().min(1).max(10_240).default(50),
 });
 
@@ -55,6 +56,8 @@ export interface ServeConfig extends DatabaseConfig {
   readonly filesDir: string;
   readonly listenPort: number;
   readonly listenAddress: string;
+  /** Milliseconds for which it still answers after it was asked to end: whoever sends requests learns of the end a moment later. */
+  readonly lingerMs: number;
   /** Largest upload in bytes. */
   readonly uploadLimit: number;
 }
@@ -76,6 +79,7 @@ export function serveConfig(env: Environment): ServeConfig {
     filesDir: value.CLASSMIND_FILES_DIR,
     listenPort: value.CLASSMIND_LISTEN_PORT,
     listenAddress: value.CLASSMIND_LISTEN_ADDRESS,
+    lingerMs: value.CLASSMIND_LINGER_MS,
     uploadLimit: value.CLASSMIND_UPLOAD_LIMIT_MIB * 1024 * 1024,
   };
 }

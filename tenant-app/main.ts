@@ -41,7 +41,8 @@ async function runMigrate(): Promise<void> {
 async function runServe(): Promise<void> {
   const { serveConfig } = await import("./config.ts");
   const { serve } = await import("./serve/serve.ts");
-  const serving = await serve(serveConfig(process.env));
+  const config = serveConfig(process.env);
+  const serving = await serve(config);
   const { releaseStartupMemory } = await import("./serve/memory.ts");
   setTimeout(releaseStartupMemory, 5_000).unref();
   let stopping = false;
@@ -53,8 +54,7 @@ async function runServe(): Promise<void> {
       serving.stop(lingerMs).then(() => process.exit(0));
     }
   };
-  // Whoever sends requests here learns of the end a moment later than we do: until then they are still answered.
-  process.on("SIGTERM", () => stop(1_500));
+  process.on("SIGTERM", () => stop(config.lingerMs));
   process.off("SIGTERM", endAtOnce);
   process.on("SIGINT", () => stop(0));
 }

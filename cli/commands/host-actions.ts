@@ -1,20 +1,25 @@
 import { spawn } from "node:child_process";
 import { userInfo } from "node:os";
-import { examineHost, type HostFinding } from "../../control-plane/host/doctor.ts";
+import { examineHost } from "../../control-plane/host/doctor.ts";
+import type { HostFinding } from "../../control-plane/host/finding.ts";
 import { createInstance, type Instance } from "../../control-plane/host/instance.ts";
 import { layoutOf } from "../../control-plane/host/layout.ts";
 import { createLocalOperator } from "../../control-plane/host/operator.ts";
 import { HOST_PACKAGES, missingPackages } from "../../control-plane/host/packages.ts";
 import { down, uninstall } from "../../control-plane/host/remove.ts";
+import { isRoot } from "../../control-plane/host/require-root.ts";
 import { readSettings } from "../../control-plane/host/settings.ts";
+import { supervisorPid } from "../../control-plane/host/supervisor-pid.ts";
 import { hasUnit, hostSystemd, logPlace, unitName } from "../../control-plane/host/systemd.ts";
-import { supervisorPid, up } from "../../control-plane/host/up.ts";
+import { up } from "../../control-plane/host/up.ts";
+import type { Client } from "../client.ts";
 import { readContexts, writeContexts } from "../context.ts";
 import { CliError, Ended, EXIT } from "../errors.ts";
 import { describeFinding } from "../findings.ts";
 import { details, printable, tint } from "../output.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import type { Clock, Tenant } from "../types.ts";
+import { describeUnfinished, readRollouts, remedyOf } from "./app.ts";
 import { CLOCK_REMEDY, describeClockState, readClock } from "./clock.ts";
 import { follow, lastLines } from "./log-follow.ts";
 import { createTenant } from "./tenant.ts";
@@ -172,11 +177,11 @@ export async function quickstart(session: Session, options: HostOptions): Promis
   );
 }
 
-/** The clock of this machine's platform; undefined when it does not run or does not know this user. */
-async function localClock(session: Session, instance: Instance): Promise<Clock | undefined> {
+/** This machine's platform; undefined when it does not run or does not know this user. */
+function localPlatform(session: Session, instance: Instance): Client | undefined {
   const present = readContexts(session.contextsFile).contexts[instance.name];
   if (present === undefined || supervisorPid(instance) === undefined) return undefined;
-  return readClock(connect(session, { output: "json", context: instance.name }));
+  return connect(session, { output: "json", context: instance.name });
 }
 
 function clockFinding(clock: Clock): HostFinding {
@@ -191,25 +196,30 @@ export async function status(session: Session, options: HostOptions): Promise<vo
   const instance = createInstance(options.instance);
   const settings = readSettings(instance);
   const pid = supervisorPid(instance);
-  const clock = await localClock(session, instance);
+  const client = localPlatform(session, instance);
+  const clock = client && (await readClock(client));
+  const rollouts = client && (await readRollouts(client));
+  const unfinished = rollouts?.filter(({ state: each }) => each !== "Complete") ?? [];
   const state = {
     instance: instance.name,
-    configured: settings !== undefined,
+    configured: settings !== undefined || pid !== undefined,
     running: pid !== undefined,
     supervisor: pid ?? null,
     domain: settings?.domain ?? null,
     httpsPort: settings?.httpsPort ?? null,
     log: logPlace(instance),
     clock: clock ?? null,
+    rollouts: rollouts ?? null,
   };
   print(session, options, state, (value) =>
     details([
       ["Instance", value.instance],
       ["Platform", value.running ? `runs (supervisor ${value.supervisor})` : "does not run"],
-      ["Domain", value.domain ?? "not set up yet"],
+      ["Domain", value.domain ?? (isRoot() ? "not set up yet" : "not looked at: needs root")],
       ["Log", value.log],
       ["Clock", value.clock === null ? undefined : describeClockState(value.clock)],
-      ["Next", value.clock?.trusted === false ? CLOCK_REMEDY : nextStep(value.running)],
+      ...unfinished.map((rollout): [string, string] => ["Version", describeUnfinished(rollout)]),
+      ["Next", value.clock?.trusted === false ? CLOCK_REMEDY : (remedyOf(unfinished) ?? nextStep(value.running))],
     ]),
   );
   if (pid === undefined) throw new Ended(EXIT.unavailable);
@@ -254,7 +264,8 @@ export async function removeAll(session: Session, options: HostOptions): Promise
 /** What is missing on this machine; exit code `failed` when anything is. */
 export async function doctor(session: Session, options: HostOptions): Promise<void> {
   const instance = createInstance(options.instance);
-  const clock = await localClock(session, instance);
+  const client = localPlatform(session, instance);
+  const clock = client && (await readClock(client));
   const findings = [...(await examineHost(instance)), ...(clock === undefined ? [] : [clockFinding(clock)])];
   print(session, options, { findings }, (value) =>
     value.findings.map((finding) => describeFinding(session.terminal, finding)).join(""),
@@ -272,7 +283,9 @@ function unreadable(file: string, error: unknown): unknown {
       remedy: "The platform makes it: ./classmind up",
     });
   if (code === "EACCES" || code === "EPERM")
-    return new CliError(EXIT.refused, `You may not read ${file}.`, { remedy: "Run it with sudo, or as root." });
+    return new CliError(EXIT.refused, `You may not read ${file}.`, {
+      remedy: "It names schools and lies with their data, so it is root's: run it with sudo, or as root.",
+    });
   return error;
 }
 
@@ -298,10 +311,18 @@ export async function printLog(session: Session, options: HostOptions): Promise<
   }
 }
 
+/** Why journalctl ended badly, after its own words. */
+function journalClosed(): Error {
+  if (isRoot()) return new Ended(EXIT.failed);
+  return new CliError(EXIT.refused, "The journal was not shown.", {
+    remedy: 'Run it with sudo, or as a member of the group systemd-journal: sudo usermod -aG systemd-journal "$USER"',
+  });
+}
+
 function showJournal(words: readonly string[]): Promise<void> {
   const child = spawn("journalctl", words, { stdio: ["ignore", "inherit", "inherit"] });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code) => (code === null || code === 0 ? resolve() : reject(new Ended(EXIT.failed))));
+    child.once("exit", (code) => (code === null || code === 0 ? resolve() : reject(journalClosed())));
   });
 }

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { createInstance } from "../../control-plane/host/instance.ts";
 import { HOST_PACKAGES, missingPackages } from "../../control-plane/host/packages.ts";
+import { isRoot } from "../../control-plane/host/require-root.ts";
 import { assembleImages } from "../../control-plane/images/build.ts";
 import { isRegistry, type PushedImage, pushImages } from "../../control-plane/images/push.ts";
 import { IMAGE_RECIPES, type ImageName } from "../../control-plane/images/recipes.ts";
@@ -18,7 +19,7 @@ const SAVED: readonly Column<SavedImage>[] = [...BUILT, { title: "FILE", value: 
 
 /** Refuses before any effect what would fail half-way. */
 async function refuseUnprepared(): Promise<void> {
-  if (process.getuid?.() !== 0)
+  if (!isRoot())
     throw new CliError(EXIT.refused, "This needs root: it unpacks Debian packages as root would.", {
       remedy: "Run it with sudo, or as root.",
     });

@@ -204,11 +204,12 @@ function addOperatorCommands(program: Command, session: Session): void {
     .description("make a token; it is shown once")
     .requiredOption("--label <text>", "what it is for, e.g. laptop")
     .option("--days <n>", "valid for so many days", "90")
+    .option("--metrics", "it reads the metrics and does nothing else: for a program that collects them")
     .action(async (name: string, _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<CommonOptions & { label: string; days: string }>();
+      const options = command.optsWithGlobals<CommonOptions & { label: string; days: string; metrics?: true }>();
       const made = await connect(session, options).post<{ token: string; info: { expiresAt: string } }>(
         `/v1/operators/${encodeURIComponent(name)}/tokens`,
-        { label: options.label, days: Number(options.days) },
+        { label: options.label, days: Number(options.days), ...(options.metrics === true ? { scope: "metrics" } : {}) },
       );
       print(session, options, made, (value) =>
         details([

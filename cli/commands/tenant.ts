@@ -72,6 +72,14 @@ function termsText(tenant: Tenant): string {
     : `demo until ${tenant.terms.expiresAt.slice(0, 10)}`;
 }
 
+const tagOf = (reference: string): string => reference.slice(reference.lastIndexOf("/") + 1);
+
+function versionText({ version, pin }: Tenant): string {
+  const own = `${tagOf(version?.app ?? "")}, ${tagOf(version?.postgres ?? "")}`;
+  if (pin === undefined) return own;
+  return `${own}; pinned by ${pin.operator}, ${showMoment(pin.at)}${pin.reason === undefined ? "" : ` (${pin.reason})`}`;
+}
+
 export function describeTenant(tenant: Tenant): string {
   const head = details([
     ["School", `${tenant.slug} (${tenant.displayName})`],
@@ -93,6 +101,7 @@ export function describeTenant(tenant: Tenant): string {
         ? undefined
         : `${bytes(tenant.volume.usedBytes)} of ${bytes(tenant.volume.capacityBytes)}`,
     ],
+    ["Version", tenant.version === undefined ? undefined : versionText(tenant)],
     ["Administrator", tenant.administrator?.username],
     [
       "Certificate",

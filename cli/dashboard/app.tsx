@@ -1,7 +1,7 @@
 import { Box, type Key, Text, useApp, useInput, useWindowSize } from "ink";
 import { type ReactElement, useEffect, useState, useSyncExternalStore } from "react";
 import type { Fleet, FleetState } from "./fleet.ts";
-import { detailLines, type FleetRow, fleetLine, fleetRow, HEADER, type Line, titleLine } from "./rows.ts";
+import { detailLines, type FleetRow, fleetLine, fleetRow, HEADER, haltedLine, type Line, titleLine } from "./rows.ts";
 
 const COLORS: Readonly<Record<FleetRow["level"], string | undefined>> = {
   good: undefined,
@@ -155,6 +155,9 @@ export function Dashboard({ fleet, title, color }: DashboardProps): ReactElement
           {"! ClockJumped: nothing is done because of a date. See: classmind clock show".slice(0, columns)}
         </Text>
       ) : null}
+      {haltedLine(state.tenants) === undefined ? null : (
+        <Text {...red}>{(haltedLine(state.tenants) ?? "").slice(0, columns)}</Text>
+      )}
       <Box flexDirection="column" flexGrow={1} overflow="hidden">
         {view.kind === "school" ? (
           <SchoolView

@@ -170,6 +170,16 @@ export function detailLines(tenant: Tenant, now: number, columns: number): reado
   ];
 }
 
+/** That a rollout has halted, as the schools of the page say it; undefined if none does. */
+export function haltedLine(tenants: readonly Tenant[]): string | undefined {
+  const school = tenants.find(({ conditions }) =>
+    conditions.some(({ type, reason }) => type === "VersionCurrent" && reason === "RolloutHalted"),
+  );
+  return school === undefined
+    ? undefined
+    : `! RolloutHalted on ${school.engine}: a new version is not well. See: classmind app rollout status`;
+}
+
 /** The first line: which platform, which page, what is searched, whether what is shown is live. */
 export function titleLine(
   title: string,

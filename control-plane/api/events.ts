@@ -41,6 +41,8 @@ export function createEventHub(options: {
       (subscriber) => subscriber.slug === undefined || subscriber.slug === slug,
     );
     if (interested.length === 0) return;
+    // Something that all schools show: whoever looks reads the lists again.
+    if (slug === "") return broadcast("resync", {});
     const tenant = await findTenant(options.db, slug).catch(() => null);
     if (tenant === null) return broadcast("resync", {});
     for (const subscriber of interested) {

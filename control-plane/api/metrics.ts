@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { isClockTrusted, readClockRecord } from "../store/clock.ts";
+import { listRollouts } from "../store/rollouts.ts";
 import { countByPhase, type Queryable } from "../store/tenants.ts";
 import { PHASES } from "../tenant.ts";
 
@@ -32,6 +33,16 @@ export function createApiMetrics(db: Queryable): ApiMetrics {
     async collect() {
       const counts = await countByPhase(db);
       for (const phase of PHASES) this.set({ phase }, counts[phase] ?? 0);
+    },
+  });
+  new Gauge({
+    name: "classmind_rollout_halted",
+    help: "1 while the rollout of a new version on this engine has halted: a school that got it first is not well",
+    labelNames: ["engine"],
+    registers: [registry],
+    async collect() {
+      this.reset();
+      for (const { engine, state } of await listRollouts(db)) this.set({ engine }, state === "Halted" ? 1 : 0);
     },
   });
   new Gauge({

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { OPERATION_STATES } from "../store/operations.ts";
+import { TOKEN_SCOPES } from "../store/operators.ts";
+import { ROLLOUT_STATES } from "../store/rollout-rows.ts";
 import { CONDITION_TYPES, PHASES, PLANS } from "../tenant.ts";
 
 /** Bodies, queries and answers of the API. The OpenAPI document is generated from these. */
@@ -173,6 +175,9 @@ const progressStep = z.object({
   message: z.string().optional(),
 });
 
+/** References of the images that a school is made of. */
+const version = z.object({ app: z.string(), postgres: z.string() });
+
 /** A school as the API shows it. */
 export const tenant = z.object({
   slug: z.string(),
@@ -208,6 +213,10 @@ export const tenant = z.object({
     own: z.string(),
     aside: z.array(z.object({ claim: z.string(), since: timestamp, why: z.string() })),
   }),
+  /** The version that it was given; it runs no other. */
+  version: version.optional(),
+  /** An operator keeps it on that. */
+  pin: z.object({ operator: z.string(), at: timestamp, reason: z.string().optional() }).optional(),
   conditions: z.array(condition),
   /** Steps of the newest attempt that changed something. */
   steps: z.array(z.object({ name: z.string(), startedAt: timestamp, milliseconds: z.number() })),
@@ -297,11 +306,17 @@ export const token = z.object({
   id: z.uuid(),
   operator: z.string(),
   label: z.string(),
+  scope: z.enum(TOKEN_SCOPES),
   createdAt: timestamp,
   expiresAt: timestamp,
   revoked: z.boolean(),
 });
-export const createToken = z.strictObject({ label: text(80), days: z.int().min(1).max(365).default(90) });
+export const createToken = z.strictObject({
+  label: text(80),
+  days: z.int().min(1).max(365).default(90),
+  /** `metrics` opens /metrics and nothing else. */
+  scope: z.enum(TOKEN_SCOPES).default("operator"),
+});
 
 export const auditEntry = z.object({
   sequence: z.number(),
@@ -347,6 +362,33 @@ export const engine = z.object({
   triedAt: timestamp.optional(),
 });
 export type EngineView = z.infer<typeof engine>;
+
+/** A version on its way to the schools of an engine. */
+export const rollout = z.object({
+  engine: z.string(),
+  version,
+  /** What it goes back to. */
+  previous: version.optional(),
+  state: z.enum(ROLLOUT_STATES),
+  /** Whether the first schools stayed well with it, or an operator said that it is good. */
+  proven: z.boolean(),
+  /** How many schools stayed well with it before it was proven. */
+  provenBy: z.number(),
+  /** Why it stands still. */
+  reason: z.string().optional(),
+  startedAt: timestamp,
+  changedAt: timestamp,
+  policy: z.object({
+    first: z.number(),
+    atOnce: z.number(),
+    healthySeconds: z.number(),
+    deadlineSeconds: z.number(),
+  }),
+  schools: z.object({ updated: z.number(), waiting: z.number(), pinned: z.number(), onTrial: z.number() }),
+  /** Schools that were given a version a moment ago. */
+  trials: z.array(z.object({ slug: z.string(), state: z.string(), since: timestamp, message: z.string().optional() })),
+});
+export type RolloutView = z.infer<typeof rollout>;
 
 export const overrideCheck = z.strictObject({ check: z.string().max(60), reason: text(500) });
 

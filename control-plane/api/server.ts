@@ -1,6 +1,6 @@
 import express, { type NextFunction, type Request, type Response } from "express";
 import { ClassmindError, type ErrorCode } from "../errors.ts";
-import { authenticate } from "../store/operators.ts";
+import { authenticate, type TokenScope } from "../store/operators.ts";
 import type { EventHub } from "./events.ts";
 import type { ApiMetrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -11,7 +11,9 @@ import { engineRoutes } from "./routes/engines.ts";
 import { moveRoutes } from "./routes/moves.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { otherRoutes } from "./routes/platform.ts";
+import { rolloutRoutes } from "./routes/rollouts.ts";
 import { tenantRoutes } from "./routes/tenants.ts";
+import { sourceOf } from "./source.ts";
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
   Invalid: 422,
@@ -34,6 +36,7 @@ export const ROUTES: readonly Route[] = [
   ...engineRoutes,
   ...moveRoutes,
   ...operationRoutes,
+  ...rolloutRoutes,
 ];
 
 export interface Log {
@@ -45,7 +48,13 @@ function bearerOf(request: Request): string | undefined {
   return /^Bearer ([A-Za-z0-9_-]{1,200})$/.exec(request.headers.authorization ?? "")?.[1];
 }
 
-async function requireOperator(context: ApiContext, request: Request, response: Response): Promise<void> {
+/** @param opens what is asked for: a token for the metrics opens nothing else */
+async function requireToken(
+  context: ApiContext,
+  request: Request,
+  response: Response,
+  opens: TokenScope,
+): Promise<void> {
   const token = bearerOf(request);
   const known = token === undefined ? undefined : await authenticate(context.pool, token);
   if (known === undefined) {
@@ -53,7 +62,13 @@ async function requireOperator(context: ApiContext, request: Request, response: 
       remedy: "Give one as `Authorization: Bearer …`; `classmind operator token NAME` makes one.",
     });
   }
-  const caller: Caller = { ...known, source: request.socket.remoteAddress ?? "unix" };
+  const { operator, tokenId, scope } = known;
+  if (scope === "metrics" && opens !== "metrics") {
+    throw new ClassmindError("Forbidden", "This token reads the metrics and does nothing else.", {
+      remedy: "Use an operator's token: `classmind operator token NAME` makes one.",
+    });
+  }
+  const caller: Caller = { operator, tokenId, source: sourceOf(request) };
   response.locals.caller = caller;
 }
 
@@ -113,13 +128,13 @@ export function createApi(context: ApiContext, hub: EventHub, metrics: ApiMetric
   app.get("/openapi.json", (_request, response) => void response.json(openApiDocument(ROUTES)));
   app.use(rejectForeignOrigins);
   app.get("/metrics", async (request, response) => {
-    await requireOperator(context, request, response);
+    await requireToken(context, request, response, "metrics");
     response.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
 
   const router = express.Router();
   router.use(async (request, response, next) => {
-    await requireOperator(context, request, response);
+    await requireToken(context, request, response, "operator");
     next();
   });
   router.use(express.json({ limit: "64kb", strict: true }));

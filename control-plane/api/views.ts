@@ -1,19 +1,37 @@
-import { type PlatformConfig, parseSiteSettings, platformAt, urlOf } from "../config.ts";
+import {
+  type PlatformConfig,
+  parseSiteSettings,
+  platformAt,
+  type RolloutSettings,
+  urlOf,
+  withRepositoryAt,
+} from "../config.ts";
 import type { Backup } from "../store/backups.ts";
 import { type RegisteredEngine, unmetOf } from "../store/engines.ts";
 import type { Operation } from "../store/operations.ts";
+import type { Rollout, TrialRow } from "../store/rollout-rows.ts";
+import type { RolloutCounts } from "../store/rollouts.ts";
 import type { StoredTenant } from "../store/tenants.ts";
 import { hostOf, storageOf, withEngineFit } from "../tenant.ts";
-import type { EngineView, TenantView } from "./schemas.ts";
+import type { EngineView, RolloutView, TenantView } from "./schemas.ts";
+import { versionCondition } from "./version-condition.ts";
 
 /** The platform's configuration as it holds where a school lives. Pure. */
 export function platformOf(tenant: StoredTenant, platform: PlatformConfig): PlatformConfig {
-  return platformAt(platform, parseSiteSettings(tenant.engineSettings));
+  const site = platformAt(platform, parseSiteSettings(tenant.engineSettings));
+  const here = withRepositoryAt(site, tenant.repositories.at);
+  if (tenant.version === undefined) return here;
+  const { app, postgres } = tenant.version;
+  return { ...here, images: { app, postgres } };
 }
 
 /** What was last seen of a school stands; that its engine does not answer is said beside it. */
-function conditionsOf({ status, engineSilence }: StoredTenant): TenantView["conditions"] {
-  const conditions = status.conditions.map((condition) => ({ ...condition }));
+function conditionsOf(tenant: StoredTenant): TenantView["conditions"] {
+  const { status, engineSilence } = tenant;
+  const version = versionCondition(tenant);
+  const conditions = [...status.conditions, ...(version === undefined ? [] : [version])].map((condition) => ({
+    ...condition,
+  }));
   if (engineSilence === undefined) return conditions;
   const { since: lastTransitionTime, reason, message } = engineSilence;
   const silent = { type: "EngineFit" as const, status: "Unknown" as const, reason, message, lastTransitionTime };
@@ -51,6 +69,10 @@ export function viewTenant(tenant: StoredTenant, platform: PlatformConfig): Tena
       own: tenant.volumes.own.claim,
       aside: tenant.volumes.aside.map(({ claim, since, why }) => ({ claim, since, why })),
     },
+    ...(tenant.version === undefined
+      ? {}
+      : { version: { app: tenant.version.app, postgres: tenant.version.postgres } }),
+    ...(tenant.pin === undefined ? {} : { pin: { ...tenant.pin } }),
     conditions: conditionsOf(tenant),
     steps: status.steps.map((step) => ({ ...step })),
     progress: tenant.progress.map((step) => ({ ...step })),
@@ -73,6 +95,31 @@ export function viewEngine(engine: RegisteredEngine): EngineView {
     ...(capacity === undefined ? {} : { capacity }),
     ...(lookedAt === undefined ? {} : { lookedAt }),
     ...(triedAt === undefined ? {} : { triedAt }),
+  };
+}
+
+/** A rollout with the schools that it concerns, as the API shows it. Pure. */
+export function viewRollout(
+  rollout: Rollout,
+  schools: RolloutCounts,
+  trials: readonly TrialRow[],
+  policy: RolloutSettings,
+): RolloutView {
+  const { number: _number, round: _round, well, previous, reason, version, ...rest } = rollout;
+  return {
+    ...rest,
+    version: { ...version },
+    ...(previous === undefined ? {} : { previous: { ...previous } }),
+    ...(reason === undefined ? {} : { reason }),
+    policy: { ...policy },
+    provenBy: well,
+    schools: { ...schools },
+    trials: trials.map(({ slug, trial }) => ({
+      slug,
+      state: trial.state,
+      since: trial.wellSince ?? trial.since,
+      ...(trial.message === undefined ? {} : { message: trial.message }),
+    })),
   };
 }
 

@@ -1,25 +1,20 @@
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { ClassmindError } from "../errors.ts";
 import { hostRoutes, overlappingRoutes, ownInterfaces } from "./address-pool.ts";
+import { examineListener } from "./examine-listener.ts";
+import type { HostFinding } from "./finding.ts";
 import { firewallTable, type Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { listensEverywhere } from "./listening.ts";
 import { givenLimits, shortages } from "./needed-limits.ts";
 import { HOST_PACKAGES, missingPackages } from "./packages.ts";
 import { runHost } from "./program.ts";
+import { isRoot } from "./require-root.ts";
 import { poolOf, readSettings, type Settings } from "./settings.ts";
+import { supervisorPid } from "./supervisor-pid.ts";
 import { hostSystemd } from "./systemd.ts";
-import { supervisorPid } from "./up.ts";
 
 /** Checks of this machine: each named after what it looks at, each failure with its remedy. Changes nothing. */
-
-export interface HostFinding {
-  readonly check: string;
-  readonly ok: boolean;
-  readonly message: string;
-  /** What to do about it when not ok. */
-  readonly remedy?: string;
-}
 
 const GIB = 1024 ** 3;
 const LEAST_DISK = 10 * GIB;
@@ -29,14 +24,9 @@ function finding(check: string, ok: boolean, message: string, remedy: string): H
   return ok ? { check, ok, message } : { check, ok, message, remedy };
 }
 
-function checkRoot(): HostFinding {
-  const root = process.getuid?.() === 0;
-  return finding(
-    "root",
-    root,
-    root ? "running as root" : "not running as root",
-    "Containers, volumes and the firewall need root: use sudo.",
-  );
+/** What only root can look at: said, and no fault. `ok` holds, so that a command's exit code speaks of what was seen. */
+function needsRoot(check: string): HostFinding {
+  return { check, ok: true, skipped: true, message: "not looked at: needs root" };
 }
 
 /** @param missing names of Debian packages that are not installed */
@@ -164,10 +154,10 @@ export function checkFirewall(tables: Readonly<Record<"inet" | "bridge", string>
   );
 }
 
-/** Only where the platform runs with containers, and for root: nobody else may list rules. */
+/** Only where the platform runs with containers. */
 async function examineFirewall(instance: Instance): Promise<readonly HostFinding[]> {
   const expected = supervisorPid(instance) !== undefined && readable(instance)?.engine === "containers";
-  if (!expected || process.getuid?.() !== 0) return [];
+  if (!expected) return [];
   const list = (family: string) => runHost("nft", ["list", "table", family, firewallTable(instance)]).catch(() => "");
   const [inet, bridge] = await Promise.all([list("inet"), list("bridge")]);
   return [checkFirewall({ inet, bridge })];
@@ -203,21 +193,31 @@ export function checkBackupWay(instance: Instance): readonly HostFinding[] {
   }
 }
 
+/** What lies in root's own directories, or is told to root alone. */
+async function examineAsRoot(instance: Instance): Promise<readonly HostFinding[]> {
+  if (!isRoot()) return ["key-encryption-key", "address-pool", "backup-way", "firewall"].map(needsRoot);
+  const listener = supervisorPid(instance) === undefined ? undefined : readable(instance)?.apiListener;
+  return [
+    checkKek(instance),
+    ...checkAddresses(instance, hostRoutes()),
+    ...checkBackupWay(instance),
+    ...(await examineFirewall(instance)),
+    ...(listener === undefined ? [] : [await examineListener(instance, listener, new Date())]),
+  ];
+}
+
 /** Everything that is looked at, in the order in which to mend it. */
 export async function examineHost(instance: Instance): Promise<readonly HostFinding[]> {
   const directory = existsSync(instance.stateDir) ? instance.stateDir : "/var";
   return [
-    checkRoot(),
+    isRoot() ? { check: "root", ok: true, message: "running as root" } : needsRoot("root"),
     checkPackages((await missingPackages(HOST_PACKAGES)).map(({ name }) => name)),
     checkLoops(),
     checkEncryption(),
     checkDisk(directory, freeAt(directory)),
     checkMemory(readFileSync("/proc/meminfo", "utf8")),
     ...checkLimits(instance),
-    checkKek(instance),
-    ...checkAddresses(instance, hostRoutes()),
-    ...checkBackupWay(instance),
-    ...(await examineFirewall(instance)),
+    ...(await examineAsRoot(instance)),
     checkPlatform(instance),
   ];
 }

@@ -1,11 +1,12 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { domainConflict, repositoryConflict } from "../fixed-settings.ts";
+import { copyObstacle } from "../backup/repository.ts";
+import { copyConflict, domainConflict, repositoryConflict } from "../fixed-settings.ts";
 import { readJson } from "../written/json.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
-import { checkRepository } from "./repository-settings.ts";
+import { checkRepository, formerOf } from "./repository-settings.ts";
 import type { Settings } from "./settings.ts";
 
 /** What the last `up` told the reconciler. */
@@ -30,6 +31,8 @@ export function checkFixed(instance: Instance, wanted: Settings): void {
   const { domain, backup } = applied.parse(readJson(reconcilerConfigFile)).platform;
   if (wanted.domain !== domain) throw domainConflict(domain, wanted.domain);
   const repository = checkRepository(settingsFile, wanted)?.address ?? "local";
-  if (repository !== backup.repository && wanted.backupAbandoned !== backup.repository)
-    throw repositoryConflict("backupRepository", "backupAbandoned", backup.repository, repository);
+  if (repository === backup.repository || wanted.backupAbandoned === backup.repository) return;
+  const former = formerOf(settingsFile, wanted)?.address;
+  if (former !== backup.repository) throw repositoryConflict("file", backup.repository, repository);
+  if (copyObstacle(former, repository) !== undefined) throw copyConflict("file", former, repository);
 }

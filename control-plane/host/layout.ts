@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import type { DatabaseConfig } from "../config.ts";
+import { RELAY_SOCKET } from "../listener/places.ts";
 import type { Instance } from "./instance.ts";
 
 /** Where everything of the platform itself lies on this host. Schools' own things are the engine's. */
@@ -13,6 +15,11 @@ export interface PlatformLayout {
   readonly databaseSocketDir: string;
   readonly apiSocketDir: string;
   readonly apiSocket: string;
+  /** Where the API answers requests that the listener hands on: who may open it could say where they come from. */
+  readonly apiRelayDir: string;
+  readonly apiRelaySocket: string;
+  /** Configuration and certificate of the API's listener. */
+  readonly listenerDir: string;
   readonly apiConfigFile: string;
   readonly reconcilerConfigFile: string;
   readonly reconcilerReadyFile: string;
@@ -38,6 +45,9 @@ export function layoutOf(instance: Instance): PlatformLayout {
     databaseSocketDir: join(runDir, "postgres"),
     apiSocketDir: join(runDir, "api"),
     apiSocket: join(runDir, "api", "api.sock"),
+    apiRelayDir: join(runDir, "api-relay"),
+    apiRelaySocket: join(runDir, "api-relay", RELAY_SOCKET),
+    listenerDir: join(runDir, "listener"),
     apiConfigFile: join(configDir, "api.json"),
     reconcilerConfigFile: join(configDir, "reconciler.json"),
     reconcilerReadyFile: join(runDir, "reconciler.ready"),
@@ -48,4 +58,13 @@ export function layoutOf(instance: Instance): PlatformLayout {
     supervisorReadyFile: join(runDir, "supervisor.ready"),
     supervisorLog: join(stateDir, "log", "supervisor.log"),
   };
+}
+
+/** How the platform's own processes on this machine reach its database. @param user the role, after which its password's file is called */
+export function databaseOf(
+  { databaseSocketDir, secretsDir }: PlatformLayout,
+  name: string,
+  user: string,
+): DatabaseConfig {
+  return { host: databaseSocketDir, port: 5432, name, user, passwordFile: join(secretsDir, user) };
 }

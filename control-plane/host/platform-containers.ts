@@ -4,9 +4,11 @@ import { join } from "node:path";
 import type Docker from "dockerode";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
+import { LISTENER_UID } from "../listener/places.ts";
 import { statusOf } from "./docker-errors.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
+import { openToOperators } from "./operator-group.ts";
 import { processLimits } from "./process-limits.ts";
 import { API_MOUNTS, DATABASE_ROLES } from "./settings.ts";
 
@@ -30,10 +32,11 @@ const HARDENED = {
   ],
 } as const;
 
-function ownDirectory(directory: string, mode: number): void {
+/** A directory that a container's user has, whatever the umask. */
+export function ownDirectory(directory: string, mode: number, uid = CONTAINER_UID, gid = uid): void {
   mkdirSync(directory, { recursive: true, mode });
   chmodSync(directory, mode);
-  chownSync(directory, CONTAINER_UID, CONTAINER_UID);
+  chownSync(directory, uid, gid);
 }
 
 function databaseSpec(instance: Instance, images: ImageReferences): Docker.ContainerCreateOptions {
@@ -62,7 +65,7 @@ function databaseSpec(instance: Instance, images: ImageReferences): Docker.Conta
   };
 }
 
-function apiSpec(instance: Instance, images: ImageReferences): Docker.ContainerCreateOptions {
+function apiSpec(instance: Instance, images: ImageReferences, relayed: boolean): Docker.ContainerCreateOptions {
   const layout = layoutOf(instance);
   return {
     name: `${instance.name}-platform-api`,
@@ -81,6 +84,7 @@ function apiSpec(instance: Instance, images: ImageReferences): Docker.ContainerC
         `${join(layout.secretsDir, "controlplane_api")}:${API_MOUNTS.password}:ro`,
         `${layout.databaseSocketDir}:${API_MOUNTS.database}`,
         `${layout.apiSocketDir}:${API_MOUNTS.sockets}`,
+        ...(relayed ? [`${layout.apiRelayDir}:${API_MOUNTS.relay}`] : []),
       ],
       Tmpfs: { "/tmp": "size=16m,mode=1777" },
       Memory: 512 * 1024 ** 2,
@@ -154,7 +158,7 @@ export async function startDatabase(
 ): Promise<Docker.Container> {
   const layout = layoutOf(instance);
   ownDirectory(layout.databaseDir, 0o700);
-  ownDirectory(layout.databaseSocketDir, 0o755);
+  ownDirectory(layout.databaseSocketDir, 0o700);
   const container = await restart(docker, databaseSpec(instance, images));
   await until(
     "the platform's database",
@@ -165,11 +169,23 @@ export async function startDatabase(
   return container;
 }
 
-/** Starts the API and waits until it accepts connections. */
-export async function startApi(docker: Docker, instance: Instance, images: ImageReferences): Promise<Docker.Container> {
+/**
+ * Starts the API and waits until it accepts connections.
+ * @param relayed whether it answers, on a socket of their own, requests that a listener hands on
+ */
+export async function startApi(
+  docker: Docker,
+  instance: Instance,
+  images: ImageReferences,
+  relayed: boolean,
+): Promise<Docker.Container> {
   const layout = layoutOf(instance);
-  ownDirectory(layout.apiSocketDir, 0o755);
-  const container = await restart(docker, apiSpec(instance, images));
+  await openToOperators(instance);
+  if (relayed) {
+    // The listener's group passes, and nobody else: who opens that socket is believed about where requests come from.
+    ownDirectory(layout.apiRelayDir, 0o710, CONTAINER_UID, LISTENER_UID);
+  }
+  const container = await restart(docker, apiSpec(instance, images, relayed));
   await until(
     "the API",
     () => accepts(layout.apiSocket),

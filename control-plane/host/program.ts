@@ -15,18 +15,21 @@ export class ProgramError extends Error {
 /**
  * Runs a host program to its end and returns what it wrote. Arguments hold no secrets (they are visible to everybody on the
  * host); `input` goes to standard input.
+ * @param started is told the process id before the program can have done anything that another process sees
  */
 export function runHost(
   command: string,
   args: readonly string[],
   input?: string | Uint8Array,
   environment: Readonly<Record<string, string>> = {},
+  started: (pid: number) => void = () => undefined,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       stdio: ["pipe", "pipe", "pipe"],
       env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8", ...environment },
     });
+    if (child.pid !== undefined) started(child.pid);
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {

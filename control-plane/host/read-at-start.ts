@@ -9,7 +9,19 @@ import type { Settings } from "./settings.ts";
 export function filesReadAtStart(instance: Instance, value: Settings): readonly string[] {
   const layout = layoutOf(instance);
   const { backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile } = value;
-  const named = [backupEnvironmentFile, backupAuthorityFile, backupKeyFile, backupKnownHostsFile];
+  const former = value.backupFormer;
+  const named = [
+    backupEnvironmentFile,
+    backupAuthorityFile,
+    backupKeyFile,
+    backupKnownHostsFile,
+    former?.environmentFile,
+    former?.authorityFile,
+    former?.keyFile,
+    former?.knownHostsFile,
+    value.apiListener?.certificateFile,
+    value.apiListener?.keyFile,
+  ];
   const clusters = Object.values(value.engines ?? {}).flatMap((site) => [
     site.engine.kind === "kubernetes" ? site.engine.kubeconfig : undefined,
     site.repositoryEnvironmentFile,

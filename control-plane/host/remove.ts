@@ -8,6 +8,7 @@ import { firewallTable, type Instance } from "./instance.ts";
 import { endLeftovers, type Leftover } from "./leftovers.ts";
 import { withEngine } from "./podman.ts";
 import { runHost } from "./program.ts";
+import { requireRoot } from "./require-root.ts";
 import { disableUnit, hostSystemd, removeUnit } from "./systemd.ts";
 import { stopSupervisor } from "./up.ts";
 
@@ -116,6 +117,7 @@ export async function removeVolatile(instance: Instance): Promise<Pick<Stopped, 
 
 /** Stops the platform and all its schools; their data stays, locked. */
 export async function down(instance: Instance): Promise<Stopped> {
+  requireRoot("it stops containers, locks volumes and removes firewall rules");
   const wasRunning = await stopSupervisor(instance);
   const systemd = hostSystemd();
   if (systemd !== undefined) await disableUnit(systemd, instance);
@@ -124,6 +126,7 @@ export async function down(instance: Instance): Promise<Stopped> {
 
 /** Removes every trace of an instance: schools, backups, keys, images, configuration. With the last instance, the caches too. */
 export async function uninstall(instance: Instance): Promise<readonly string[]> {
+  requireRoot("it removes containers, volumes and keys");
   const { leftovers } = await down(instance);
   const systemd = hostSystemd();
   const unit = systemd === undefined ? undefined : await removeUnit(systemd, instance);

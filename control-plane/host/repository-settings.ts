@@ -108,3 +108,32 @@ export function checkRepository(file: string, value: Settings): RemoteRepository
   }
   return remote;
 }
+
+/**
+ * The repository that schools' backups are copied from, checked as the one that they are copied to.
+ * @returns its address; undefined when there is none
+ * @throws ClassmindError `Invalid` naming the field
+ */
+export function formerOf(file: string, value: Settings): { readonly address: string } | undefined {
+  const { backupFormer: former } = value;
+  if (former === undefined) return undefined;
+  const { host, repository, environmentFile, authorityFile, keyFile, knownHostsFile } = former;
+  try {
+    const remote = checkRepository(file, {
+      ...value,
+      backupRepository: repository,
+      backupHost: host,
+      backupEnvironmentFile: environmentFile,
+      backupAuthorityFile: authorityFile,
+      backupKeyFile: keyFile,
+      backupKnownHostsFile: knownHostsFile,
+    });
+    return { address: remote?.address ?? "local" };
+  } catch (error) {
+    if (!(error instanceof ClassmindError)) throw error;
+    // As it is called in the file: backupHost.port is backupFormer.host.port there.
+    const { field = "", remedy = "" } = error;
+    const named = field.replace(/^backup(\w)/, (_, first: string) => `backupFormer.${first.toLowerCase()}`);
+    throw new ClassmindError(error.code, error.message, { field: named, remedy, cause: error });
+  }
+}

@@ -1,28 +1,41 @@
 import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
 import { canonicalJson } from "../canonical-json.ts";
-import { type ApiConfig, domain, engineName, type PlatformConfig, type ReconcilerConfig, site } from "../config.ts";
+import {
+  type ApiConfig,
+  domain,
+  engineName,
+  type FormerRepository,
+  type PlatformConfig,
+  type ReconcilerConfig,
+  type RepositoryFiles,
+  rollout,
+  site,
+} from "../config.ts";
 import { ClassmindError } from "../errors.ts";
 import { GATEWAY_UID } from "../gateway/container.ts";
 import type { ImageReferences } from "../images/build.ts";
 import { CONTAINER_UID } from "../images/recipes.ts";
 import { createKek } from "../keys/kek.ts";
+import { LISTENER_UID, RELAY_SOCKET } from "../listener/places.ts";
 import { readJson } from "../written/json.ts";
 import { checkEngines } from "./engine-settings.ts";
 import { createInstance, engineSocket, type Instance } from "./instance.ts";
-import { layoutOf } from "./layout.ts";
-import { checkRepository } from "./repository-settings.ts";
+import { databaseOf, layoutOf, type PlatformLayout } from "./layout.ts";
+import { apiListener, checkListener, listenerName } from "./listener-settings.ts";
+import { checkRepository, formerOf } from "./repository-settings.ts";
+import { writeFile } from "./write-file.ts";
+
+/** What leads to a backup repository elsewhere and opens it. */
+const repositoryParts = {
+  host: z.strictObject({ name: z.hostname(), address: z.ipv4(), port: z.int().min(1).max(65535) }).optional(),
+  environmentFile: z.string().optional(),
+  authorityFile: z.string().optional(),
+  keyFile: z.string().optional(),
+  knownHostsFile: z.string().optional(),
+};
 
 /** What an installation on one machine remembers from `up` to `up`. Edited by people too: /etc/classmind/<instance>/platform.json. */
 const settings = z.strictObject({
@@ -38,22 +51,30 @@ const settings = z.strictObject({
   backupRepository: z.string(),
   /** A repository whose backups are left behind, now that `backupRepository` is another one. */
   backupAbandoned: z.string().optional(),
-  /** Where that is: schools look no names up. The port must not be one that this host itself listens on. */
-  backupHost: z.strictObject({ name: z.hostname(), address: z.ipv4(), port: z.int().min(1).max(65535) }).optional(),
+  /** Where it is: schools look no names up. The port must not be one that this host itself listens on. */
+  backupHost: repositoryParts.host,
   /** File of lines NAME=value with its credentials (RESTIC_REST_USERNAME, AWS_ACCESS_KEY_ID …), mode 0600. */
-  backupEnvironmentFile: z.string().optional(),
+  backupEnvironmentFile: repositoryParts.environmentFile,
   /** PEM of the authority that signed its certificate, if the world does not know it. */
-  backupAuthorityFile: z.string().optional(),
+  backupAuthorityFile: repositoryParts.authorityFile,
   /** Private key that logs in to an sftp: repository, without a passphrase, root's, mode 0600. */
-  backupKeyFile: z.string().optional(),
+  backupKeyFile: repositoryParts.keyFile,
   /** Lines of known hosts with the keys by which that machine is known. */
-  backupKnownHostsFile: z.string().optional(),
+  backupKnownHostsFile: repositoryParts.knownHostsFile,
+  /** Where schools' backups were until now, with what opens it: one school after the other, they are copied to `backupRepository`. */
+  backupFormer: z.strictObject({ repository: z.string(), ...repositoryParts }).optional(),
   backupWindowStartHour: z.int().min(0).max(23),
   backupWindowHours: z.number().min(1).max(12),
   backupConcurrency: z.int().min(1).max(32),
   workers: z.int().min(1).max(64),
+  /** How a new version reaches the schools; the usual way if absent. */
+  rollout: rollout.optional(),
+  /** TLS for the API, for operators and programs elsewhere; there is none if absent. */
+  apiListener: apiListener.optional(),
   /** Addresses of schools' networks. Set by the first `up`; it cannot change while there are schools. */
   addressPool: z.string().optional(),
+  /** Whether each school runs as a user of this host of its own; `false` before going back to a version that knows none of them. */
+  ownUsers: z.boolean().optional(),
   /** `simulated` only for trying the control plane without containers. */
   engine: z.enum(["containers", "simulated"]),
   /** Clusters that schools may live on beside this machine, whose own engine is called `containers`. */
@@ -81,23 +102,6 @@ export const DEFAULT_SETTINGS: Omit<Settings, "httpPort" | "httpsPort" | "images
 /** Database roles of the platform with a password of their own; `postgres` is the superuser, used by nobody but people. */
 export const DATABASE_ROLES = ["postgres", "controlplane_api", "controlplane_reconciler", "keyring"] as const;
 
-function isAsWanted(file: string, content: string, mode: number, uid: number): boolean {
-  if (!existsSync(file)) return false;
-  const found = statSync(file);
-  return (found.mode & 0o777) === mode && found.uid === uid && readFileSync(file, "utf8") === content;
-}
-
-/** Leaves a file alone that is as wanted: its age tells `up` whether a running platform has read it. */
-function writeFile(file: string, content: string, mode: number, uid = 0): void {
-  if (isAsWanted(file, content, mode, uid)) return;
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  // On the disk before it takes the old one's place: a power cut must leave either, not an empty one.
-  writeFileSync(`${file}.new`, content, { mode, flush: true });
-  chmodSync(`${file}.new`, mode);
-  chownSync(`${file}.new`, uid, uid);
-  renameSync(`${file}.new`, file);
-}
-
 /** @throws ClassmindError `Invalid` naming the field, or the line of what is no JSON */
 export function readSettings(instance: Instance): Settings | undefined {
   const { settingsFile } = layoutOf(instance);
@@ -105,7 +109,9 @@ export function readSettings(instance: Instance): Settings | undefined {
   const parsed = settings.safeParse(readJson(settingsFile));
   if (parsed.success) {
     checkRepository(settingsFile, parsed.data);
+    formerOf(settingsFile, parsed.data);
     checkEngines(settingsFile, parsed.data);
+    checkListener(settingsFile, parsed.data, poolOf(instance, parsed.data));
     return parsed.data;
   }
   const issue = parsed.error.issues[0];
@@ -137,6 +143,29 @@ export function poolOf(instance: Instance, { addressPool }: Pick<Settings, "addr
   return addressPool === undefined ? instance.addressPool : createInstance(instance.name, { addressPool }).addressPool;
 }
 
+/** What opens a repository, as the reconciler calls it. */
+function filesOf(parts: Omit<NonNullable<Settings["backupFormer"]>, "repository" | "host">): RepositoryFiles {
+  const { environmentFile, authorityFile, keyFile, knownHostsFile } = parts;
+  return {
+    ...(environmentFile === undefined ? {} : { repositoryEnvironmentFile: environmentFile }),
+    ...(authorityFile === undefined ? {} : { repositoryAuthorityFile: authorityFile }),
+    ...(keyFile === undefined ? {} : { repositoryKeyFile: keyFile }),
+    ...(knownHostsFile === undefined ? {} : { repositoryKnownHostsFile: knownHostsFile }),
+  };
+}
+
+/** NetworkPolicy peers and names of a repository; none of a local one. */
+function wayTo(host: Settings["backupHost"]): Pick<FormerRepository, "peers" | "hosts"> {
+  if (host === undefined) return { peers: [], hosts: [] };
+  const { name, address, port } = host;
+  return { peers: [{ peers: [{ ipBlock: { cidr: `${address}/32` } }], port }], hosts: [{ name, address }] };
+}
+
+function formerRepository(file: string, value: Settings): { readonly former?: FormerRepository } {
+  const former = formerOf(file, value);
+  return former === undefined ? {} : { former: { repository: former.address, ...wayTo(value.backupFormer?.host) } };
+}
+
 function platformOf(instance: Instance, value: Settings, images: ImageReferences): PlatformConfig {
   return {
     instance: instance.name,
@@ -147,22 +176,21 @@ function platformOf(instance: Instance, value: Settings, images: ImageReferences
     demoDays: value.demoDays,
     earlyPurge: value.earlyPurge,
     images: { app: images.app, postgres: images.postgres },
+    ...(value.rollout === undefined ? {} : { rollout: value.rollout }),
     storageClass: "classmind-encrypted",
     backup: {
       repository: checkRepository(layoutOf(instance).settingsFile, value)?.address ?? "local",
       ...(value.backupAbandoned === undefined ? {} : { abandoned: value.backupAbandoned }),
       repositorySize: "20Gi",
-      peers:
-        value.backupHost === undefined
-          ? []
-          : [{ peers: [{ ipBlock: { cidr: `${value.backupHost.address}/32` } }], port: value.backupHost.port }],
-      hosts: value.backupHost === undefined ? [] : [{ name: value.backupHost.name, address: value.backupHost.address }],
+      ...wayTo(value.backupHost),
+      ...formerRepository(layoutOf(instance).settingsFile, value),
       windowStartHour: value.backupWindowStartHour,
       windowHours: value.backupWindowHours,
       concurrency: value.backupConcurrency,
     },
     gatewayPeers: [{ ipBlock: { cidr: instance.addressPool } }],
     ingressClass: "classmind",
+    lingerMilliseconds: 0,
   };
 }
 
@@ -196,6 +224,7 @@ export const API_MOUNTS = {
   password: "/run/secrets/database/password",
   database: "/run/postgresql",
   sockets: "/run/classmind-api",
+  relay: "/run/classmind-relay",
 } as const;
 
 /** This machine's engine alone, or with the clusters beside it. */
@@ -208,9 +237,21 @@ function enginesOf(instance: Instance, value: Settings): Pick<ReconcilerConfig, 
           socket: engineSocket(instance),
           instance: { ...instance },
           hostAccessUids: [0, GATEWAY_UID],
+          ...(value.ownUsers === undefined ? {} : { ownUsers: value.ownUsers }),
         };
   if (value.engines === undefined) return { engine: own };
   return { engines: { [own.kind]: { engine: own, labels: {}, platform: {} }, ...value.engines } };
+}
+
+/** What the reconciler keeps the listener's certificate by. */
+function listenerOf(layout: PlatformLayout, value: Settings): Pick<ReconcilerConfig, "listener"> {
+  const { apiListener: listener } = value;
+  if (listener === undefined) return {};
+  const { certificateFile: certificate, keyFile: key } = listener;
+  const files = certificate === undefined || key === undefined ? {} : { files: { certificate, key } };
+  return {
+    listener: { name: listenerName(value, listener), directory: layout.listenerDir, uid: LISTENER_UID, ...files },
+  };
 }
 
 /** Writes what the two processes read at their start. Repeatable. */
@@ -228,28 +269,28 @@ export function writeConfigurations(named: Instance, value: Settings, images: Im
       user: "controlplane_api",
       passwordFile: API_MOUNTS.password,
     },
-    listen: { socket: `${API_MOUNTS.sockets}/api.sock` },
+    listen: {
+      socket: `${API_MOUNTS.sockets}/api.sock`,
+      ...(value.apiListener === undefined ? {} : { relaySocket: `${API_MOUNTS.relay}/${RELAY_SOCKET}` }),
+    },
   };
-  const connection = (name: string, user: string) => ({
-    host: layout.databaseSocketDir,
-    port: 5432,
-    name,
-    user,
-    passwordFile: join(layout.secretsDir, user),
-  });
   const reconciler: ReconcilerConfig = {
     platform,
-    database: connection("controlplane", "controlplane_reconciler"),
-    keyring: connection("keyring", "keyring"),
+    database: databaseOf(layout, "controlplane", "controlplane_reconciler"),
+    keyring: databaseOf(layout, "keyring", "keyring"),
     kekFile: layout.kekFile,
     workers: value.workers,
-    ...(value.backupEnvironmentFile === undefined ? {} : { repositoryEnvironmentFile: value.backupEnvironmentFile }),
-    ...(value.backupAuthorityFile === undefined ? {} : { repositoryAuthorityFile: value.backupAuthorityFile }),
-    ...(value.backupKeyFile === undefined ? {} : { repositoryKeyFile: value.backupKeyFile }),
-    ...(value.backupKnownHostsFile === undefined ? {} : { repositoryKnownHostsFile: value.backupKnownHostsFile }),
+    ...filesOf({
+      environmentFile: value.backupEnvironmentFile,
+      authorityFile: value.backupAuthorityFile,
+      keyFile: value.backupKeyFile,
+      knownHostsFile: value.backupKnownHostsFile,
+    }),
+    ...(value.backupFormer === undefined ? {} : { formerRepositoryFiles: filesOf(value.backupFormer) }),
     ...enginesOf(instance, value),
     gateway: { configDir: layout.gatewayConfigDir, runDir: layout.gatewayRunDir },
     authorityFile: layout.authorityFile,
+    ...listenerOf(layout, value),
     readyFile: layout.reconcilerReadyFile,
   };
   writeFile(layout.apiConfigFile, `${JSON.stringify(api, null, 2)}\n`, 0o444);

@@ -1,4 +1,4 @@
-import { existsSync, fstatSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, fstatSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { messageOf } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { createInstance } from "./instance.ts";
@@ -31,7 +31,9 @@ const supervision = holdSupervisorLock(instance).then(() => {
   // Before anything is read: what changes from here on makes us outdated.
   const read = digestReadAtStart(instance, settings, import.meta.dirname);
   writeFileSync(layout.supervisorReadFile, `${read}\n`, { mode: 0o600 });
-  writeFileSync(layout.supervisorPidFile, `${process.pid}\n`, { mode: 0o600 });
+  writeFileSync(layout.supervisorPidFile, `${process.pid}\n`, { mode: 0o644 });
+  // That a platform runs is no secret on its machine, whatever the umask: `status` and `doctor` tell it to everybody.
+  chmodSync(layout.supervisorPidFile, 0o644);
   boundOwnLog();
   return supervise(instance, settings, images);
 });

@@ -7,6 +7,7 @@ import { messageOf } from "../errors.ts";
 import { startGateway } from "../gateway/container.ts";
 import { everyAddress } from "../gateway/ports.ts";
 import type { ImageReferences } from "../images/build.ts";
+import { startListener } from "../listener/container.ts";
 import { createLog } from "../log.ts";
 import { containerEnd } from "./container-end.ts";
 import type { Instance } from "./instance.ts";
@@ -31,13 +32,15 @@ const WELL_MS = 60_000;
 /** When the machine starts, everything starts at once. A reconciler that cannot start ends, and is not waited for. */
 const SLOW_START_MS = 180_000;
 /** What each part gets to end well; together less than `classmind down` and the unit wait. */
-const END_MS = { reconciler: 20_000, api: 15_000, database: 40_000, engine: 10_000 } as const;
+const END_MS = { reconciler: 20_000, listener: 10_000, api: 15_000, database: 40_000, engine: 10_000 } as const;
 
 /** Beside this program, as both are copied (program-copy.ts). */
 const RECONCILER = path.join(import.meta.dirname, "reconciler.mjs");
 
 interface Part {
   readonly name: string;
+  /** Without it the platform starts all the same, and it is tried again. */
+  readonly optional?: true;
   /** Starts the part and returns when it is up; `ended` resolves when it has ended, whoever ended it. */
   start(): Promise<{ readonly ended: Promise<unknown> }>;
 }
@@ -80,6 +83,8 @@ export async function supervise(instance: Instance, settings: Settings, images: 
 
   const docker = (): Dockerode => new Dockerode({ socketPath: service?.socket ?? "" });
   const addresses = await everyAddress();
+  const { apiListener: listener } = settings;
+  const listenerContainer = `${instance.name}-platform-listener`;
   const parts: readonly Part[] = [
     {
       name: "engine",
@@ -125,8 +130,31 @@ export async function supervise(instance: Instance, settings: Settings, images: 
         return { ended };
       },
     },
-    { name: "api", start: async () => ({ ended: containerEnd(await startApi(docker(), instance, images)) }) },
+    {
+      name: "api",
+      start: async () => ({ ended: containerEnd(await startApi(docker(), instance, images, listener !== undefined)) }),
+    },
+    ...(listener === undefined ? [] : [listenerPart(listener)]),
   ];
+
+  /** What others on its port, or a certificate that cannot be served, keep from starting keeps nothing else. */
+  function listenerPart(wanted: NonNullable<Settings["apiListener"]>): Part {
+    return {
+      name: "listener",
+      optional: true,
+      start: () =>
+        startListener({
+          ...wanted,
+          docker: docker(),
+          image: images.gateway,
+          name: listenerContainer,
+          labels: { "classmind.instance": instance.name, "classmind.part": "platform" },
+          directory: layout.listenerDir,
+          relayDir: layout.apiRelayDir,
+          log,
+        }),
+    };
+  }
 
   /** Starts a part again whenever it has ended, with growing pauses while it does not stay up. */
   async function keep(part: Part, first: Promise<unknown>): Promise<void> {
@@ -182,6 +210,7 @@ export async function supervise(instance: Instance, settings: Settings, images: 
     rmSync(layout.supervisorReadyFile, { force: true });
     await end("reconciler", endReconciler);
     if (service !== undefined) {
+      await end("listener", () => removeContainer(docker(), listenerContainer, 5));
       await end("api", () => removeContainer(docker(), `${instance.name}-platform-api`, 10));
       await end("database", () => removeContainer(docker(), `${instance.name}-platform-database`, 30));
     }
@@ -191,7 +220,11 @@ export async function supervise(instance: Instance, settings: Settings, images: 
 
   for (const part of parts) {
     const started = performance.now();
-    const { ended } = await part.start().catch(async (error: unknown) => {
+    const { ended } = await part.start().catch(async (error: unknown): Promise<{ ended: Promise<unknown> }> => {
+      if (part.optional) {
+        log.error({ part: part.name, error: messageOf(error) }, "does not start; it is tried again");
+        return { ended: Promise.resolve() };
+      }
       log.error({ part: part.name, error: messageOf(error) }, "does not start; what was started is ended");
       await stop();
       throw new Error(`the ${part.name} does not start: ${messageOf(error)}`, { cause: error });

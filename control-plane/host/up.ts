@@ -3,19 +3,22 @@ import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { ClassmindError, messageOf } from "../errors.ts";
 import { choosePorts, everyAddress, USUAL_PORTS } from "../gateway/ports.ts";
-import { buildImages, type ImageReferences, pruneImages } from "../images/build.ts";
+import { buildImages, type ImageReferences } from "../images/build.ts";
 import { isHostName } from "../issuer/names.ts";
 import { freePool, hostRoutes, ownInterfaces } from "./address-pool.ts";
 import { checkFixed, hasSchools } from "./fixed-settings.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
+import { checkListenerFiles } from "./listener-settings.ts";
 import { alone } from "./lock.ts";
 import { givenLimits, shortages } from "./needed-limits.ts";
 import { type Claims, claimsOfOthers, unclaimed } from "./neighbours.ts";
+import { removeOldImages } from "./old-images.ts";
 import { installPackages, missingPackages } from "./packages.ts";
 import { withEngine } from "./podman.ts";
 import { copyProgram, type ProgramCopy, removeOldCopies } from "./program-copy.ts";
 import { digestReadAtStart } from "./read-at-start.ts";
+import { requireRoot } from "./require-root.ts";
 import {
   DEFAULT_SETTINGS,
   poolOf,
@@ -24,6 +27,7 @@ import {
   writeConfigurations,
   writeSettings,
 } from "./settings.ts";
+import { supervisorPid } from "./supervisor-pid.ts";
 import { hostSystemd, logPlace, startUnit, stopUnit, unitText } from "./systemd.ts";
 
 /** Bringing the platform of this machine up and down. Every step can be repeated; an interruption anywhere is made up for. */
@@ -34,28 +38,6 @@ export interface UpOptions {
   readonly domain?: string;
   readonly engine?: Settings["engine"];
   readonly addressPool?: string;
-}
-
-function requireRoot(): void {
-  if (process.getuid?.() === 0) return;
-  throw new ClassmindError(
-    "Forbidden",
-    "This needs root: it starts containers, mounts volumes and loads firewall rules.",
-    { remedy: "Run it with sudo, or as root." },
-  );
-}
-
-/** Process id of the running supervisor of an instance, recognised by its command line: an id alone may have been reused. */
-export function supervisorPid(instance: Instance): number | undefined {
-  const { supervisorPidFile } = layoutOf(instance);
-  if (!existsSync(supervisorPidFile)) return undefined;
-  const pid = Number(readFileSync(supervisorPidFile, "utf8"));
-  const commandLine = `/proc/${pid}/cmdline`;
-  if (!Number.isInteger(pid) || pid <= 1 || !existsSync(commandLine)) return undefined;
-  const words = readFileSync(commandLine, "utf8").split("\0");
-  // An older version ran out of its checkout.
-  const isProgram = (word: string) => /\/supervisor-main\.(mjs|ts)$/.test(word);
-  return words.some(isProgram) && words.includes(instance.name) ? pid : undefined;
 }
 
 /** Names before anything is done what would keep every container from starting. A unit of systemd has limits of its own. */
@@ -123,11 +105,7 @@ async function settleFirst(instance: Instance, options: UpOptions): Promise<Sett
 
 /** Builds what is not built, with the engine's service running just for that if nothing else runs it. */
 async function prepareImages(instance: Instance, onProgress: (message: string) => void): Promise<ImageReferences> {
-  return withEngine(instance, async (docker) => {
-    const images = await buildImages(docker, instance, { onProgress });
-    await pruneImages(docker, instance, images);
-    return images;
-  });
+  return withEngine(instance, (docker) => buildImages(docker, instance, { onProgress }));
 }
 
 /** Not the caller's: the same unit whoever calls. */
@@ -201,12 +179,15 @@ async function becomesReady(instance: Instance): Promise<boolean> {
 
 /** Installs, builds, configures and starts what is missing. Nothing is done twice. */
 export async function up(instance: Instance, options: UpOptions, step: Reporter): Promise<Settings> {
-  requireRoot();
+  requireRoot("it starts containers, mounts volumes and loads firewall rules");
   requireLimits();
   // What an operator has written is judged before anything is done.
   checkDomain(options.domain);
   const known = readSettings(instance);
-  if (known !== undefined) checkFixed(instance, { ...known, domain: options.domain ?? known.domain });
+  if (known !== undefined) {
+    checkFixed(instance, { ...known, domain: options.domain ?? known.domain });
+    await checkListenerFiles(known, new Date());
+  }
   await step("Debian packages", async () => {
     const missing = await missingPackages();
     await installPackages(missing);
@@ -220,6 +201,7 @@ export async function up(instance: Instance, options: UpOptions, step: Reporter)
     return messages.length === 0 ? "unchanged" : `built ${messages.length}`;
   });
   if (images === undefined) throw new Error("no images");
+  const built = images;
   settings = { ...settings, images };
   writeSettings(instance, settings);
   writeConfigurations(instance, settings, images);
@@ -233,6 +215,7 @@ export async function up(instance: Instance, options: UpOptions, step: Reporter)
     await removeOldCopies(instance, program);
     return undefined;
   });
+  await step("images that no school needs any more", () => removeOldImages(instance, built));
   return settings;
 }
 

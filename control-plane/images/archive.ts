@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { runProgram } from "./command.ts";
 import { type Layer, verifyLayer } from "./layers.ts";
-import { CONTAINER_UID, type ImageRecipe } from "./recipes.ts";
+import { ANYBODY, CONTAINER_UID, type ImageRecipe } from "./recipes.ts";
 
 /**
  * An image put together from layers, in the form of `docker save` (which Docker, Podman and containerd all load).
@@ -30,7 +30,7 @@ export function describeImage(recipe: ImageRecipe, layers: readonly Layer[]): Im
       User: `${CONTAINER_UID}:${CONTAINER_UID}`,
       Env: [`PATH=${recipe.path}`, "LANG=C.UTF-8"],
       WorkingDir: "/",
-      Labels: { "classmind.image": recipe.name },
+      Labels: { "classmind.image": recipe.name, [ANYBODY]: "yes" },
       ...(recipe.stopSignal === undefined ? {} : { StopSignal: recipe.stopSignal }),
     },
     rootfs: { type: "layers", diff_ids: layers.map((layer) => `sha256:${layer.digest}`) },

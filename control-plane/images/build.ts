@@ -1,13 +1,13 @@
 import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type Dockerode from "dockerode";
 import { statusOf } from "../host/docker-errors.ts";
 import type { Instance } from "../host/instance.ts";
 import { createSemaphore } from "../semaphore.ts";
 import { describeImage, type ImageArchive, streamArchive } from "./archive.ts";
-import { bundleProgram, REPOSITORY } from "./bundle.ts";
+import { bundlePrograms, REPOSITORY } from "./bundle.ts";
 import { runProgram } from "./command.ts";
 import {
   DamagedLayerError,
@@ -162,9 +162,12 @@ export async function writeOwnFiles(recipe: ImageRecipe, tree: string): Promise<
   for (const directory of recipe.directories) {
     await cp(join(REPOSITORY, directory.source), join(tree, directory.target), { recursive: true });
   }
-  for (const bundle of recipe.bundles) {
-    const entry = join(REPOSITORY, bundle.entry);
-    if (existsSync(entry)) await bundleProgram(entry, join(tree, bundle.target), bundle.without);
+  // Together: what several of them share is read once, and is once in the image.
+  for (const directory of new Set(recipe.bundles.map(({ target }) => dirname(target)))) {
+    const here = recipe.bundles.filter(({ target }) => dirname(target) === directory);
+    const entries = here.map(({ entry, target }) => [basename(target, ".mjs"), join(REPOSITORY, entry)] as const);
+    const without = here.flatMap((bundle) => bundle.without ?? []);
+    await bundlePrograms(Object.fromEntries(entries), join(tree, directory), without);
   }
   if (recipe.tenantApp) await bundleTenantApp(join(tree, "app"));
 }
@@ -219,11 +222,10 @@ async function loadImage(docker: Dockerode, image: ImageArchive, scratch: string
  * Removes images of ours that are neither wanted nor used by a container, and cached layers nobody wanted for 30 days.
  * @param keep references that stay
  */
-export async function pruneImages(docker: Dockerode, instance: Instance, keep: ImageReferences): Promise<void> {
-  const wanted = new Set<string>(Object.values(keep));
+export async function pruneImages(docker: Dockerode, instance: Instance, keep: ReadonlySet<string>): Promise<void> {
   const images = await docker.listImages({ filters: JSON.stringify({ label: ["classmind.image"] }) });
   for (const tag of images.flatMap((image) => image.RepoTags ?? [])) {
-    if (wanted.has(tag) || !tag.startsWith("localhost/classmind/")) continue;
+    if (keep.has(tag) || !tag.startsWith("localhost/classmind/")) continue;
     await docker
       .getImage(tag)
       .remove()

@@ -32,21 +32,23 @@ const BUNDLED = {
   banner: { js: 'import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);' },
 } satisfies BuildOptions;
 
-/** One JavaScript file out of a TypeScript program and all it imports, but for modules that stay out. */
-export async function bundleProgram(entry: string, target: string, without: readonly string[] = []): Promise<void> {
-  await build({ ...BUNDLED, entryPoints: [entry], outfile: target, external: [...without] });
-}
-
 /**
- * Several programs in one directory, with what they share and what they load later in files of its own.
+ * TypeScript programs in one directory as JavaScript, with what they share and what they load later in files of its own. The same
+ * sources give the same bytes.
  * @param entries name of each program's file, without its end (.mjs), and its source
+ * @param without modules, as the sources import them, that stay out
  */
-export async function bundlePrograms(entries: Readonly<Record<string, string>>, directory: string): Promise<void> {
+export async function bundlePrograms(
+  entries: Readonly<Record<string, string>>,
+  directory: string,
+  without: readonly string[] = [],
+): Promise<void> {
   await build({
     ...BUNDLED,
     entryPoints: { ...entries },
     outdir: directory,
     splitting: true,
+    external: [...without],
     outExtension: { ".js": ".mjs" },
   });
 }

@@ -22,9 +22,10 @@ export interface ImageFile {
   readonly mode: number;
 }
 
-/** A TypeScript program that goes into an image as one JavaScript file. */
+/** A TypeScript program that goes into an image as JavaScript. */
 export interface ImageBundle {
   readonly entry: string;
+  /** Absolute path in the image, ends in .mjs. */
   readonly target: string;
   /** Modules, as its source imports them, that the image has no use for: an import of one fails. */
   readonly without?: readonly string[];
@@ -51,6 +52,8 @@ export interface ImageRecipe<Name extends string = string> {
 
 /** Uid and gid of everything that runs in a container. */
 export const CONTAINER_UID = 10001;
+/** Label of an image: its programs run as any other user too. */
+export const ANYBODY = "classmind.runs-as-anybody";
 
 const HERE = import.meta.dirname;
 export const SUITE = "trixie";

@@ -1,21 +1,34 @@
 import { isDeepStrictEqual } from "node:util";
-import { clusterIssuerOf } from "../config.ts";
-import { EngineError } from "../engine/engine.ts";
+import { clusterIssuerOf, policyOf } from "../config.ts";
+import { EngineError, type Observation } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { decidingBackups, newestOf } from "../store/backups.ts";
+import { whileHeld } from "../store/held.ts";
 import { buryTenant, finishAttempt, writeProgress, writeStatus } from "../store/leases.ts";
+import type { Trial } from "../store/rollout-rows.ts";
+import { recordTrial } from "../store/rollouts.ts";
 import type { StoredTenant } from "../store/tenants.ts";
-import { namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
+import { type Condition, namespaceOf, REASONS, type TenantStatus } from "../tenant.ts";
 import { secondsUntilLook } from "./certificate.ts";
 import { type Evidence, judge, phaseOf, unobserved } from "./conditions.ts";
 import { type Dependencies, dependenciesAt, type Fleet } from "./dependencies.ts";
 import { leftRunning, leftToStop, otherEngines } from "./elsewhere.ts";
 import { type Execution, execute, type StepFailure } from "./execute.ts";
 import { isElsewhere, unfitFailure } from "./fitness.ts";
-import { certificateOf, desiredManifests, desiredObjects, fingerprintOf, type Gathered, gather } from "./gather.ts";
+import {
+  certificateOf,
+  desiredManifests,
+  desiredObjects,
+  fingerprintOf,
+  type Gathered,
+  gather,
+  restingOf,
+} from "./gather.ts";
 import type { HeldSchool } from "./holds.ts";
-import { plan, type Step } from "./plan.ts";
+import { APP, DB, plan, type Step } from "./plan.ts";
+import { withOwnVersion } from "./rollouts.ts";
 import type { Attempt } from "./steps.ts";
+import { trialAfter, trialDueAt } from "./trial.ts";
 import { seenVolume } from "./volumes.ts";
 
 /** A school that needs nothing is looked at again after this time even if no event came. */
@@ -135,7 +148,7 @@ async function statusAfter(
   attempt: Attempt,
   gathered: Gathered,
   execution: Execution,
-): Promise<TenantStatus> {
+): Promise<{ readonly status: TenantStatus; readonly observed: Observation }> {
   const { tenant } = gathered;
   const now = deps.clock.now();
   const [observed, gateway, backups, running] = await Promise.all([
@@ -157,6 +170,7 @@ async function statusAfter(
     readinessTellsRoom: deps.engine.name === "kubernetes",
     volumes: tenant.volumes,
     initialised: tenant.status.initialisedAt !== undefined,
+    pinned: tenant.pin !== undefined,
     gateway,
     certificate: certificate.judgement,
     backup: {
@@ -164,6 +178,7 @@ async function statusAfter(
       newest,
       complete: backups.filter(({ state }) => state === "Complete"),
       repositories: tenant.repositories,
+      unnamed: deps.unnamedRepository,
       lastFailure: newestOf(backups, "Failed", now),
       retentionFailure: gathered.retentionFailure,
     },
@@ -179,7 +194,7 @@ async function statusAfter(
   const { initialisedAt } = tenant.status;
   const volume = seenVolume(observed, tenant.volumes.own.claim);
   const used = volume?.usedBytes ?? tenant.status.volume?.usedBytes;
-  return {
+  const status: TenantStatus = {
     observedGeneration: tenant.generation,
     phase: phaseOf(evidence, conditions, initialisedAt !== undefined, tenant.deletion !== undefined),
     conditions,
@@ -194,6 +209,48 @@ async function statusAfter(
       ...(gathered.nextBackup === undefined ? {} : { next: gathered.nextBackup.toISOString() }),
     },
   };
+  return { status, observed };
+}
+
+/** Whether app and database are made of what is wanted now: a version says nothing about itself before. */
+function isApplied(deps: Dependencies, gathered: Gathered, observed: Observation): boolean {
+  const wanted = desiredObjects(desiredManifests(deps, gathered)).filter(
+    ({ kind }) => kind === APP.kind || kind === DB.kind,
+  );
+  return wanted.every(({ kind, name, hash }) =>
+    observed.objects.some((object) => object.kind === kind && object.name === name && object.hash === hash),
+  );
+}
+
+const VERSIONED: readonly Condition["type"][] = ["DatabaseReady", "AppReady"];
+
+/** How a school does that was given another version a moment ago; recorded before anything is concluded from it. */
+async function judgeTrial(
+  deps: Dependencies,
+  { gathered, hold }: Attempt,
+  { status, observed }: { readonly status: TenantStatus; readonly observed: Observation },
+  failure: StepFailure | undefined,
+): Promise<Trial | undefined> {
+  const { trial, generation } = gathered.tenant;
+  if (trial === undefined) return undefined;
+  const wrong = status.conditions.find(({ type, status: state }) => VERSIONED.includes(type) && state !== "True");
+  const applied = gathered.goal === "run" && isApplied(deps, gathered, observed);
+  const now = deps.clock.now();
+  const why = failure?.message ?? wrong?.message ?? "the version is not applied yet";
+  const next = trialAfter(
+    trial,
+    {
+      goal: gathered.goal,
+      resting: restingOf(gathered).length > 0,
+      well: wrong === undefined && applied,
+      why,
+      now,
+      clockTrusted: gathered.clock.trusted,
+    },
+    policyOf(deps.platform),
+  );
+  if (next !== trial) await whileHeld(deps.pool, hold, (db) => recordTrial(db, hold, generation, next));
+  return next;
 }
 
 /** Volume use moves all the time; small moves alone are not worth a write. */
@@ -220,25 +277,33 @@ function isOnItsWay({ goal }: Gathered, { phase }: TenantStatus): boolean {
 async function settle(deps: Dependencies, attempt: Attempt, execution: Execution): Promise<Outcome> {
   const { gathered, hold } = attempt;
   const { tenant } = gathered;
-  const status = await statusAfter(deps, attempt, gathered, execution);
+  const seen = await statusAfter(deps, attempt, gathered, execution);
+  const { status } = seen;
   if (worthWriting(tenant.status, status)) await writeStatus(deps.pool, tenant, hold.holder, status);
+  const trial = await judgeTrial(deps, attempt, seen, execution.failure);
+  const trialDue = trialDueAt(trial, policyOf(deps.platform));
+  const trialSeconds = trialDue === undefined ? 0 : (trialDue.getTime() - deps.clock.now().getTime()) / 1000;
+  const untilTrial = trialSeconds > 0 ? [Math.max(1, trialSeconds)] : [];
   if (tenant.progress.length > 0 || execution.steps.length > 0 || execution.failure !== undefined)
     await writeProgress(deps.pool, hold, []);
   if (execution.failure !== undefined) {
     const attempts = tenant.attempts + 1;
-    return { attempts, wakeInSeconds: backoffSeconds(attempts, Math.random), failure: execution.failure.reason };
+    const wakeInSeconds = Math.min(backoffSeconds(attempts, Math.random), ...untilTrial);
+    return { attempts, wakeInSeconds, failure: execution.failure.reason };
   }
   // Something was done: look once more soon, so that what a step brought about (a due first backup) is seen.
   const soon = [
     ...(execution.steps.length > 0 ? [1] : []),
     ...(execution.waiting ? [WAITING_SECONDS] : []),
     ...(isOnItsWay(gathered, status) ? [STARTING_SECONDS] : []),
+    ...untilTrial,
   ];
   return { attempts: 0, wakeInSeconds: Math.min(...soon, secondsUntilNext(deps, gathered, status)) };
 }
 
-async function attemptHeld(deps: Dependencies, tenant: StoredTenant, held: HeldSchool): Promise<Outcome | "gone"> {
+async function attemptHeld(at: Dependencies, claimed: StoredTenant, held: HeldSchool): Promise<Outcome | "gone"> {
   const { signal, hold } = held;
+  const [deps, tenant] = await withOwnVersion(at, claimed, hold);
   const gathered = await gather(deps, tenant, signal, (id) => held.works.has(id));
   const attempt: Attempt = {
     deps,
@@ -274,7 +339,7 @@ async function tellTrouble(fleet: Fleet, tenant: StoredTenant, holder: string, e
  * itself; work that it begins goes on when it has ended. Never throws: a failure is this school's alone.
  */
 export async function attemptTenant(fleet: Fleet, tenant: StoredTenant, held: HeldSchool): Promise<void> {
-  const deps = dependenciesAt(fleet, tenant.engine);
+  const deps = dependenciesAt(fleet, tenant.engine, tenant.repositories.at);
   const end = fleet.metrics?.begin(tenant.engine);
   const { holder } = held.hold;
   const letGo = (outcome: Outcome): Promise<boolean> =>

@@ -1,5 +1,6 @@
 import { openFault } from "../backup/verification.ts";
 import type { Observation, VolumeObservation, WorkloadObservation } from "../engine/engine.ts";
+import { unnamedRepository } from "../fixed-settings.ts";
 import type { Backup } from "../store/backups.ts";
 import {
   type Condition,
@@ -31,6 +32,8 @@ export interface Evidence {
   readonly readinessTellsRoom?: boolean;
   readonly volumes: SchoolVolumes;
   readonly initialised: boolean;
+  /** Whether an operator keeps it on its version. */
+  readonly pinned?: boolean;
   readonly gateway: GatewayObservation | undefined;
   readonly certificate: Judgement;
   readonly backup: {
@@ -39,6 +42,8 @@ export interface Evidence {
     /** All complete ones, newest first. */
     readonly complete: readonly Backup[];
     readonly repositories: SchoolRepositories;
+    /** Address of what they are in, where nobody can reach it. */
+    readonly unnamed?: string | undefined;
     readonly lastFailure: Backup | undefined;
     /** Why backups that are past their time are still there. */
     readonly retentionFailure: string | undefined;
@@ -92,7 +97,17 @@ function judgeWorkload(evidence: Evidence, name: string, title: string): Judgeme
   if (workload === undefined)
     return { status: "False", reason: REASONS.ContainerMissing, message: `${title} does not exist.` };
   if (workload.state === "Ready") return good(`${title} is ready.`);
-  return { status: "False", reason: knownReason(workload.reason), message: workload.message };
+  const reason = knownReason(workload.reason);
+  const remedy = reason === REASONS.ImageMissing ? ` ${imageRemedy(evidence)}` : "";
+  return { status: "False", reason, message: `${workload.message}${remedy}` };
+}
+
+/** An image that a school was given is not there any more: somebody removed it past the platform. */
+function imageRemedy({ slug, pinned }: Evidence): string {
+  const again = "To have the image again: classmind up, in the checkout that it came from";
+  return pinned === true
+    ? `The school is kept on that version. ${again}; or give it the others' version: classmind app unpin ${slug}`
+    : `${again}.`;
 }
 
 /** What is to be done is a person's to say: what is there may be all that is left. */
@@ -175,7 +190,9 @@ function judgeBackupAge(evidence: Evidence): Judgement {
     return { status: "False", reason: REASONS.BackupDisabled, message: "Backups are switched off for this school." };
   if (evidence.goal !== "run")
     return { status: "True", reason: evidence.stopReason, message: "Nothing changes while the school is stopped." };
-  const { newest, lastFailure } = backup;
+  const { newest, lastFailure, unnamed } = backup;
+  if (unnamed !== undefined)
+    return { status: "False", reason: REASONS.RepositoryUnnamed, message: unnamedRepository(unnamed) };
   if (newest === undefined) {
     if (lastFailure === undefined)
       return { status: "Unknown", reason: REASONS.NoBackupYet, message: "The first backup has not been made yet." };
@@ -206,8 +223,10 @@ function judgeBackupAge(evidence: Evidence): Judgement {
       message: `Backups older than 365 days could not be forgotten: ${backup.retentionFailure}`,
     };
   }
+  const { at } = backup.repositories;
+  const place = at === undefined ? "" : ` All are still in ${at}; they are being copied to where backups lie now.`;
   // No age: words that change by themselves would be written for every school, every hour.
-  return good(`The newest backup is of ${newest.startedAt}.`);
+  return good(`The newest backup is of ${newest.startedAt}.${place}`);
 }
 
 function judgeBackupCheck(evidence: Evidence): Judgement {

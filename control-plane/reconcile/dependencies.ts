@@ -1,6 +1,6 @@
 import type { Pool } from "pg";
 import type { Clock } from "../clock.ts";
-import type { PlatformConfig } from "../config.ts";
+import { type PlatformConfig, withRepositoryAt } from "../config.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Issuer } from "../issuer/issuer.ts";
 import type { Keyring } from "../keys/keyring.ts";
@@ -35,14 +35,8 @@ export interface GatewayPort {
   watch?(signal: AbortSignal, onChange: (slug: string) => void): Promise<void>;
 }
 
-/** One engine with all that is peculiar to schools there. */
-export interface Site {
-  /** The engine's name in configuration and store. */
-  readonly name: string;
-  readonly engine: Engine;
-  readonly gateway: GatewayPort | undefined;
-  /** The platform's configuration as it holds there. */
-  readonly platform: PlatformConfig;
+/** What opens a backup repository that is not on schools' own storage; all of it empty for one that is. */
+export interface RepositoryAccess {
   /** Lines NAME=value for restic. */
   readonly repositoryEnvironment: string;
   /** PEM of the repository's own certificate authority; empty when it has none. */
@@ -50,6 +44,18 @@ export interface Site {
   /** Private key and known hosts of an sftp: repository; empty for others. */
   readonly repositoryKey: string;
   readonly repositoryKnownHosts: string;
+}
+
+/** One engine with all that is peculiar to schools there. */
+export interface Site extends RepositoryAccess {
+  /** The engine's name in configuration and store. */
+  readonly name: string;
+  readonly engine: Engine;
+  readonly gateway: GatewayPort | undefined;
+  /** The platform's configuration as it holds there. */
+  readonly platform: PlatformConfig;
+  /** What opens `platform.backup.former`. */
+  readonly former?: RepositoryAccess;
   /** What of the control plane listens on this machine without a port: no school may see it. */
   readonly controlSockets?: readonly ControlSocket[];
 }
@@ -71,15 +77,28 @@ export interface Fleet {
 }
 
 /** What an attempt at one school works with: the fleet, and the engine on which that school lives. */
-export interface Dependencies extends Fleet, Omit<Site, "name"> {
+export interface Dependencies extends Fleet, Omit<Site, "name" | "former"> {
   /** Name of the engine. */
   readonly engineName: string;
+  /** Address of what a school's backups are in, where the configuration does not name it: nobody can reach them. */
+  readonly unnamedRepository?: string;
+  /** Of a school whose backups are still where they were until now: where they are to be. */
+  readonly afterwards?: RepositoryAccess & { readonly backup: PlatformConfig["backup"] };
 }
 
-/** The dependencies of an attempt on the given engine; undefined if this reconciler is not configured with it. */
-export function dependenciesAt(fleet: Fleet, engineName: string): Dependencies | undefined {
+/**
+ * The dependencies of an attempt on the given engine; undefined if this reconciler is not configured with it.
+ * @param at address of the repository that the school's backups are in, where that is not the engine's any more
+ */
+export function dependenciesAt(fleet: Fleet, engineName: string, at?: string): Dependencies | undefined {
   const site = fleet.sites.get(engineName);
   if (site === undefined) return undefined;
-  const { name: _name, ...parts } = site;
-  return { ...fleet, ...parts, engineName };
+  const { name: _name, former, ...here } = site;
+  const current: Dependencies = { ...fleet, ...here, engineName };
+  if (at === undefined) return current;
+  const platform = withRepositoryAt(site.platform, at);
+  if (platform === site.platform) return { ...current, unnamedRepository: at };
+  const { repositoryEnvironment, repositoryAuthority, repositoryKey, repositoryKnownHosts } = site;
+  const access = { repositoryEnvironment, repositoryAuthority, repositoryKey, repositoryKnownHosts };
+  return { ...current, ...former, platform, afterwards: { ...access, backup: site.platform.backup } };
 }

@@ -7,7 +7,8 @@ import { CERTIFICATE } from "./certificate.ts";
 import { type Dependencies, dependenciesAt } from "./dependencies.ts";
 import { desiredManifests, desiredObjects, type Gathered } from "./gather.ts";
 import { plan, TLS } from "./plan.ts";
-import { type Attempt, closeRoute, executeStep, removeNamespace } from "./steps.ts";
+import { withOfferedVersion } from "./rollouts.ts";
+import { type Attempt, closeRoute, executeStep, removeNamespace, type Tell } from "./steps.ts";
 
 /**
  * What a school has on engines on which it does not live: the copy that a move left behind, or what one that was cut off had
@@ -17,11 +18,12 @@ import { type Attempt, closeRoute, executeStep, removeNamespace } from "./steps.
 /** The same attempt on another engine. */
 export async function attemptAt(attempt: Attempt, engineName: string): Promise<Attempt> {
   const { gathered } = attempt;
-  const deps = dependenciesAt(attempt.deps, engineName);
-  if (deps === undefined)
+  const there = dependenciesAt(attempt.deps, engineName);
+  if (there === undefined)
     throw new EngineError(REASONS.EngineUnknown, `The engine ${engineName} is not in the reconciler's configuration.`, {
       retryable: false,
     });
+  const deps = await withOfferedVersion(there);
   const observed = await deps.engine.observe(namespaceOf(gathered.tenant.slug));
   // What work has taken charge of, it has where the school lives.
   return { ...attempt, deps, gathered: { ...gathered, observed, operations: [] } };
@@ -115,9 +117,9 @@ export function otherEngines({ tenant, operations }: Attempt["gathered"]): reado
  * Removes everything of a school from an engine on which it does not live. Repeatable.
  * @throws EngineError if it does live there by the store's word, whatever this attempt has seen
  */
-export async function removeLeft(attempt: Attempt, from: string): Promise<void> {
+export async function removeLeft(attempt: Attempt, from: string, tell?: Tell): Promise<void> {
   await refuseHome(attempt, from);
   const left = await attemptAt(attempt, from);
   if (left.deps.gateway !== attempt.deps.gateway) await left.deps.gateway?.remove(attempt.gathered.tenant.slug);
-  await removeNamespace(left);
+  await removeNamespace(left, tell);
 }

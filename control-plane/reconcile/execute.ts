@@ -7,7 +7,7 @@ import { removeLeft, stopElsewhere } from "./elsewhere.ts";
 import type { HeldSchool } from "./holds.ts";
 import { callOff, requestWork, startWork } from "./operations/run.ts";
 import type { Step } from "./plan.ts";
-import { type Attempt, executeStep } from "./steps.ts";
+import { type Attempt, executeStep, type Tell } from "./steps.ts";
 
 export interface StepFailure {
   readonly step: string;
@@ -75,7 +75,7 @@ export async function execute(attempt: Attempt, steps: readonly Step[], held: He
   }
 
   /** @returns false when there was no room for it */
-  async function take(step: Step): Promise<boolean> {
+  async function take(step: Step, tell: Tell): Promise<boolean> {
     switch (step.kind) {
       case "request-work":
         return requestWork(attempt, held, step);
@@ -88,10 +88,10 @@ export async function execute(attempt: Attempt, steps: readonly Step[], held: He
         await stopElsewhere(attempt, step.engine);
         return true;
       case "remove-elsewhere":
-        await removeLeft(attempt, step.engine);
+        await removeLeft(attempt, step.engine, tell);
         return true;
       default:
-        await executeStep(attempt, step);
+        await executeStep(attempt, step, tell);
         return true;
     }
   }
@@ -100,11 +100,17 @@ export async function execute(attempt: Attempt, steps: readonly Step[], held: He
     const label = labelOf(step);
     const startedAt = deps.clock.now();
     const started = performance.now();
-    const index = progress.push({ name: label, state: "Running", startedAt: startedAt.toISOString() }) - 1;
+    const begunAs = { name: label, state: "Running", startedAt: startedAt.toISOString() } as const;
+    const index = progress.push(begunAs) - 1;
     show();
+    const tell: Tell = (message) => {
+      if (progress[index]?.state !== "Running") return;
+      progress[index] = { ...begunAs, message };
+      show();
+    };
     try {
       await deps.onStep?.("before", label);
-      const begun = await take(step);
+      const begun = await take(step, tell);
       await deps.onStep?.("after", label);
       done.add(step.id);
       const milliseconds = Math.round(performance.now() - started);

@@ -4,6 +4,7 @@ import { pastTheirTime, toForget } from "../backup/retention.ts";
 import { nextBackup } from "../backup/schedule.ts";
 import { partOf, readBackAt } from "../backup/verification.ts";
 import { type Breach, EngineError, type Manifest, type Observation } from "../engine/engine.ts";
+import { unnamedRepository } from "../fixed-settings.ts";
 import type { SchoolKeys } from "../keys/keyring.ts";
 import { hashManifest } from "../render/hash.ts";
 import { tenantValues } from "../render/tenant-values.ts";
@@ -71,8 +72,14 @@ function base64(bytes: Buffer): string {
   return bytes.toString("base64");
 }
 
-/** Where a school's backups lie, as its own jobs see it. @param number which of its repositories */
+/**
+ * Where a school's backups lie, as its own jobs see it.
+ * @param number which of its repositories
+ * @throws EngineError where nobody can reach them
+ */
 export function repositoryUrl(deps: Dependencies, uid: string, number = 1): string {
+  if (deps.unnamedRepository !== undefined)
+    throw new EngineError(REASONS.RepositoryUnnamed, unnamedRepository(deps.unnamedRepository), { retryable: false });
   return schoolRepository(deps.platform.backup.repository, uid, number);
 }
 
@@ -87,7 +94,7 @@ export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys):
     volumeKey: base64(keys.volume),
     volumePassphrase: base64(Buffer.from(keys.volume.toString("hex"))),
     repositoryPassword: base64(keys.repository),
-    repositoryUrl: base64(Buffer.from(repositoryUrl(deps, uid))),
+    repositoryUrl: base64(Buffer.from(schoolRepository(deps.platform.backup.repository, uid))),
     repositoryEnvironment: base64(Buffer.from(deps.repositoryEnvironment)),
     repositoryAuthority: base64(Buffer.from(deps.repositoryAuthority)),
     repositoryKey: base64(Buffer.from(deps.repositoryKey)),
@@ -246,7 +253,8 @@ export async function expiredWithoutBackup(
 }
 
 /**
- * What is open, told apart by whether this process is at it.
+ * What is open, told apart by whether this process is at it. Whatever has ended since it was read here is found ended when it is to begin
+ * (startOperation).
  * @throws EngineError when the school has come to live on another engine meanwhile: what this attempt knows is of the old one
  */
 async function openWork(
@@ -332,6 +340,32 @@ function nextBackupOf(
   );
 }
 
+/** What the platform itself wants done of a school, in the order in which it is to be done. Pure. */
+function wishesOf(
+  { afterwards, unnamedRepository: unnamed }: Pick<Dependencies, "afterwards" | "unnamedRepository">,
+  now: Date,
+  school: {
+    readonly furnishing: boolean;
+    readonly running: boolean;
+    readonly backupAt: Date | undefined;
+    readonly expired: boolean;
+    readonly readBack: { readonly at: Date; readonly runId: string | undefined } | undefined;
+  },
+): readonly DueWork[] {
+  const { furnishing, running, backupAt, expired, readBack } = school;
+  const wishes: DueWork[] = [];
+  if (furnishing) wishes.push({ kind: "create-administrator", params: {} });
+  if (unnamed !== undefined) return wishes;
+  // Before a backup that is due as well: that one goes to the new place then.
+  if (afterwards !== undefined && running && !furnishing)
+    wishes.push({ kind: "change-repository", params: { to: afterwards.backup.repository } });
+  if (backupAt !== undefined && backupAt <= now) wishes.push({ kind: "backup", params: { trigger: "schedule" } });
+  if (expired) wishes.push({ kind: "forget-backups", params: {} });
+  if (readBack !== undefined && readBack.at <= now)
+    wishes.push({ kind: "verify-backup", params: { runId: readBack.runId, part: partOf(now) } });
+  return wishes;
+}
+
 /** Reads everything an attempt needs. The only effect: keys of a new school are made. */
 export async function gather(
   deps: Dependencies,
@@ -360,13 +394,14 @@ export async function gather(
   const verifying = goal === "run" && open.some((operation) => operation.kind === "verify-isolation");
   const breaches = verifying ? ((await deps.engine.examineIsolation?.(namespaceOf(tenant.slug))) ?? []) : [];
   const furnishing = goal === "run" && tenant.status.initialisedAt === undefined;
-  const wishes: DueWork[] = [];
-  if (furnishing) wishes.push({ kind: "create-administrator", params: {} });
-  if (due !== undefined && due <= now) wishes.push({ kind: "backup", params: { trigger: "schedule" } });
-  if (expired.length > 0) wishes.push({ kind: "forget-backups", params: {} });
   const readBack = makesBackups ? readBackAt(newestBackup) : undefined;
-  if (readBack !== undefined && readBack <= now)
-    wishes.push({ kind: "verify-backup", params: { runId: newestBackup?.runId, part: partOf(now) } });
+  const wishes = wishesOf(deps, now, {
+    furnishing,
+    running: goal === "run",
+    backupAt: due,
+    expired: expired.length > 0,
+    readBack: readBack === undefined ? undefined : { at: readBack, runId: newestBackup?.runId },
+  });
   const work = await dueWork(deps, tenant.uid, wishes, now);
   const keys = goal === "purge" ? undefined : await keysOf(deps, tenant, open);
   const certificate = goal === "purge" ? undefined : await readCertificate(deps, tenant.uid);

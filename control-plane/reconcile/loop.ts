@@ -9,6 +9,7 @@ import { watchClock } from "./clock-guard.ts";
 import type { Fleet, Site } from "./dependencies.ts";
 import { createExaminer } from "./fitness.ts";
 import { createHolds } from "./holds.ts";
+import { answerRollouts, createRollouts } from "./rollouts.ts";
 import { watchRoom } from "./room.ts";
 import { watchSilence } from "./silence.ts";
 
@@ -57,6 +58,7 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
   /** Attempts under way. */
   const active = new Set<Promise<void>>();
   const examiner = createExaminer(deps, stopping.signal);
+  const rollouts = createRollouts(deps);
 
   async function takeDue(): Promise<void> {
     while (!stopping.signal.aborted && active.size < options.workers) {
@@ -75,6 +77,8 @@ export function startLoop(deps: Fleet, options: { readonly workers: number; read
   const main = (async () => {
     while (!stopping.signal.aborted) {
       try {
+        // First: what a rollout gives is due at once.
+        await answerRollouts(rollouts, deps.log);
         await takeDue();
         await examiner.answer();
         const seconds =

@@ -140,10 +140,16 @@ async function takeVolume(attempt: Attempt, claim: string): Promise<void> {
   await write(attempt, (db) => takeNext(db, hold, now, `replaced by ${claim}`));
 }
 
-async function removeVolumes(attempt: Attempt, claims: readonly string[]): Promise<void> {
+/** What a step that takes its time says of it, for people: what is in its way above all. */
+export type Tell = (message: string) => void;
+
+const toldTo = (tell: Tell | undefined): { readonly onProgress?: Tell } =>
+  tell === undefined ? {} : { onProgress: tell };
+
+async function removeVolumes(attempt: Attempt, claims: readonly string[], tell?: Tell): Promise<void> {
   const { deps, gathered, signal, hold } = attempt;
   const { slug, uid } = gathered.tenant;
-  await deps.engine.remove(namespaceOf(slug), claims.map(claimRef), { signal, tenantUid: uid });
+  await deps.engine.remove(namespaceOf(slug), claims.map(claimRef), { signal, tenantUid: uid, ...toldTo(tell) });
   await write(attempt, (db) => forgetDropped(db, hold, claims));
 }
 
@@ -167,10 +173,14 @@ export async function closeRoute(attempt: Attempt): Promise<void> {
 }
 
 /** Removes all of the school from the attempt's engine; another school's namespace of the same name stays. Repeatable. */
-export async function removeNamespace({ deps, gathered, signal }: Attempt): Promise<void> {
+export async function removeNamespace({ deps, gathered, signal }: Attempt, tell?: Tell): Promise<void> {
   const { slug, uid } = gathered.tenant;
   const namespace = namespaceOf(slug);
-  await deps.engine.remove(namespace, [{ kind: "Namespace", name: namespace }], { signal, tenantUid: uid });
+  await deps.engine.remove(namespace, [{ kind: "Namespace", name: namespace }], {
+    signal,
+    tenantUid: uid,
+    ...toldTo(tell),
+  });
 }
 
 /** Work waits for what it cannot go on without; attempts never do. */
@@ -182,7 +192,7 @@ export async function awaitReady({ deps, gathered, signal }: Attempt, workload: 
 type Other = { readonly kind: "request-work" | "start-work" | "call-off" | "stop-elsewhere" | "remove-elsewhere" };
 
 /** Executes one of the other steps. */
-export async function executeStep(attempt: Attempt, step: Exclude<Step, Other>): Promise<void> {
+export async function executeStep(attempt: Attempt, step: Exclude<Step, Other>, tell?: Tell): Promise<void> {
   const { deps, gathered, signal } = attempt;
   const namespace = namespaceOf(gathered.tenant.slug);
   switch (step.kind) {
@@ -191,13 +201,13 @@ export async function executeStep(attempt: Attempt, step: Exclude<Step, Other>):
     case "apply":
       return apply(attempt, step.objects);
     case "remove":
-      return deps.engine.remove(namespace, step.objects, { signal, tenantUid: gathered.tenant.uid });
+      return deps.engine.remove(namespace, step.objects, { signal, tenantUid: gathered.tenant.uid, ...toldTo(tell) });
     case "record-volumes":
       return recordVolumes(attempt, step.claims);
     case "take-volume":
       return takeVolume(attempt, step.claim);
     case "remove-volumes":
-      return removeVolumes(attempt, step.claims);
+      return removeVolumes(attempt, step.claims, tell);
     case "publish-certificate":
       return publishCertificate(attempt);
     case "open-route":
@@ -207,7 +217,7 @@ export async function executeStep(attempt: Attempt, step: Exclude<Step, Other>):
     case "withdraw-route":
       return deps.gateway?.remove(gathered.tenant.slug);
     case "remove-namespace":
-      return removeNamespace(attempt);
+      return removeNamespace(attempt, tell);
     case "destroy-keys": {
       attempt.keysDestroyed = await deps.keyring.destroy(gathered.tenant.uid);
       return;

@@ -75,21 +75,46 @@ const claimSpec = z.looseObject({
   resources: z.looseObject({ requests: z.looseObject({ storage: z.string() }) }),
 });
 
+const quotaSpec = z.looseObject({
+  hard: z.looseObject({ persistentvolumeclaims: z.string(), "requests.storage": z.string() }),
+});
+
+function keepClaim(manifest: Manifest, observed: Pick<Observation, "volumes">): Manifest {
+  const { asked } = seenVolume(observed, manifest.metadata.name) ?? {};
+  if (asked === undefined) return manifest;
+  const spec = claimSpec.parse(manifest.spec);
+  const { requests } = spec.resources;
+  const storage = quantityToBytes(asked.size) > quantityToBytes(requests.storage) ? asked.size : requests.storage;
+  const resources = { ...spec.resources, requests: { ...requests, storage } };
+  return { ...manifest, spec: { ...spec, storageClassName: asked.className ?? spec.storageClassName, resources } };
+}
+
+/** Room for all claims that are there or to be: what is kept although nobody asks for it any more counts too. */
+function coverClaims(manifest: Manifest, claims: ReadonlyMap<string, string>): Manifest {
+  const spec = quotaSpec.parse(manifest.spec);
+  const { persistentvolumeclaims: count, "requests.storage": storage } = spec.hard;
+  const bytes = [...claims.values()].reduce((sum, size) => sum + quantityToBytes(size), 0);
+  const hard = {
+    ...spec.hard,
+    persistentvolumeclaims: String(Math.max(Number(count), claims.size)),
+    "requests.storage": bytes > quantityToBytes(storage) ? `${Math.ceil(bytes / 1024 ** 2)}Mi` : storage,
+  };
+  return { ...manifest, spec: { ...spec, hard } };
+}
+
 /**
  * Claims as they can be: a volume that is there keeps its class, and what it has of room, whatever the platform's settings say by
- * now. Asked for anything else, an engine would refuse, and all upkeep of every school would end with that. Pure.
+ * now, and the quota has room for all that there are. Asked for anything else, an engine would refuse, and all upkeep of every school
+ * would end with that. Pure.
  */
 export function keepVolumes(
   manifests: readonly Manifest[],
   observed: Pick<Observation, "volumes">,
 ): readonly Manifest[] {
-  return manifests.map((manifest) => {
-    const asked = manifest.kind === CLAIM ? seenVolume(observed, manifest.metadata.name)?.asked : undefined;
-    if (asked === undefined) return manifest;
-    const spec = claimSpec.parse(manifest.spec);
-    const { requests } = spec.resources;
-    const storage = quantityToBytes(asked.size) > quantityToBytes(requests.storage) ? asked.size : requests.storage;
-    const resources = { ...spec.resources, requests: { ...requests, storage } };
-    return { ...manifest, spec: { ...spec, storageClassName: asked.className ?? spec.storageClassName, resources } };
-  });
+  const kept = manifests.map((manifest) => (manifest.kind === CLAIM ? keepClaim(manifest, observed) : manifest));
+  const sizes = new Map<string, string>();
+  for (const { name, asked } of observed.volumes) if (asked !== undefined) sizes.set(name, asked.size);
+  for (const { kind, metadata, spec } of kept)
+    if (kind === CLAIM) sizes.set(metadata.name, claimSpec.parse(spec).resources.requests.storage);
+  return kept.map((manifest) => (manifest.kind === "ResourceQuota" ? coverClaims(manifest, sizes) : manifest));
 }

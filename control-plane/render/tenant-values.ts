@@ -2,6 +2,9 @@ import { clusterIssuerOf, type PlatformConfig, urlOf } from "../config.ts";
 import { hostOf, namespaceOf, PLAN_LIMITS, storageOf, type Tenant } from "../tenant.ts";
 import type { SecretValues, TenantValues } from "./values.ts";
 
+/** An ingress controller hears of a pod's end by then. */
+const LINGER_MILLISECONDS = 1_500;
+
 /**
  * What a school's manifests are rendered from: its spec, the platform's configuration and, while it runs, its secrets.
  * Pure. Without secrets the school is rendered stopped.
@@ -48,6 +51,7 @@ export function tenantValues(input: {
     },
     network: {
       ingressClass: platform.ingressClass,
+      lingerMilliseconds: platform.lingerMilliseconds ?? LINGER_MILLISECONDS,
       gateway: platform.clusterGateway === undefined ? undefined : { certificateSerial: input.certificateSerial },
       gatewayPeers: platform.gatewayPeers,
       repositoryPeers: platform.backup.peers,

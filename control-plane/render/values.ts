@@ -69,6 +69,8 @@ export interface TenantValues {
   };
   readonly network: {
     readonly ingressClass: string;
+    /** See `lingerMilliseconds` of the platform's configuration. */
+    readonly lingerMilliseconds: number;
     /** What our own gateway on a cluster is told; absent where another controller leads to schools. */
     readonly gateway?: GatewayWord | undefined;
     /** NetworkPolicyPeer objects that the gateway is. */
@@ -199,6 +201,7 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
     backup: { ...values.backup, hosts: [], hostAliases: hostAliases(values) },
     network: {
       ingressClass: values.network.ingressClass,
+      lingerMilliseconds: String(values.network.lingerMilliseconds),
       gateway:
         values.network.gateway === undefined
           ? false

@@ -89,7 +89,7 @@ function toBackup(row: BackupRow): Backup {
   };
 }
 
-/** Records that a backup begins. Beginning the same run again (after a crash) keeps its first start. */
+/** Records that a backup begins. Beginning the same run again (after a crash) keeps its first start; a complete one stays complete. */
 export async function startBackup(
   db: HeldClient,
   backup: {
@@ -102,7 +102,8 @@ export async function startBackup(
 ): Promise<void> {
   await db.query(
     `insert into backups (run_id, tenant_uid, trigger, state, started_at, repository) values ($1, $2, $3, 'Running', $4, $5)
-     on conflict (run_id) do update set state = 'Running', error = null, repository = excluded.repository`,
+     on conflict (run_id) do update set state = 'Running', error = null, repository = excluded.repository
+       where backups.state in ('Running', 'Failed')`,
     [backup.runId, backup.tenantUid, backup.trigger, backup.startedAt, backup.repository],
   );
 }
@@ -188,12 +189,39 @@ export async function acceptShrink(db: HeldClient, tenantUid: string): Promise<n
 /** A damaged repository is kept, and what comes goes to a fresh one beside it. Once for each. */
 export async function leaveRepository(db: HeldClient, tenantUid: string, number: number, why: string): Promise<void> {
   await db.query(
-    `update tenants set repositories = jsonb_build_object(
+    `update tenants set repositories = repositories || jsonb_build_object(
        'number', $2::integer + 1,
        'damaged', coalesce(repositories -> 'damaged', '[]') || jsonb_build_array(
          jsonb_build_object('number', $2::integer, 'since', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'why', $3::text)))
      where uid = $1 and coalesce((repositories ->> 'number')::integer, 1) = $2`,
     [tenantUid, number, why],
+  );
+}
+
+/**
+ * A school's backups are where the platform has them. What lay in repositories that were found damaged stayed behind; it says so.
+ * @param from address of what they were in
+ */
+export async function settleRepository(db: HeldClient, tenantUid: string, from: string): Promise<void> {
+  const { rowCount } = await db.query(
+    "update tenants set repositories = repositories - 'at', wake_at = now() where uid = $1 and repositories ->> 'at' = $2",
+    [tenantUid, from],
+  );
+  if (rowCount !== 1) throw new Error(`the school's backups are not in ${from} any more`);
+  await tellLeftBehind(db, tenantUid, from);
+}
+
+/**
+ * Backups in repositories that were found damaged did not come along; they say so.
+ * @param where what they stayed behind in
+ */
+export async function tellLeftBehind(db: HeldClient, tenantUid: string, where: string): Promise<void> {
+  await db.query(
+    `update backups set verify_code = 'RepositoryDamaged',
+       verify_error = 'It lies in a repository that was found damaged, and stayed behind with it in ' || $2 || '.'
+     where tenant_uid = $1 and state = 'Complete'
+       and repository <> coalesce((select (repositories ->> 'number')::integer from tenants where uid = $1), 1)`,
+    [tenantUid, where],
   );
 }
 

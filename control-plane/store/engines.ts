@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ClassmindError } from "../errors.ts";
-import type { Queryable } from "./tenants.ts";
+import { inOrder, type Queryable } from "./tenants.ts";
 
 /** The engines that schools live on: registered by the reconciler, looked at and steered through the API. */
 
@@ -135,7 +135,7 @@ export async function readFitness(
 /** Schools that could not be made on this engine are tried again now. */
 export async function wakeStranded(db: Queryable, name: string): Promise<void> {
   await db.query(
-    "update tenants set wake_at = now() where engine = $1 and phase in ('Pending', 'Provisioning', 'Failed')",
+    `update tenants set wake_at = now() where ${inOrder("engine = $1 and phase in ('Pending', 'Provisioning', 'Failed')")}`,
     [name],
   );
 }
@@ -182,7 +182,7 @@ export async function registerEngines(db: Queryable, engines: readonly Registrat
   }
   const names = engines.map(({ name }) => name);
   await db.query("update engines set retired_at = coalesce(retired_at, now()) where name <> all($1)", [names]);
-  await db.query("update tenants set engine = $1 where engine is null", [names[0]]);
+  await db.query(`update tenants set engine = $1 where ${inOrder("engine is null")}`, [names[0]]);
 }
 
 /** The check that is not the engine's own: it takes what the store remembers. No examination makes it pass. */

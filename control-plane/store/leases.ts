@@ -1,7 +1,7 @@
 import type { TenantStatus } from "../tenant.ts";
 import type { HeldClient, Hold } from "./held.ts";
 import type { ProgressStep, Queryable, StoredTenant } from "./tenants.ts";
-import { TENANT_COLUMNS, toTenant } from "./tenants.ts";
+import { inOrder, TENANT_COLUMNS, toTenant } from "./tenants.ts";
 
 /**
  * Leases: who may act on a school. A process holds it for an attempt, and beyond that for as long as work that it began goes on;
@@ -130,7 +130,8 @@ export async function recordInitialised(
 
 /**
  * Lets a school live on another engine from now on; the one it came from keeps its stopped copy. The generation rises, so that
- * nothing seen on the old engine is written any more, and the next attempt is due at once.
+ * nothing seen on the old engine is written any more, and the next attempt is due at once. How it did with a version there is no
+ * trial of the one that it gets here.
  * @throws Error when it does not live on `from`: the engine that it lives on must never be noted as the one that it left
  */
 export async function switchEngine(
@@ -139,7 +140,7 @@ export async function switchEngine(
   { from, to }: { readonly from: string; readonly to: string },
 ): Promise<void> {
   const { rowCount } = await db.query(
-    `update tenants set engine = $3, left_engine = engine, generation = generation + 1, wake_at = now()
+    `update tenants set engine = $3, left_engine = engine, repositories = repositories - 'at', trial = null, generation = generation + 1, wake_at = now()
      where uid = $1 and engine = $2 and engine <> $3`,
     [uid, from, to],
   );
@@ -202,7 +203,8 @@ export async function wakeAfterJump(db: Queryable, spreadSeconds: number): Promi
   await db.query(
     `update tenants set
        lease_expires = case when lease_expires is null then null else least(lease_expires, now() + make_interval(secs => $2)) end,
-       wake_at = least(wake_at, now() + random() * make_interval(secs => $1))`,
+       wake_at = least(wake_at, now() + random() * make_interval(secs => $1))
+     where ${inOrder("true")}`,
     [spreadSeconds, LEASE_SECONDS],
   );
   // A wake-up to come announces nothing: whoever sleeps must reckon anew.

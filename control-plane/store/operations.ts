@@ -9,6 +9,7 @@ export const OPERATION_KINDS = [
   "backup",
   "verify-backup",
   "forget-backups",
+  "change-repository",
   "restore",
   "confirm-restore",
   "accept-volume",
@@ -115,6 +116,7 @@ export const TRAITS: Readonly<Record<OperationKind, Traits>> = {
   backup: { data: true, needsOpen: true, heavy: true, deadlineSeconds: 8 * HOUR },
   "verify-backup": { data: true, whileStopped: true, heavy: true, deadlineSeconds: 12 * HOUR },
   "forget-backups": { data: true, whileStopped: true, deadlineSeconds: 4 * HOUR },
+  "change-repository": { data: true, needsOpen: true, heavy: true, deadlineSeconds: 12 * HOUR },
   restore: { data: true, heavy: true, deadlineSeconds: 24 * HOUR },
   "confirm-restore": { data: true, whileStopped: true, deadlineSeconds: HOUR },
   "accept-volume": { data: true, whileStopped: true, deadlineSeconds: HOUR },
@@ -220,16 +222,18 @@ export async function listOperations(
   return rows.map(toOperation);
 }
 
-/** @returns the operation as it is from now on: what an earlier holder recorded says where to go on */
-export async function startOperation(db: HeldClient, id: string): Promise<Operation> {
+/**
+ * @returns the operation as it is from now on: what an earlier holder recorded says where to go on. Undefined when it has ended since
+ *   it was read: it must not be done again
+ */
+export async function startOperation(db: HeldClient, id: string): Promise<Operation | undefined> {
   const { rows } = await db.query<OperationRow>(
     `update operations set state = 'Running', started_at = coalesce(started_at, now()),
        progress = case when state = 'Running' then progress else jsonb_build_object('step', kind) end
-     where id = $1 returning *`,
+     where id = $1 and state in ('Pending', 'Running') returning *`,
     [id],
   );
-  if (rows[0] === undefined) throw new Error(`the operation ${id} is gone`);
-  return toOperation(rows[0]);
+  return rows[0] === undefined ? undefined : toOperation(rows[0]);
 }
 
 export async function progressOperation(db: HeldClient, id: string, progress: Operation["progress"]): Promise<void> {
@@ -238,7 +242,10 @@ export async function progressOperation(db: HeldClient, id: string, progress: Op
 
 /** Takes charge of something, before it is touched, or (with an empty one) lets everything go; attempts are told. */
 export async function holdFor(db: HeldClient, { uid }: Hold, id: string, holds: OperationHolds): Promise<void> {
-  await db.query("update operations set holds = $2 where id = $1", [id, JSON.stringify(holds)]);
+  await db.query("update operations set holds = $2 where id = $1 and state in ('Pending', 'Running')", [
+    id,
+    JSON.stringify(holds),
+  ]);
   await db.query("update tenants set wake_at = now() where uid = $1", [uid]);
 }
 

@@ -9,10 +9,15 @@ export interface Operator {
   readonly disabled: boolean;
 }
 
+/** What a token opens: all that its operator may do, or the metrics and nothing else. */
+export const TOKEN_SCOPES = ["operator", "metrics"] as const;
+export type TokenScope = (typeof TOKEN_SCOPES)[number];
+
 export interface TokenInfo {
   readonly id: string;
   readonly operator: string;
   readonly label: string;
+  readonly scope: TokenScope;
   readonly createdAt: string;
   readonly expiresAt: string;
   readonly revoked: boolean;
@@ -29,6 +34,7 @@ interface TokenRow {
   readonly id: string;
   readonly operator: string;
   readonly label: string;
+  readonly scope: TokenScope;
   readonly created_at: Date;
   readonly expires_at: Date;
   readonly revoked_at: Date | null;
@@ -83,6 +89,7 @@ export async function createToken(
   operator: string,
   label: string,
   expiresAt: Date,
+  scope: TokenScope = "operator",
 ): Promise<{ readonly token: string; readonly info: TokenInfo }> {
   const known = await db.query("select from operators where name = $1 and disabled_at is null", [operator]);
   if (known.rowCount !== 1) {
@@ -93,8 +100,8 @@ export async function createToken(
   }
   const token = TOKEN_PREFIX + randomBytes(32).toString("base64url");
   const { rows } = await db.query<TokenRow>(
-    "insert into tokens (id, operator, label, hash, expires_at) values ($1, $2, $3, $4, $5) returning *",
-    [randomUUID(), operator, label, hashOf(token), expiresAt],
+    "insert into tokens (id, operator, label, hash, expires_at, scope) values ($1, $2, $3, $4, $5, $6) returning *",
+    [randomUUID(), operator, label, hashOf(token), expiresAt, scope],
   );
   const row = rows[0];
   if (row === undefined) throw new Error("insert returned no row");
@@ -106,6 +113,7 @@ function toTokenInfo(row: TokenRow): TokenInfo {
     id: row.id,
     operator: row.operator,
     label: row.label,
+    scope: row.scope,
     createdAt: row.created_at.toISOString(),
     expiresAt: row.expires_at.toISOString(),
     revoked: row.revoked_at !== null,
@@ -129,16 +137,17 @@ export async function revokeToken(db: Queryable, id: string): Promise<TokenInfo>
   return toTokenInfo(rows[0]);
 }
 
-/** Who a token belongs to; undefined when it is unknown, expired, revoked, or its operator is disabled. */
+/** Who a token belongs to and what it opens; undefined when it is unknown, expired, revoked, or its operator is disabled. */
 export async function authenticate(
   db: Queryable,
   token: string,
-): Promise<{ readonly operator: string; readonly tokenId: string } | undefined> {
+): Promise<{ readonly operator: string; readonly tokenId: string; readonly scope: TokenScope } | undefined> {
   if (!token.startsWith(TOKEN_PREFIX)) return undefined;
-  const { rows } = await db.query<{ id: string; operator: string }>(
-    `select t.id, t.operator from tokens t join operators o on o.name = t.operator
+  const { rows } = await db.query<{ id: string; operator: string; scope: TokenScope }>(
+    `select t.id, t.operator, t.scope from tokens t join operators o on o.name = t.operator
      where t.hash = $1 and t.revoked_at is null and t.expires_at > now() and o.disabled_at is null`,
     [hashOf(token)],
   );
-  return rows[0] === undefined ? undefined : { operator: rows[0].operator, tokenId: rows[0].id };
+  const [row] = rows;
+  return row === undefined ? undefined : { operator: row.operator, tokenId: row.id, scope: row.scope };
 }

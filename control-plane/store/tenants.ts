@@ -11,6 +11,7 @@ import {
   type TenantSpec,
   type TenantStatus,
 } from "../tenant.ts";
+import type { CurrentRollout, Trial } from "./rollout-rows.ts";
 import { parseSilence, type Silence } from "./silence.ts";
 
 /** Anything one can query: a pool or a client inside a transaction. */
@@ -35,6 +36,20 @@ export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) =>
   }
 }
 
+/**
+ * Who locks several schools at once locks them in this order, or two of them wait for each other for ever.
+ * @param condition SQL over the columns of `tenants`
+ * @returns SQL that holds for those schools, and locks them
+ */
+export function inOrder(condition: string): string {
+  return `uid in (select uid from tenants where ${condition} order by uid for no key update)`;
+}
+
+/** Locks at once, in that order, the schools that several statements of one transaction will change. */
+export async function lockTenants(db: Queryable, condition: string, values: readonly unknown[]): Promise<void> {
+  await db.query(`select from tenants where ${condition} order by uid for no key update`, [...values]);
+}
+
 interface TenantRow {
   readonly uid: string;
   readonly slug: string;
@@ -57,6 +72,10 @@ interface TenantRow {
   readonly observed_at: Date | null;
   readonly purge_request: NonNullable<Tenant["purgeRequest"]> | null;
   readonly purge_unverified: boolean;
+  readonly version: NonNullable<Tenant["version"]> | null;
+  readonly trial: Trial | null;
+  readonly pin: NonNullable<Tenant["pin"]> | null;
+  readonly rollout: CurrentRollout | null;
 }
 
 /** A step of the attempt under way. */
@@ -78,11 +97,15 @@ export interface StoredTenant extends Tenant {
   readonly attempts: number;
   /** When the status was last compared with what is; RFC 3339. */
   readonly observedAt?: string;
+  /** How it does with a version that it was given a moment ago. */
+  readonly trial?: Trial;
+  /** Of its engine's versions. */
+  readonly rollout?: CurrentRollout;
 }
 
 /** What toTenant reads. */
 export const TENANT_COLUMNS =
-  "uid, slug, engine, left_engine, (select jsonb_build_object('settings', settings, 'silence', silence) from engines where engines.name = tenants.engine) as on_engine, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, repositories, observed_at, purge_request, purge_unverified";
+  "uid, slug, engine, left_engine, (select jsonb_build_object('settings', settings, 'silence', silence) from engines where engines.name = tenants.engine) as on_engine, generation, spec, status, progress, created_at, deletion_requested_at, purge_after, attempts, initialised_at, administrator, volumes, repositories, observed_at, purge_request, purge_unverified, version, trial, pin, (select jsonb_build_object('state', state, 'version', version, 'reason', reason, 'changedAt', changed_at) from rollouts where rollouts.engine = tenants.engine and current) as rollout";
 
 export function toTenant(row: TenantRow): StoredTenant {
   const silence = parseSilence(row.on_engine?.silence);
@@ -115,6 +138,10 @@ export function toTenant(row: TenantRow): StoredTenant {
     ...deletion,
     ...(row.purge_request === null ? {} : { purgeRequest: row.purge_request }),
     ...(row.purge_unverified ? { purgeUnverified: true } : {}),
+    ...(row.version === null ? {} : { version: row.version }),
+    ...(row.trial === null ? {} : { trial: row.trial }),
+    ...(row.pin === null ? {} : { pin: row.pin }),
+    ...(row.rollout === null ? {} : { rollout: row.rollout }),
   };
 }
 
@@ -294,7 +321,8 @@ export async function wakeTenant(db: Queryable, slug: string, engine?: string): 
  */
 export async function wakeAll(db: Queryable, spreadSeconds: number, engine?: string): Promise<number> {
   const { rowCount } = await db.query(
-    "update tenants set wake_at = least(wake_at, now() + random() * make_interval(secs => $1)) where $2::text is null or engine = $2",
+    `update tenants set wake_at = least(wake_at, now() + random() * make_interval(secs => $1))
+     where ${inOrder("$2::text is null or engine = $2")}`,
     [spreadSeconds, engine ?? null],
   );
   return rowCount ?? 0;

@@ -53,6 +53,7 @@ async function manifestsOf(slug: string): Promise<readonly Manifest[]> {
     backup: { local: false, className: cluster.storageClass, size: "1Gi", hosts: [] },
     network: {
       ingressClass: cluster.ingressClass,
+      lingerMilliseconds: 1_500,
       gatewayPeers: JSON.parse(JSON.stringify(cluster.gatewayPeers)),
       repositoryPeers: [],
     },

@@ -7,7 +7,7 @@ import { chooseContext } from "../../cli/context.ts";
 import { createInstance, type Instance } from "../../control-plane/host/instance.ts";
 import { layoutOf } from "../../control-plane/host/layout.ts";
 import { readSettings, type Settings } from "../../control-plane/host/settings.ts";
-import { supervisorPid } from "../../control-plane/host/up.ts";
+import { supervisorPid } from "../../control-plane/host/supervisor-pid.ts";
 import { type Purger, twoOperators } from "../fixtures/second-operator.ts";
 import { type Finished, REPOSITORY, run } from "./programs.ts";
 

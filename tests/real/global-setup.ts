@@ -24,18 +24,46 @@ declare module "vitest" {
 
 const UID = 10001;
 
+interface PreparedHost {
+  readonly postgres: { readonly host: string; readonly passwordFile: string };
+  readonly engineSocket: string;
+  readonly images: ImageReferences;
+  end(): Promise<void>;
+}
+
+/** Each project loads this module for itself: what they share is kept beside it. */
+const shared = globalThis as { classmindTestHost?: { readonly host: Promise<PreparedHost>; users: number } };
+
 /**
- * Prepares the host once for all tests of the project `real`: Debian packages, the test instance's container engine, images,
- * and one PostgreSQL 17 reached over a socket directory. Images are kept from run to run; everything else of an earlier run is
- * removed first, and of this run in the end.
+ * Prepares the host once for all tests of the projects `real` and `store`: Debian packages, the test instance's container engine,
+ * images, and one PostgreSQL 17 reached over a socket directory. Images are kept from run to run; everything else of an earlier run
+ * is removed first, and of this run in the end.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  shared.classmindTestHost ??= { host: prepareHost(), users: 0 };
+  const use = shared.classmindTestHost;
+  use.users += 1;
+  const host = await use.host;
+  project.provide("postgresHost", host.postgres.host);
+  project.provide("postgresPort", 5432);
+  project.provide("postgresPasswordFile", host.postgres.passwordFile);
+  project.provide("engineSocket", host.engineSocket);
+  project.provide("images", host.images);
+  return async () => {
+    use.users -= 1;
+    if (use.users === 0) await host.end();
+  };
+}
+
+async function prepareHost(): Promise<PreparedHost> {
   if (process.getuid?.() !== 0) {
-    throw new Error("tests/real starts containers, mounts volumes and loads firewall rules: run it as root on Linux");
+    throw new Error("these tests start containers, mount volumes and load firewall rules: run them as root on Linux");
   }
   // As the platform's unit has it, and careful administrators: what is made for others must be theirs all the same. Every test
   // process and every program that a test starts inherits it.
   process.umask(0o077);
+  // Programs of ours that tests start are compiled once, as `classmind` does it.
+  process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "../../node_modules/.cache/compiled");
   const say = (message: string) => process.stderr.write(`real: ${message}\n`);
   await installPackages(await missingPackages([...HOST_PACKAGES, ...TEST_PACKAGES]), { onProgress: say });
 
@@ -54,19 +82,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await removePlatform(instance.name);
     await removeInstanceRemains(docker, instance);
     const images = await buildImages(docker, instance, { onProgress: say });
-    await pruneImages(docker, instance, images);
+    await pruneImages(docker, instance, new Set(Object.values(images)));
     const postgres = await startPostgres(docker, instance, images.postgres);
     process.env.CLASSMIND_TEST_POSTGRES_HOST = postgres.host;
     process.env.CLASSMIND_TEST_POSTGRES_PORT = "5432";
     process.env.CLASSMIND_TEST_POSTGRES_PASSWORD_FILE = postgres.passwordFile;
     process.env.CLASSMIND_TEST_ENGINE_SOCKET = service.socket;
     process.env.CLASSMIND_TEST_IMAGES = JSON.stringify(images);
-    project.provide("postgresHost", postgres.host);
-    project.provide("postgresPort", 5432);
-    project.provide("postgresPasswordFile", postgres.passwordFile);
-    project.provide("engineSocket", service.socket);
-    project.provide("images", images);
-    return end;
+    return { postgres, engineSocket: service.socket, images, end };
   } catch (error) {
     await end().catch((second: unknown) => say(`cleaning up failed as well: ${messageOf(second)}`));
     throw error;

@@ -26,6 +26,12 @@ function checkSchool(tenant: StoredTenant, to: string): void {
       "slug",
       `Look at it: classmind tenant get ${slug}`,
     );
+  if (tenant.pin !== undefined)
+    refuse(
+      `${tenant.pin.operator} keeps ${slug} on its version, which ${to} may not have.`,
+      "slug",
+      `Let it go with the others first: classmind app unpin ${slug}`,
+    );
   if (tenant.leftEngine !== undefined && tenant.leftEngine !== to)
     refuse(
       `${tenant.leftEngine} still keeps a copy of ${slug}.`,

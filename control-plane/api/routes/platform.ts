@@ -178,10 +178,17 @@ const operatorRoutes: readonly Route[] = [
           params.name,
           body.label,
           new Date(context.clock.now().getTime() + body.days * DAY),
+          body.scope,
         );
         await audit({
           action: "operator.token",
-          detail: { name: params.name, label: body.label, token: made.info.id, expiresAt: made.info.expiresAt },
+          detail: {
+            name: params.name,
+            label: body.label,
+            token: made.info.id,
+            expiresAt: made.info.expiresAt,
+            scope: body.scope,
+          },
         });
         return made;
       });

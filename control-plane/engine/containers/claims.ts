@@ -1,9 +1,10 @@
-import { chown, mkdir, readdir, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, readdir, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Instance } from "../../host/instance.ts";
 import { CONTAINER_UID } from "../../images/recipes.ts";
 import { quantityToBytes } from "../../render/values.ts";
 import { EngineError, type VolumeObservation } from "../engine.ts";
+import { handOver, type Identities, openToGroup } from "./identities.ts";
 import { createMutex } from "./mutex.ts";
 import type { SecretFiles } from "./secrets.ts";
 import type { ShapeOf } from "./translate/shapes.ts";
@@ -49,6 +50,7 @@ export function openClaims(
   instance: Instance,
   volumes: EncryptedVolumes,
   secrets: SecretFiles,
+  identities: Pick<Identities, "of">,
   isMounted: (namespace: string, claim: string) => Promise<boolean>,
 ): Claims {
   const users = new Map<string, Set<string>>();
@@ -80,6 +82,14 @@ export function openClaims(
     return key;
   }
 
+  /** A repository is its school's; another school's restore reads it by the group. */
+  async function openRepository(claim: Claim): Promise<string> {
+    const directory = directoryOf(claim);
+    await handOver(directory, (await identities.of(namespaceOf(claim))) ?? CONTAINER_UID, CONTAINER_UID);
+    await openToGroup(directory);
+    return directory;
+  }
+
   return {
     async refuseShrink(claim) {
       if (isEncrypted(claim)) await volumes.refuseShrink(namespaceOf(claim), claim.metadata.name, bytesOf(claim));
@@ -94,14 +104,14 @@ export function openClaims(
     async ensure(claim) {
       if (isEncrypted(claim)) return volumes.ensure(namespaceOf(claim), claim.metadata.name, bytesOf(claim));
       await mkdir(directoryOf(claim), { recursive: true, mode: 0o700 });
-      await chown(directoryOf(claim), CONTAINER_UID, CONTAINER_UID);
+      await openRepository(claim);
       return "done";
     },
     acquire: (claim, user) =>
       mutex.run(keyOf(claim), async () => {
         const directory = isEncrypted(claim)
           ? await volumes.stage(namespaceOf(claim), claim.metadata.name, () => secretOf(claim))
-          : directoryOf(claim);
+          : await openRepository(claim);
         const current = users.get(keyOf(claim)) ?? new Set();
         users.set(keyOf(claim), current.add(user));
         if (isEncrypted(claim)) used.set(keyOf(claim), usedOf(claim));

@@ -22,6 +22,10 @@ export interface Placement {
   readonly hosts: Readonly<Record<string, string>>;
   /** Directory on the host for each mount of a claim or secret, by mount path. */
   readonly sources: Readonly<Record<string, string>>;
+  /** Of this host: what it runs as, in place of the manifest's. */
+  readonly uid: number;
+  /** The host's file for /etc/passwd. */
+  readonly passwd: string;
   /** An empty file, for /etc/resolv.conf: a school has no DNS. */
   readonly emptyFile: string;
   readonly limits: ProcessLimits;
@@ -58,7 +62,7 @@ export function containerOptions(
     "/run": `size=65536,mode=0755,${TMPFS}`,
     "/var/tmp": `size=4096,mode=0555,${TMPFS}`,
   };
-  const binds = [`${placement.emptyFile}:/etc/resolv.conf:ro${flags}`];
+  const binds = [`${placement.emptyFile}:/etc/resolv.conf:ro${flags}`, `${placement.passwd}:/etc/passwd:ro${flags}`];
   for (const mount of container.mounts) {
     if (mount.kind === "memory") tmpfs[mount.path] = `size=${mount.bytes},mode=1777,${TMPFS}`;
     else binds.push(`${placement.sources[mount.path]}:${mount.path}:${mount.readOnly ? "ro" : "rw"}${flags}`);
@@ -69,7 +73,7 @@ export function containerOptions(
     Entrypoint: [...container.command],
     Cmd: [],
     Env: [...container.env],
-    User: `${pod.uid}:${pod.gid}`,
+    User: `${placement.uid}:${pod.gid}`,
     Hostname: workload.name,
     WorkingDir: "/",
     Labels: {

@@ -15,6 +15,7 @@ import { type ContainerApi, openContainerApi } from "./docker.ts";
 import { followEvents } from "./events.ts";
 import { openFirewall, type Walled } from "./firewall.ts";
 import { guardHost } from "./guard.ts";
+import { openIdentities } from "./identities.ts";
 import { createJobRunner } from "./jobs.ts";
 import { createKeeper, type Keeper } from "./keeper.ts";
 import { createMutex } from "./mutex.ts";
@@ -42,6 +43,8 @@ export interface ContainersEngineOptions {
   readonly log: Log;
   /** Users of this host that may reach what policies open to the gateway; root always may. */
   readonly hostAccessUids?: readonly number[];
+  /** Whether each school runs as a user of the host of its own, which is usual. */
+  readonly ownUsers?: boolean;
   /** Images that preflight looks for. */
   readonly images?: readonly string[];
   /** Containers created or started at once; Podman is not made for many. */
@@ -71,6 +74,17 @@ function mountedBy(api: ContainerApi, instance: Instance): (namespace: string, c
   };
 }
 
+/** States of a container that nothing of it runs in, nor will; a paused or a stopping one still does. */
+const OVER: ReadonlySet<string> = new Set(["exited", "stopped", "dead"]);
+
+/** Whether any container of a namespace runs, or may yet. */
+function aliveIn(api: ContainerApi, instance: Instance): (namespace: string) => Promise<boolean> {
+  return async (namespace) => {
+    const containers = await api.list({ [LABEL.instance]: instance.name, [LABEL.namespace]: namespace });
+    return containers.some(({ state }) => !OVER.has(state));
+  };
+}
+
 /**
  * Opens the engine for one Linux machine. Several may be open at once, but only one should keep schools running.
  * Schools that were applied earlier are taken over as they are: running pods go on, ended ones are started again.
@@ -89,6 +103,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
   const objects = openObjectStore(instance.stateDir);
   const secrets = openSecretFiles(instance.runDir);
   const wakeups = createWakeups();
+  const identities = openIdentities(instance, aliveIn(api, instance), options.ownUsers);
   const context: EngineContext = {
     instance,
     clock,
@@ -96,7 +111,8 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     api,
     objects,
     secrets,
-    claims: openClaims(instance, openEncryptedVolumes(instance), secrets, mountedBy(api, instance)),
+    claims: openClaims(instance, openEncryptedVolumes(instance), secrets, identities, mountedBy(api, instance)),
+    identities,
     networks: openNetworks(instance, api, () => objects.namespaces()),
     firewall: openFirewall(instance, options.hostAccessUids ?? []),
     prober: createProber(clock),

@@ -5,6 +5,7 @@ import type { Log } from "../../log.ts";
 import type { Claims } from "./claims.ts";
 import type { ContainerApi } from "./docker.ts";
 import type { Firewall } from "./firewall.ts";
+import type { Identities } from "./identities.ts";
 import type { Networks } from "./network.ts";
 import type { ObjectStore } from "./objects.ts";
 import type { Prober } from "./probes.ts";
@@ -21,6 +22,7 @@ export interface EngineContext {
   readonly objects: ObjectStore;
   readonly secrets: SecretFiles;
   readonly claims: Claims;
+  readonly identities: Identities;
   readonly networks: Networks;
   readonly firewall: Firewall;
   readonly prober: Prober;

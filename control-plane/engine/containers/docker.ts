@@ -5,6 +5,7 @@ import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import { containerEnd } from "../../host/container-end.ts";
 import { statusOf } from "../../host/docker-errors.ts";
+import { ANYBODY } from "../../images/recipes.ts";
 import { createSemaphore } from "../../semaphore.ts";
 import { within } from "../../within.ts";
 import { EngineError } from "../engine.ts";
@@ -63,6 +64,8 @@ export interface ContainerApi {
   limitProcessors(id: string, nanoCpus: number): Promise<void>;
   tail(id: string, lines: number): Promise<readonly string[]>;
   hasImage(reference: string): Promise<boolean>;
+  /** Whether an image says so by its label; not, if it is not there. */
+  runsAsAnybody(reference: string): Promise<boolean>;
   createNetwork(spec: NetworkSpec): Promise<void>;
   networks(labels: Readonly<Record<string, string>>): Promise<readonly string[]>;
   removeNetwork(name: string): Promise<void>;
@@ -100,6 +103,8 @@ export function openContainerApi(
 ): ContainerApi {
   const docker = new Dockerode({ socketPath });
   const starts = createSemaphore(concurrentStarts);
+  /** What images say of themselves; a reference of ours is one image for ever. */
+  const labelled = new Map<string, boolean>();
   let known: Promise<{ podman: boolean; version: string }> | undefined;
 
   const answered = <T>(task: () => Promise<T>): Promise<T> =>
@@ -272,6 +277,19 @@ export function openContainerApi(
       try {
         await answered(() => docker.getImage(reference).inspect());
         return true;
+      } catch (error) {
+        absentIsFine(error);
+        return false;
+      }
+    },
+    async runsAsAnybody(reference) {
+      const present = labelled.get(reference);
+      if (present !== undefined) return present;
+      try {
+        const { Config } = await busyRetried(() => docker.getImage(reference).inspect());
+        const says = Config.Labels?.[ANYBODY] !== undefined;
+        labelled.set(reference, says);
+        return says;
       } catch (error) {
         absentIsFine(error);
         return false;

@@ -1,7 +1,16 @@
-import { createHash } from "node:crypto";
+import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import { firewallTable, type Instance } from "../../host/instance.ts";
 import { runHost } from "../../host/program.ts";
+import {
+  type FirewalledNetwork,
+  type Listing,
+  type NamespaceRules,
+  namespaceRules,
+  readListing,
+  rulesIn,
+} from "./firewall-rules.ts";
+import { watchTable } from "./firewall-watch.ts";
 import { createMutex } from "./mutex.ts";
 import type { Allowance } from "./translate/policies.ts";
 
@@ -32,6 +41,10 @@ export interface Firewall {
   broken(): Promise<readonly string[]>;
   /** Whether the frame is loaded and whole. */
   stands(): Promise<boolean>;
+  /** Tells of what someone else changed in the tables, until the signal aborts. While it runs they are read after changes alone. */
+  follow(clock: Clock, signal: AbortSignal, onChange: () => void): Promise<void>;
+  /** The next question reads the tables, whatever is known of them. */
+  distrust(): void;
   remove(namespace: string, network: FirewalledNetwork): Promise<void>;
   /** Removes the instance's tables. */
   close(): Promise<void>;
@@ -44,79 +57,14 @@ export interface Walled {
   readonly allowed: readonly Allowance[];
 }
 
-export interface FirewalledNetwork {
-  readonly bridge: string;
-  /** The host's address on the bridge. */
-  readonly gateway: string;
-  readonly subnet: string;
-}
-
-/** Rules of one namespace, as nft commands; the comment carries their digest, by which they are recognised. */
-export interface NamespaceRules {
-  readonly chain: string;
-  readonly inside: readonly string[];
-  readonly fromHost: readonly string[];
-  readonly toHost: readonly string[];
-  readonly digest: string;
-}
-
-/** Pure: the rules that allowances mean. */
-export function namespaceRules(
-  namespace: string,
-  network: FirewalledNetwork,
-  allowed: readonly Allowance[],
-): NamespaceRules {
-  const chain = `school_${createHash("sha256").update(namespace).digest("hex").slice(0, 12)}`;
-  const inside: string[] = [];
-  const fromHost: string[] = [];
-  const toHost: string[] = [];
-  for (const { from, to, port } of allowed) {
-    if (from === "host") fromHost.push(`ip daddr ${to} tcp dport ${port} accept`);
-    else if (to === "host") toHost.push(`ip saddr ${from} ip daddr ${network.gateway} tcp dport ${port} accept`);
-    else {
-      inside.push(`ip saddr ${from} ip daddr ${to} tcp dport ${port} accept`);
-      // Answers: never a packet that opens a connection.
-      inside.push(`ip saddr ${to} ip daddr ${from} tcp sport ${port} tcp flags & (syn | ack) != syn accept`);
-    }
-  }
-  const digest = createHash("sha256")
-    .update(JSON.stringify([network.bridge, network.subnet, inside, fromHost, toHost]))
-    .digest("hex")
-    .slice(0, 16);
-  return { chain, inside, fromHost, toHost, digest };
-}
-
 /** Rules of the frame's chains, without those for the gateway's users. */
 const FRAME_RULES = 12;
 
-/** Rules in listed chains: every line that is not the chain's own. Pure. */
-export function rulesIn(chains: string): number {
-  return chains
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && line !== "}" && !line.startsWith("chain ") && !line.startsWith("type ")).length;
-}
+/** Milliseconds; longer than the kernel's word of a change takes to arrive, much shorter than process ids take to come again. */
+const WRITER_REMEMBERED = 2_000;
 
-/** A listing of both tables, taken apart once: it is as long as there are schools. */
-interface Listing {
-  /** Chains by their name, as text, one for each family that has it. */
-  readonly chains: ReadonlyMap<string, readonly string[]>;
-  /** Elements of sets and maps. */
-  readonly elements: ReadonlySet<string>;
-}
-
-/** Pure. @param text what `nft list table` writes; no chain of ours holds braces */
-function readListing(text: string): Listing {
-  const chains = new Map<string, string[]>();
-  for (const [chain, name = ""] of text.matchAll(/chain (\w+) \{[^}]*\}/g)) {
-    chains.set(name, [...(chains.get(name) ?? []), chain]);
-  }
-  const elements = new Set<string>();
-  for (const [, list = ""] of text.matchAll(/elements = \{([^}]*)\}/g)) {
-    for (const element of list.split(",")) elements.add(element.trim());
-  }
-  return { chains, elements };
-}
+/** Milliseconds that what was read is believed without a word of a change: a watch that is deaf and does not know it must not hide one. */
+const BELIEVED = 60_000;
 
 /** @param hostUids users of the host that may reach what policies open to the gateway (root may reach everything) */
 export function openFirewall(instance: Instance, hostUids: readonly number[]): Firewall {
@@ -129,7 +77,32 @@ export function openFirewall(instance: Instance, hostUids: readonly number[]): F
   const wanted = new Map<string, { readonly rules: NamespaceRules; readonly network: FirewalledNetwork }>();
   let frame: string | undefined;
 
-  const transaction = (commands: string) => runHost("nft", ["-f", "-"], commands);
+  /** The tables as last read: nobody has changed them since. Kept only while changes are heard of. */
+  let known: { readonly listing: Listing; readonly since: number } | undefined;
+  let hears = false;
+  let changes = 0;
+  /** Processes that write for us: their changes are no news. */
+  const writers = new Set<number>();
+
+  function distrust(): void {
+    changes += 1;
+    known = undefined;
+  }
+
+  async function transaction(commands: string): Promise<void> {
+    let writer = 0;
+    try {
+      await runHost("nft", ["-f", "-"], commands, {}, (pid) => {
+        writer = pid;
+        writers.add(pid);
+      });
+    } finally {
+      distrust();
+      // Its event may come after its end.
+      setTimeout(() => writers.delete(writer), WRITER_REMEMBERED).unref();
+    }
+  }
+
   const others = hostUids.filter((uid) => uid !== 0);
 
   function frameCommands(): string {
@@ -185,6 +158,8 @@ table bridge ${table} {
    * second alone.
    */
   async function list(): Promise<Listing> {
+    if (known !== undefined && performance.now() - known.since < BELIEVED) return known.listing;
+    const before = changes;
     const both = await Promise.all(
       ["inet", "bridge"].map((family) =>
         runHost("nft", ["list", "table", family, table]).catch((error: unknown) => {
@@ -194,7 +169,9 @@ table bridge ${table} {
         }),
       ),
     );
-    return readListing(both.join("\n"));
+    const listing = readListing(both.join("\n"));
+    if (hears && changes === before) known = { listing, since: performance.now() };
+    return listing;
   }
 
   /** The parts of a listing that belong to a namespace, and the frame without any of them. */
@@ -302,6 +279,19 @@ add element bridge ${table} schools { ${network.subnet} : jump ${chain} }
         // Another process loaded it: its rules are counted.
         return frame === undefined ? rulesIn(frameOf(listing)) === FRAME_RULES + others.length : isFrame(listing);
       }),
+    follow: (clock, signal, onChange) =>
+      watchTable(table, clock, signal, {
+        isOurs: (pid) => writers.has(pid),
+        hearing: (on) => {
+          distrust();
+          hears = on;
+        },
+        changed: () => {
+          distrust();
+          onChange();
+        },
+      }),
+    distrust,
     remove: (namespace, network) =>
       mutex.run("nft", async () => {
         loaded.delete(namespace);

@@ -1,7 +1,5 @@
 import { messageOf } from "../../errors.ts";
-import { firewallTable } from "../../host/instance.ts";
 import type { EngineContext } from "./context.ts";
-import { watchTable } from "./firewall-watch.ts";
 import { listMounts } from "./mounts.ts";
 import { fillOf, mountsBelow } from "./volumes.ts";
 
@@ -48,7 +46,7 @@ async function mendFirewall({ context, loadFirewall }: Guarding): Promise<boolea
 
 /** Follows changes of the firewall's tables until the signal aborts. */
 async function guardFirewall(guarding: Guarding, signal: AbortSignal): Promise<void> {
-  const { instance, clock, log } = guarding.context;
+  const { clock, firewall, log } = guarding.context;
   let due = false;
   let gather = GATHER_MS;
   const look = () => {
@@ -66,7 +64,7 @@ async function guardFirewall(guarding: Guarding, signal: AbortSignal): Promise<v
       }
     });
   };
-  await watchTable(firewallTable(instance), clock, signal, look);
+  await firewall.follow(clock, signal, look);
 }
 
 /** Mounts that somebody took away, although pods use what is on them, are made again. */

@@ -77,8 +77,10 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
     return address;
   }
 
-  async function execute(id: string, job: JobModel, run: JobRun): Promise<JobResult> {
+  /** @param openWays opens the ways out, once the container has its network and before anything of it runs */
+  async function execute(id: string, job: JobModel, run: JobRun, openWays: () => Promise<void>): Promise<JobResult> {
     const output = await context.api.attach(id);
+    await openWays();
     const logTail: string[] = [];
     const stdout: Buffer[] = [];
     let size = 0;
@@ -173,8 +175,10 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
       const maker = await preparePod(context, request);
       const [, id] = await Promise.all([firewall, maker.create(job.pod.main, "main")]);
       container = id;
-      closeRelays = await context.relays.open(gateway, address, targets);
-      return await execute(id, job, run);
+      return await execute(id, job, run, async () => {
+        // The host's side of the bridge is there as long as a container is: the job's own may be the only one.
+        closeRelays = await context.relays.open(gateway, address, targets);
+      });
     } finally {
       closeRelays();
       placements.get(namespace)?.delete(job.name);

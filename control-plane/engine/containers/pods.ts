@@ -32,6 +32,7 @@ export function userOf(workload: ObjectRef): string {
 async function sourcesOf(
   context: EngineContext,
   request: PodRequest,
+  uid: number,
 ): Promise<(container: ContainerModel) => Promise<Record<string, string>>> {
   const { state, workload, pod } = request;
   for (const secret of secretsOf(pod)) {
@@ -49,7 +50,7 @@ async function sourcesOf(
       if (claim === undefined) throw new Error(`claim ${mount.claim} is not one of the pod's`);
       const directory = await context.claims.acquire(claim, userOf(workload));
       sources[mount.path] =
-        mount.subPath === undefined ? directory : await subDirectory(directory, mount.subPath, pod.uid, pod.gid);
+        mount.subPath === undefined ? directory : await subDirectory(directory, mount.subPath, uid, pod.gid);
     }
     return sources;
   };
@@ -60,12 +61,22 @@ export interface PodMaker {
   create(container: ContainerModel, role: "init" | "main"): Promise<string>;
 }
 
+/** Whether the images of all pods of the namespace say that they run as any user: older ones hold files that only theirs can read. */
+async function runAsAnybody(context: EngineContext, { state, pod }: PodRequest): Promise<boolean> {
+  const pods = [pod, ...state.workloads.map((workload) => workload.pod)];
+  const images = new Set(pods.flatMap(({ init, main }) => [...init, main].map(({ image }) => image)));
+  const capable = await Promise.all([...images].map((image) => context.api.runsAsAnybody(image)));
+  return capable.every((each) => each);
+}
+
 export async function preparePod(context: EngineContext, request: PodRequest): Promise<PodMaker> {
   const { state, workload, pod } = request;
-  const [sources, hosts, version] = await Promise.all([
-    sourcesOf(context, request),
+  const uid = (await context.identities.settle(state.namespace, await runAsAnybody(context, request))) ?? pod.uid;
+  const [sources, hosts, version, passwd] = await Promise.all([
+    sourcesOf(context, request, uid),
     serviceHosts(context, state),
     context.api.version(),
+    context.identities.passwd(uid),
   ]);
   const seccomp = await context.seccomp.option(version.podman);
   const octet = request.address.split(".").at(-1) ?? "0";
@@ -85,6 +96,8 @@ export async function preparePod(context: EngineContext, request: PodRequest): P
         startNanoCpus: request.restarts === 0 && workload.kind !== "Job" ? availableParallelism() * 1e9 : 0,
         hosts: { ...hosts, ...request.aliases },
         sources: await sources(container),
+        uid,
+        passwd,
         emptyFile: context.emptyFile,
         limits: context.limits,
         seccomp,

@@ -2,6 +2,7 @@ import { readFile, statfs } from "node:fs/promises";
 import { messageOf } from "../../errors.ts";
 import { hostRoutes, overlappingRoutes, ownInterfaces } from "../../host/address-pool.ts";
 import { runHost } from "../../host/program.ts";
+import { isRoot } from "../../host/require-root.ts";
 import type { Finding } from "../engine.ts";
 import type { EngineContext } from "./context.ts";
 import { LABEL } from "./names.ts";
@@ -26,8 +27,8 @@ async function works(command: string, args: readonly string[]): Promise<boolean>
 
 const CHECKS: Readonly<Record<string, Check>> = {
   root: async () => ({
-    ok: process.getuid?.() === 0,
-    message: process.getuid?.() === 0 ? "runs as root" : "does not run as root: volumes, networks and firewall need it",
+    ok: isRoot(),
+    message: isRoot() ? "runs as root" : "does not run as root: volumes, networks and firewall need it",
     remedy: "run this with sudo",
   }),
   engine: async ({ api }) => {

@@ -1,11 +1,12 @@
 import { hkdfSync, randomUUID } from "node:crypto";
-import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Instance } from "../../host/instance.ts";
 import { ProgramError, runHost } from "../../host/program.ts";
 import { EngineError, type VolumeObservation } from "../engine.ts";
 import { syncDirectory, writeWhole } from "./files.ts";
+import { handOver } from "./identities.ts";
 import { isMountPoint, listMounts, type Mount } from "./mounts.ts";
 import { createMutex } from "./mutex.ts";
 
@@ -282,7 +283,7 @@ export async function fillOf(target: string): Promise<{
   };
 }
 
-/** Directory below an unlocked volume for a subPath, owned by the pod's user. */
+/** Directory below an unlocked volume for a subPath, with all that is in it the pod's user's. */
 export async function subDirectory(
   data: string,
   subPath: string | undefined,
@@ -290,16 +291,11 @@ export async function subDirectory(
   gid: number,
 ): Promise<string> {
   const path = subPath === undefined ? data : join(data, subPath);
-  const made = await mkdir(path, { mode: 0o700 }).then(
-    () => true,
-    (error: unknown) => {
-      if (typeof error === "object" && error !== null && "code" in error && error.code === "EEXIST") return false;
-      throw error;
-    },
-  );
-  const info = await stat(path);
-  // OnRootMismatch: only the top is looked at, and only its owner is ever changed.
-  if (made || info.uid !== uid || info.gid !== gid) await chown(path, uid, gid);
+  await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+    if (typeof error === "object" && error !== null && "code" in error && error.code === "EEXIST") return;
+    throw error;
+  });
+  await handOver(path, uid, gid);
   return path;
 }
 

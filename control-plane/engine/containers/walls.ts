@@ -40,6 +40,8 @@ export async function examineWalls(
   const network = await context.networks.find(namespace);
   if (network === undefined) return [];
   const state = await readNamespace(context, namespace);
+  // Who asks for an examination wants the tables looked at, not what is known of them.
+  context.firewall.distrust();
   const rules = await context.firewall.holds(namespace, network, await permitted(context, state, jobs));
   const found = context.mended.get(namespace);
   // Told once: the next examination is about what happens from now on.

@@ -221,7 +221,9 @@ export async function applyObjects(
     // Services come before the pods that shall know their addresses.
     const round = objects
       .filter((manifest) => kindOf(manifest.kind).rank === rank)
-      .map((manifest) => stamp(manifest, aliasesOf(services.values())))
+      .map((manifest) =>
+        stamp(manifest, { aliases: aliasesOf(services.values()), userNamespaces: context.userNamespaces }),
+      )
       .filter((stamped) => isChanged(context, present, stamped));
     if (round.length === 0) continue;
     options.onProgress?.(`applying ${round.map(({ manifest }) => titleOf(manifest)).join(", ")}`);

@@ -16,6 +16,8 @@ export interface KubernetesContext {
   readonly grant: Grant | undefined;
   /** What our own gateway gets in each school's namespace, where the cluster has it. */
   readonly gatewayGrant: Grant | undefined;
+  /** See PodFrame. */
+  readonly userNamespaces: boolean;
   /** What schools here consist of. */
   readonly kinds: Readonly<Record<string, KindInfo>>;
   /** Milliseconds a step that waits for the cluster may take before it says what blocks it. */

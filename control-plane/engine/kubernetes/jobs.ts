@@ -8,7 +8,7 @@ import { ensureGrant } from "./grant.ts";
 import { type JobLog, readJobLog, wrapJob } from "./job-wrapper.ts";
 import { collectionPath, kindOf, MANAGED_BY, MARK, OTHERS } from "./kinds.ts";
 import { at, isRecord, type LiveObject, listAt, numberAt, textAt } from "./live.ts";
-import { aliasesOf, withNames } from "./names.ts";
+import { aliasesOf, withFrame } from "./names.ts";
 import { readNamespace, refuseForeign } from "./namespaces.ts";
 import { listOwn, listWarnings } from "./observe.ts";
 import { hasEnded, judgePod } from "./pods.ts";
@@ -196,7 +196,9 @@ function late(run: Pick<Run, "job">): EngineError {
 
 async function execute(run: Run, job: JobRun): Promise<JobResult> {
   const services = await listOwn(run.context, run.namespace, ["Service"], run.signal);
-  const { manifest, mark, input } = wrapJob(withNames(job.manifest, aliasesOf(services)));
+  const { manifest, mark, input } = wrapJob(
+    withFrame(job.manifest, { aliases: aliasesOf(services), userNamespaces: run.context.userNamespaces }),
+  );
   const { name } = run.job;
   const secret = secretOf(run, input, job.input);
   const ref = { kind: "Secret", name: input };

@@ -62,6 +62,7 @@ export function createKubernetesEngine(options: KubernetesEngineOptions): Engine
     closing: closing.signal,
     grant,
     gatewayGrant,
+    userNamespaces: options.userNamespaces ?? false,
     kinds,
     patience: options.patience ?? PATIENCE,
     relist: options.relist ?? RELIST,

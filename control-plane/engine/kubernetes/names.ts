@@ -28,17 +28,29 @@ export function aliasesOf(services: Iterable<LiveObject>): readonly HostAlias[] 
   return found.sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
-function withResolution(podSpec: unknown, aliases: readonly HostAlias[]): unknown {
+/** What a cluster's settings add to each pod of a school. */
+export interface PodFrame {
+  readonly aliases: readonly HostAlias[];
+  /** Pods run in user namespaces: as users of the node that nobody else is, whatever they are called inside. */
+  readonly userNamespaces: boolean;
+}
+
+function frame(podSpec: unknown, { aliases, userNamespaces }: PodFrame): unknown {
   if (!isRecord(podSpec)) return podSpec;
   const hostAliases = [...listAt(podSpec, "hostAliases"), ...aliases];
-  return { ...NO_RESOLVER, ...podSpec, ...(hostAliases.length === 0 ? {} : { hostAliases }) };
+  return {
+    ...NO_RESOLVER,
+    ...(userNamespaces ? { hostUsers: false } : {}),
+    ...podSpec,
+    ...(hostAliases.length === 0 ? {} : { hostAliases }),
+  };
 }
 
 /** A manifest whose pods know these names and ask nobody for others; what it says itself stays. Other kinds stay as they are. Pure. */
-export function withNames(manifest: Manifest, aliases: readonly HostAlias[]): Manifest {
+export function withFrame(manifest: Manifest, around: PodFrame): Manifest {
   const template = at(manifest, "spec", "template");
   if (!isRecord(manifest.spec) || !isRecord(template)) return manifest;
-  const spec = withResolution(template.spec, aliases);
+  const spec = frame(template.spec, around);
   return { ...manifest, spec: { ...manifest.spec, template: { ...template, spec } } };
 }
 

@@ -16,6 +16,8 @@ export interface PreflightOptions {
   readonly gatewayGrant?: Grant;
   /** Schools run on nodes that carry this label with this value alone. */
   readonly country?: { readonly label: string; readonly value: string };
+  /** Whether schools' pods run in user namespaces. */
+  readonly userNamespaces?: boolean;
   /** ClusterIssuer of cert-manager that makes schools' certificates; absent where we do. */
   readonly clusterIssuer?: string;
   /** Looks a name up as a pod of the control plane does; absent where this runs elsewhere. Schools look nothing up. */

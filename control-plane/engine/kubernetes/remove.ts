@@ -14,11 +14,29 @@ interface Waiting {
   readonly path: string;
   readonly fieldSelector?: string;
   readonly gone: (objects: readonly LiveObject[]) => boolean;
-  /** Says what is in the way; read only when the deadline has passed. */
+  /** Says what is in the way; asked for once it takes long, and when the deadline has passed. */
   readonly blocked: () => Promise<EngineError>;
 }
 
+/** Milliseconds between two looks at what is in the way, the first one included. */
+const BLOCKED_MS = 2_500;
+
+/** Tells what is in the way for as long as something is waited for. Never throws: who waits learns in the end. */
+async function tellBlocked(context: KubernetesContext, waiting: Waiting, options: ApplyOptions, over: AbortSignal) {
+  const pause = Math.min(BLOCKED_MS, context.patience / 4);
+  for (let told = ""; ; ) {
+    await context.clock.sleep(pause, over);
+    if (over.aborted) return;
+    const why = await waiting.blocked().catch(() => undefined);
+    if (over.aborted) return;
+    if (why !== undefined && why.message !== told) options.onProgress?.(why.message);
+    told = why?.message ?? told;
+  }
+}
+
 async function awaitGone(context: KubernetesContext, waiting: Waiting, options: ApplyOptions): Promise<void> {
+  const over = new AbortController();
+  const telling = options.onProgress === undefined ? undefined : tellBlocked(context, waiting, options, over.signal);
   const done = await follow(
     {
       ...context,
@@ -28,7 +46,8 @@ async function awaitGone(context: KubernetesContext, waiting: Waiting, options: 
       signal: options.signal,
     },
     (objects) => (waiting.gone(objects) ? true : undefined),
-  );
+  ).finally(() => over.abort());
+  await telling;
   options.signal?.throwIfAborted();
   if (done === undefined) throw await waiting.blocked();
 }

@@ -4,7 +4,7 @@ import { hashManifest } from "../../render/hash.ts";
 import type { Manifest, ManifestHash } from "../engine.ts";
 import { MANAGED_BY, MARK, WORKLOADS } from "./kinds.ts";
 import { at, isRecord } from "./live.ts";
-import { type HostAlias, withNames } from "./names.ts";
+import { type PodFrame, withFrame } from "./names.ts";
 import { digestOf } from "./owned.ts";
 
 /** A manifest as it is sent: with our label, and with annotations that tell later what it was made from. */
@@ -32,14 +32,14 @@ function withTemplateMark(manifest: Manifest): Readonly<Record<string, unknown>>
 
 /**
  * Pure. The hash is the manifest's own, as the planner knows it.
- * @param names of services that its pods shall know
+ * @param around what the cluster's settings add to its pods
  */
-export function stamp(manifest: Manifest, names: readonly HostAlias[] = []): Stamped {
+export function stamp(manifest: Manifest, around: PodFrame = { aliases: [], userNamespaces: false }): Stamped {
   const { metadata } = manifest;
   const hash = hashManifest(manifest);
   const labels = { ...metadata.labels, [MARK.managedBy]: MANAGED_BY };
   const annotations = { ...metadata.annotations, [MARK.hash]: hash };
-  const sent = WORKLOADS.has(manifest.kind) ? withNames(manifest, names) : manifest;
+  const sent = WORKLOADS.has(manifest.kind) ? withFrame(manifest, around) : manifest;
   const marked = { ...withTemplateMark(sent), metadata: { ...metadata, labels, annotations } };
   const owned = digestOf(marked);
   const body = { ...marked, metadata: { ...marked.metadata, annotations: { ...annotations, [MARK.owned]: owned } } };

@@ -35,7 +35,8 @@ process.on("SIGTERM", () => process.exit(0));
 
 /**
  * Connects to a target again and again, until what is expected has been seen and stays, or the time is over: a network plugin may
- * learn of a new pod or policy a moment late. Prints what it saw last.
+ * learn of a new pod or policy a moment late. Prints what it saw last, and which
+ * of the node's users its own first one is.
  */
 const CLIENT = `
 const net = require("net");
@@ -55,7 +56,9 @@ const once = () => new Promise((resolve) => {
     times = seen === expect ? times + 1 : 0;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-  process.stdout.write(JSON.stringify({ seen }));
+  // Inside, outside, how many: of the node's own users, both are the same.
+  const [, firstUser] = require("fs").readFileSync("/proc/self/uid_map", "utf8").trim().split(/ +/).map(Number);
+  process.stdout.write(JSON.stringify({ seen, firstUser }));
 })();
 `;
 

@@ -21,7 +21,7 @@ const JOB_MS = 60_000;
 /** How long a client waits for its expectation to come true. */
 const PATIENCE_SECONDS = 15;
 
-const seen = z.object({ seen: z.enum(["reached", "blocked"]) });
+const seen = z.object({ seen: z.enum(["reached", "blocked"]), firstUser: z.int() });
 
 interface Trial {
   readonly context: KubernetesContext;
@@ -31,6 +31,7 @@ interface Trial {
 
 const TRIAL_POD = "trial-pod";
 const POLICIES = "network-policies";
+const USERS = "user-namespaces";
 const CHECKS = [TRIAL_POD, POLICIES] as const;
 
 function fails(check: string, message: string, remedy: string): Finding {
@@ -61,7 +62,12 @@ async function runListener(trial: Trial, { storageClass, trialPatience }: Prefli
 }
 
 /** What a client sees of the listener, given what it should see. */
-async function look(trial: Trial, host: string, name: string, expect: "reached" | "blocked"): Promise<string> {
+async function look(
+  trial: Trial,
+  host: string,
+  name: string,
+  expect: "reached" | "blocked",
+): Promise<z.infer<typeof seen>> {
   const result = await runJob(trial.context, TRIAL, {
     manifest: trialJob(trial.image, name, JOB_MS / 1000),
     input: { host, port: LISTENER_PORT, expect, seconds: PATIENCE_SECONDS },
@@ -69,44 +75,59 @@ async function look(trial: Trial, host: string, name: string, expect: "reached" 
     ...(trial.signal === undefined ? {} : { signal: trial.signal }),
   });
   const parsed = seen.safeParse(result.output);
-  if (parsed.success) return parsed.data.seen;
+  if (parsed.success) return parsed.data;
   throw new EngineError(
     "StepFailed",
     `a pod that tries connections ended with code ${result.exitCode}: ${result.logTail.slice(-3).join(" | ")}`,
   );
 }
 
+/** The API server may have left out what it does not know; then pods run all the same, as users of the node. */
+function usersOf(firstUser: number): Finding {
+  if (firstUser !== 0)
+    return { check: USERS, ok: true, message: "pods run in user namespaces of their own", required: true };
+  return fails(
+    USERS,
+    "a pod that asked for a user namespace of its own got none",
+    "use nodes and a runtime that can (Kubernetes 1.33, Linux 6.3, containerd 2), or set userNamespaces to false",
+  );
+}
+
 /** Each wall alone, then the way through both: a plugin that blocks everything would pass the first two. */
-async function tryWalls(trial: Trial): Promise<Finding> {
+async function tryWalls(trial: Trial, { userNamespaces }: PreflightOptions): Promise<readonly Finding[]> {
   const { context, signal } = trial;
   const options = signal === undefined ? {} : { signal };
   const observed = await observeNamespace(context, TRIAL);
   const endpoint = observed.endpoints.find(({ service }) => service === "listener");
   if (endpoint === undefined)
-    return fails(POLICIES, "the pod that listens has no address", "see `kubectl get events -A`; run this again");
+    return [fails(POLICIES, "the pod that listens has no address", "see `kubectl get events -A`; run this again")];
   const remedy =
     "use a network plugin that enforces NetworkPolicies, in and out (Calico, Cilium, k3s' own), and run this again";
 
   await applyObjects(context, TRIAL, [WAY_IN], options);
-  if ((await look(trial, endpoint.address, "preflight-out", "blocked")) !== "blocked")
-    return fails(POLICIES, "a policy that lets nothing out of a pod is not enforced", remedy);
+  const out = await look(trial, endpoint.address, "preflight-out", "blocked");
+  const users = userNamespaces === true ? [usersOf(out.firstUser)] : [];
+  if (out.seen !== "blocked")
+    return [fails(POLICIES, "a policy that lets nothing out of a pod is not enforced", remedy), ...users];
   await applyObjects(context, TRIAL, [WAY_OUT], options);
   await removeObjects(context, TRIAL, [{ kind: "NetworkPolicy", name: WAY_IN.metadata.name }], options);
-  if ((await look(trial, endpoint.address, "preflight-in", "blocked")) !== "blocked")
-    return fails(POLICIES, "a policy that lets nothing into a pod is not enforced", remedy);
+  if ((await look(trial, endpoint.address, "preflight-in", "blocked")).seen !== "blocked")
+    return [fails(POLICIES, "a policy that lets nothing into a pod is not enforced", remedy), ...users];
   await applyObjects(context, TRIAL, [WAY_IN], options);
-  if ((await look(trial, endpoint.address, "preflight-through", "reached")) !== "reached")
-    return fails(
-      POLICIES,
-      "a connection between two pods that policies allow did not come about",
-      "see the log of the network plugin; pods of different namespaces and nodes must be able to talk",
-    );
-  return {
-    check: POLICIES,
-    ok: true,
-    message: "NetworkPolicies are enforced in both directions, and open what they allow",
-    required: true,
-  };
+  const through: Finding =
+    (await look(trial, endpoint.address, "preflight-through", "reached")).seen === "reached"
+      ? {
+          check: POLICIES,
+          ok: true,
+          message: "NetworkPolicies are enforced in both directions, and open what they allow",
+          required: true,
+        }
+      : fails(
+          POLICIES,
+          "a connection between two pods that policies allow did not come about",
+          "see the log of the network plugin; pods of different namespaces and nodes must be able to talk",
+        );
+  return [through, ...users];
 }
 
 async function removeTrial(context: KubernetesContext, signal?: AbortSignal): Promise<void> {
@@ -120,7 +141,7 @@ function failed(check: string, error: unknown): Finding {
 
 /**
  * Tries a cluster out and removes everything again, also what an earlier try left behind.
- * @returns one finding for each of `trial-pod` and `network-policies`
+ * @returns one finding for each of `trial-pod` and `network-policies`, and for `user-namespaces` where schools are to have them
  */
 export async function tryOut(
   context: KubernetesContext,
@@ -135,7 +156,7 @@ export async function tryOut(
   try {
     await removeTrial(context, signal);
     findings.push(await runListener(trial, options));
-    findings.push(await tryWalls(trial));
+    findings.push(...(await tryWalls(trial, options)));
   } catch (error) {
     signal?.throwIfAborted();
     const check = CHECKS[findings.length] ?? POLICIES;

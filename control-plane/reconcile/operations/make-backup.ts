@@ -40,8 +40,17 @@ export function abandonedRuns(all: readonly backups.Backup[]): readonly string[]
     .map((earlier) => earlier.runId);
 }
 
+/** What a run that came to its end added. Undefined while there is no such run, or only its beginning. */
+async function recordedOutcome({ deps }: Attempt, runId: string): Promise<BackupOutcome | undefined> {
+  const { databaseSnapshot, filesSnapshot, bytesAdded, size, fingerprint, shrunk } =
+    (await backups.findBackup(deps.pool, runId)) ?? {};
+  if (databaseSnapshot === undefined || filesSnapshot === undefined || size === undefined) return undefined;
+  return { databaseSnapshot, filesSnapshot, bytesAdded: bytesAdded ?? 0, size, fingerprint, shrunk };
+}
+
 /**
- * Makes one backup of a running school and records it: begun, and then complete or failed.
+ * Makes one backup of a running school and records it: begun, and then complete or failed. Repeatable: one that is complete already
+ * stays as it is, whatever else of its operation was cut off.
  * @param run.abandoned runs whose snapshots lack their other half and are to be forgotten first
  */
 export async function makeBackup(
@@ -55,6 +64,8 @@ export async function makeBackup(
   const { deps, gathered } = attempt;
   const { runId, trigger, abandoned } = run;
   const { uid } = gathered.tenant;
+  const recorded = await recordedOutcome(attempt, runId);
+  if (recorded !== undefined) return recorded;
   const startedAt = deps.clock.now();
   const { number: repository } = await repositoriesOf(attempt);
   await write(attempt, (db) => backups.startBackup(db, { runId, tenantUid: uid, trigger, startedAt, repository }));

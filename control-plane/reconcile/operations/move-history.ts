@@ -1,9 +1,9 @@
 import { copyObstacle } from "../../backup/repository.ts";
 import { copyResult } from "../../backup/results.ts";
-import { EngineError } from "../../engine/engine.ts";
+import { EngineError, type ObjectRef } from "../../engine/engine.ts";
 import { completeBackups } from "../../store/backups.ts";
 import { namespaceOf, REASONS } from "../../tenant.ts";
-import { repositoryUrl } from "../gather.ts";
+import { desiredManifests, repositoryUrl } from "../gather.ts";
 import { type Attempt, runJob } from "../steps.ts";
 
 /** A school's backups move with it: from a repository on one engine into the one that the other engine uses. */
@@ -23,6 +23,17 @@ const repositoryOf = (attempt: Attempt): string => attempt.deps.platform.backup.
 /** Whether both engines keep a school's backups in one place, so that nothing has to be copied. */
 export function shareRepository(source: Attempt, target: Attempt): boolean {
   return repositoryOf(source) === repositoryOf(target) && repositoryOf(source) !== "local";
+}
+
+/** Makes some of a school's objects so, as they are wanted in an attempt. */
+export async function applyRendered(
+  { deps, gathered, certificate, signal }: Attempt,
+  refs: readonly ObjectRef[],
+): Promise<void> {
+  const wanted = desiredManifests(deps, gathered, certificate).filter(({ kind, metadata }) =>
+    refs.some((ref) => ref.kind === kind && ref.name === metadata.name),
+  );
+  if (wanted.length > 0) await deps.engine.apply(namespaceOf(gathered.tenant.slug), wanted, { signal });
 }
 
 /**
@@ -51,11 +62,7 @@ function withWayTo(side: Attempt, other: Attempt): Attempt {
  * Copies all of a school's snapshots to where the target keeps backups; what is there already is not copied again.
  * @returns what they are called there; empty when both engines use one repository
  */
-export async function copyHistory(
-  source: Attempt,
-  target: Attempt,
-  manifestOf: (attempt: Attempt, ref: { readonly kind: string; readonly name: string }) => Promise<void>,
-): Promise<readonly CopiedBackup[]> {
+export async function copyHistory(source: Attempt, target: Attempt): Promise<readonly CopiedBackup[]> {
   if (shareRepository(source, target)) return [];
   const obstacle = copyObstacle(repositoryOf(source), repositoryOf(target));
   if (obstacle !== undefined) throw new EngineError(REASONS.StepFailed, obstacle, { retryable: false });
@@ -66,7 +73,7 @@ export async function copyHistory(
   const { number } = tenant.repositories;
   const open = withWayTo(side, other);
   const namespace = namespaceOf(tenant.slug);
-  await manifestOf(open, REPOSITORY_POLICY);
+  await applyRendered(open, [REPOSITORY_POLICY]);
   try {
     const { snapshots } = await runJob(open, "backup", {
       command: "copy",

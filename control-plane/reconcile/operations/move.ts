@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { EngineError, type Manifest, type ObjectRef } from "../../engine/engine.ts";
+import { EngineError, type Manifest } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
-import { decidingBackups, failAbandoned, findBackup, renameSnapshots } from "../../store/backups.ts";
+import { decidingBackups, failAbandoned, findBackup, renameSnapshots, tellLeftBehind } from "../../store/backups.ts";
 import { switchEngine, writeLeftEngine } from "../../store/leases.ts";
 import { holdFor, type Operation, progressOperation } from "../../store/operations.ts";
 import { findTenantByUid } from "../../store/tenants.ts";
@@ -15,7 +15,7 @@ import { type Attempt, awaitReady, executeStep, removeNamespace, write } from ".
 import { seenVolume } from "../volumes.ts";
 import type { BegunOperation } from "./begun.ts";
 import { abandonedRuns, makeBackup } from "./make-backup.ts";
-import { type CopiedBackup, copyHistory, REPOSITORY_POLICY } from "./move-history.ts";
+import { type CopiedBackup, copyHistory, REPOSITORY_POLICY, shareRepository } from "./move-history.ts";
 import { pauseApp } from "./pause.ts";
 import { fillVolume } from "./restore.ts";
 
@@ -28,15 +28,6 @@ import { fillVolume } from "./restore.ts";
 
 /** The operation is recorded as far as it went; the next attempt, on the other engine, ends it. */
 export const CONTINUES = Symbol("continues on the other engine");
-
-async function applyOnly(attempt: Attempt, manifests: readonly Manifest[], ref: ObjectRef): Promise<void> {
-  const { deps, gathered, signal } = attempt;
-  const wanted = manifests.filter(({ kind, metadata }) => kind === ref.kind && metadata.name === ref.name);
-  if (wanted.length > 0) await deps.engine.apply(namespaceOf(gathered.tenant.slug), wanted, { signal });
-}
-
-const applyRendered = (attempt: Attempt, ref: ObjectRef): Promise<void> =>
-  applyOnly(attempt, desiredManifests(attempt.deps, attempt.gathered, attempt.certificate), ref);
 
 /** The school as it is wanted, but for what runs, which does not, and the way in. */
 function atRest(attempt: Attempt): readonly Manifest[] {
@@ -93,7 +84,7 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
   await report(source, operation, "furnish the other engine");
   await furnish(target);
   await report(source, operation, "copy the backups");
-  await copyHistory(source, target, applyRendered);
+  await copyHistory(source, target);
   await report(source, operation, "close the school and back it up");
   const closed = performance.now();
   await pauseApp(source, operation, [REPOSITORY_POLICY]);
@@ -102,7 +93,7 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
   const abandoned = abandonedRuns(await decidingBackups(deps.pool, source.hold.uid));
   await makeBackup(source, { runId, trigger: "manual", abandoned });
   await write(source, (db) => failAbandoned(db, abandoned));
-  const copied = await copyHistory(source, target, applyRendered);
+  const copied = await copyHistory(source, target);
   await report(source, operation, "restore on the other engine");
   const backup = await findBackup(deps.pool, runId);
   const { databaseSnapshot, filesSnapshot } = copied.find((each) => each.runId === runId) ?? {
@@ -128,13 +119,16 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
 }
 
 /** From here on the school lives on the other engine, and nothing of this move holds it up there. */
-async function switchEngineOf(source: Attempt, operation: Operation, to: string, moved: Moved): Promise<void> {
+async function switchEngineOf(source: Attempt, target: Attempt, operation: Operation, moved: Moved): Promise<void> {
   const { hold } = source;
+  const to = target.deps.engineName;
+  const from = source.deps.engineName;
   await write(source, async (db) => {
     await renameSnapshots(db, moved.copied);
+    if (!shareRepository(source, target)) await tellLeftBehind(db, hold.uid, `the repositories of ${from}`);
     await recordOnOtherEngine(db, hold, moved.volume);
     await holdFor(db, hold, operation.id, {});
-    await switchEngine(db, hold, { from: source.deps.engineName, to });
+    await switchEngine(db, hold, { from, to });
   });
 }
 
@@ -173,7 +167,7 @@ async function undo(source: Attempt, target: Attempt, operation: Operation): Pro
 async function switchOver(source: Attempt, target: Attempt, operation: Operation, moved: Moved): Promise<void> {
   const to = target.deps.engineName;
   try {
-    await switchEngineOf(source, operation, to, moved);
+    await switchEngineOf(source, target, operation, moved);
   } catch (error) {
     if (source.lost.aborted) throw error;
     if ((await livesOn(source)) === to) return;

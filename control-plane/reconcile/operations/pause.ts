@@ -18,11 +18,11 @@ export async function untilSeen(
   attempt: Attempt,
   what: string,
   isSo: (observed: Observation) => boolean | Promise<boolean>,
-  patience = PATIENCE_MS,
+  longestPause = LONGEST_PAUSE_MS,
 ): Promise<void> {
   const { deps, gathered, signal } = attempt;
-  const end = deps.clock.now().getTime() + patience;
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LONGEST_PAUSE_MS, pause * 1.5)) {
+  const end = deps.clock.now().getTime() + PATIENCE_MS;
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(longestPause, pause * 1.5)) {
     const observed = await deps.engine.observe(namespaceOf(gathered.tenant.slug));
     if (await isSo(observed)) return;
     signal.throwIfAborted();

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { restoreResult } from "../../backup/results.ts";
 import { KEEP } from "../../backup/retention.ts";
-import { EngineError } from "../../engine/engine.ts";
+import { EngineError, type Observation } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
 import { type Backup, keepNewest } from "../../store/backups.ts";
 import { recordInitialised } from "../../store/leases.ts";
@@ -31,6 +31,12 @@ async function foreignSource(
 ): Promise<{ readonly source?: unknown; readonly repositoryOf?: string }> {
   const { deps, gathered } = attempt;
   if (sourceUid === gathered.tenant.uid) return {};
+  const owner = await findTenantByUid(deps.pool, sourceUid);
+  if (owner?.repositories.at !== gathered.tenant.repositories.at)
+    throw new EngineError(
+      REASONS.StepFailed,
+      `The backups of ${sourceSlug} are still being copied to where the platform keeps backups now: afterwards they can be restored.`,
+    );
   const keys = await deps.keyring.readSchoolKeys(sourceUid);
   if (keys === undefined)
     throw new EngineError(
@@ -44,6 +50,8 @@ async function foreignSource(
 }
 
 const FILLING_MS = 8 * 3_600_000;
+/** While a school is closed, a look more often costs less than a second more of it. */
+const CLOSED_PAUSE_MS = 200;
 const FILL = "fill a volume";
 const SWAP = "change volumes";
 const OPEN = "open the school";
@@ -100,10 +108,11 @@ async function untilMade(attempt: Attempt, claim: string): Promise<void> {
 
 /** The school runs from a volume, and is open. */
 async function untilOpenOn(attempt: Attempt, claim: string): Promise<void> {
-  await untilSeen(attempt, "opening the school", async (observed) => {
+  const isOpen = async (observed: Observation) => {
     const { own } = await volumesOf(attempt);
     return own.claim === claim && (await isAppOpen(attempt, observed));
-  });
+  };
+  await untilSeen(attempt, "opening the school", isOpen, CLOSED_PAUSE_MS);
 }
 
 /** Same attempt, for what goes on although the work was called off: there is no way back any more, or this is the way back. */

@@ -1,5 +1,6 @@
 import { messageOf } from "../../errors.ts";
 import { LeaseLostError } from "../../store/held.ts";
+import { wakeHeld } from "../../store/leases.ts";
 import {
   finishOperation,
   type Operation,
@@ -19,6 +20,7 @@ import { createAdministrator } from "./administrator.ts";
 import { backup } from "./backup.ts";
 import type { BegunOperation } from "./begun.ts";
 import { renewCertificate } from "./certificate.ts";
+import { changeRepository } from "./change-repository.ts";
 import { forgetBackups } from "./forget-backups.ts";
 import { verifyIsolation } from "./isolation.ts";
 import { CONTINUES, confirmMove, move } from "./move.ts";
@@ -38,6 +40,7 @@ const WORK: Readonly<Record<OperationKind, Work>> = {
   backup,
   "verify-backup": verifyBackup,
   "forget-backups": forgetBackups,
+  "change-repository": changeRepository,
   restore,
   "confirm-restore": confirmRestore,
   "accept-volume": acceptVolume,
@@ -64,6 +67,8 @@ async function perform(attempt: Attempt, { id, kind, state }: Operation): Promis
   try {
     await deps.onStep?.("before", kind);
     const operation = await write(attempt, (db) => startOperation(db, id));
+    // Ended since it was read. The attempt that began it takes it for begun: another one is to see that.
+    if (operation === undefined) return await write(attempt, (db) => wakeHeld(db, hold));
     const result = await WORK[kind](attempt, { ...operation, resumed: state === "Running" });
     await deps.onStep?.("after", kind);
     if (result === CONTINUES) return;

@@ -16,6 +16,7 @@ import { createSchool, type SchoolInUse, schoolInUse, seenBy } from "../../fixtu
  *   CLASSMIND_TEST_INGRESS_ADDRESS    ADDRESS:PORT where its ingress controller answers HTTPS
  *   CLASSMIND_TEST_INGRESS_CLASS, CLASSMIND_TEST_GATEWAY_PEERS, CLASSMIND_TEST_STORAGE_CLASS
  *                                     with the class `classmind` our own gateway is installed, at the address's port of the nodes
+ *   CLASSMIND_TEST_USER_NAMESPACES    yes: schools' pods run in user namespaces
  *   CLASSMIND_TEST_LACKS              checks of preflight, with commas between, that this cluster is known to fail
  */
 const cluster = clusterUnderTest();
@@ -69,7 +70,7 @@ if (typeof cluster === "string") {
       const address = kubectl(["-n", BACKUPS, "get", "service", "rest-server", ...jsonpath]).trim();
       platform = await installOnCluster(
         cluster,
-        { backup: rest.settings(address) },
+        { backup: rest.settings(address), userNamespaces: cluster.userNamespaces },
         async (run) => {
           const files = await Promise.all(
             Object.entries(rest.credentials).map(async ([name, content]) => {
@@ -191,6 +192,7 @@ if (typeof cluster === "string") {
       over = true;
       await Promise.all(load);
       say(`  ${answered} requests by ${PEOPLE} people meanwhile, ${failed.length} failed`);
+      for (const failure of failed.slice(0, 20)) say(`    ${failure}`);
       expect(failed).toEqual([]);
       expect(answered).toBeGreaterThan(100);
     }
@@ -243,23 +245,58 @@ if (typeof cluster === "string") {
       expect(await can("patch", "ingress", "-n", SPACE)).toBe("no");
     });
 
-    it("comes back from its backup after somebody deleted its namespace", async () => {
+    interface Restored {
+      readonly state: string;
+      readonly result: { readonly volume: string; readonly closedSeconds: number; readonly message: string };
+    }
+    const restore = (...words: readonly string[]) =>
+      timed("restored", () => platform.json<Restored>("backup", "restore", SLUG, "--yes", ...words));
+    /** Names of the volume claims that are there, oldest name first. */
+    const claims = async () => {
+      const names = await inSchool("get", "pvc", "-o", "jsonpath={.items[*].metadata.name}");
+      return names
+        .split(" ")
+        .filter((name) => name.startsWith("data"))
+        .sort();
+    };
+
+    it("is restored in place: open until the restored volume takes the other's place, which is kept until that is confirmed", async () => {
+      await timed("backed up", () => platform.json("backup", "create", SLUG));
+      const { state, result } = await restore("--reason", "Prüfung");
+      say(`  ${result.message}`);
+      expect({ state, volume: result.volume }).toEqual({ state: "Succeeded", volume: "data-2" });
+      expect(await seen()).toEqual({ nachricht: true, datei: true });
+      expect(await claims()).toEqual(["data", "data-2"]);
+      await platform.json("backup", "confirm", SLUG, "--yes");
+      await until("the volume that was replaced is gone", async () => (await claims()).join() === "data-2");
+      expect(await seen()).toEqual({ nachricht: true, datei: true });
+    });
+
+    it("whose namespace somebody deleted says so, gets no empty volume, and comes back from its backup", async () => {
       const { runId } = await timed("backed up", () => platform.json<{ runId: string }>("backup", "create", SLUG));
       await timed("read back", () => platform.json("backup", "verify", SLUG, runId));
       await timed("namespace deleted by hand", () => platform.kubectl("delete", "namespace", SPACE, "--wait=true"));
-      await timed("made anew, empty", async () => {
-        await until(
-          "the namespace",
-          async () => (await platform.kubectl("get", "namespace", SPACE, "--ignore-not-found")) !== "",
-        );
-        await until("the school is ready", ready, 180);
-      });
-      const stranger = await platform.besucher(SLUG).meldeAn(school.admin.benutzername, school.admin.passwort);
-      expect(stranger.status).not.toBe(303);
-      const words = ["backup", "restore", SLUG, "--run", runId, "--yes", "--reason", "Namespace gelöscht"];
-      const restored = await timed("restored", () => platform.json<{ state: string }>(...words));
-      expect(restored.state).toBe("Succeeded");
+      const conditions = async () =>
+        (await platform.json<{ conditions: { type: string; reason: string }[] }>("tenant", "get", SLUG)).conditions;
+      await timed("told", () =>
+        until("the school misses its volume", async () =>
+          (await conditions()).some(({ type, reason }) => type === "Ready" && reason === "VolumeMissing"),
+        ),
+      );
+      // Nothing was made in its place.
+      expect(await claims().catch(() => [])).toEqual([]);
+      const { state } = await restore("--run", runId, "--reason", "Namespace gelöscht");
+      expect(state).toBe("Succeeded");
       expect(await seen()).toEqual({ nachricht: true, datei: true });
+    });
+
+    it("runs as a user of the node that nobody else is, where that is asked for", async (context) => {
+      if (!cluster.userNamespaces) return context.skip("not asked for: CLASSMIND_TEST_USER_NAMESPACES is not yes");
+      const firstUser = async (workload: string) =>
+        (await inSchool("exec", workload, "--", "cat", "/proc/self/uid_map")).trim().split(/ +/)[1];
+      const [app, database] = [await firstUser("deployment/app"), await firstUser("statefulset/db")];
+      expect([app, database]).not.toContain("0");
+      expect(app).not.toBe(database);
     });
 
     it("suspended, it runs nothing, has no key in the cluster and shows nothing; resumed, all is there", async () => {
@@ -273,11 +310,32 @@ if (typeof cluster === "string") {
       expect(await seen()).toEqual({ nachricht: true, datei: true });
     });
 
-    it("purged, nothing of it is left in the cluster", async () => {
-      const volume = await inSchool("get", "pvc", "data", "-o", "jsonpath={.spec.volumeName}");
-      for (const slug of [SLUG, "goethe"]) {
-        await timed(`${slug} purged`, () => platform.purge(slug));
+    it("its purge says within ten seconds what of somebody else's holds it up, and goes on when that is gone", async () => {
+      const held = { name: "held", namespace: "school-goethe", finalizers: ["example.org/hold"] };
+      await platform.apply({ apiVersion: "v1", kind: "ConfigMap", metadata: held });
+      const letGo = ["patch", "configmap", held.name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'];
+      const purged = platform.purge("goethe");
+      try {
+        const ending = ["get", "namespace", held.namespace, "-o", "jsonpath={.metadata.deletionTimestamp}"];
+        await until("the namespace is being removed", async () => (await platform.kubectl(...ending)) !== "");
+        const asked = performance.now();
+        await until("the finalizer is named", async () =>
+          (await platform.classmind("tenant", "get", "goethe", "-o", "json")).stdout.includes("example.org/hold"),
+        );
+        const seconds = (performance.now() - asked) / 1000;
+        say(`  what holds it up is told after ${seconds.toFixed(1)} s`);
+        expect(seconds).toBeLessThan(10);
+      } finally {
+        await platform.kubectl("-n", held.namespace, ...letGo);
       }
+      await purged;
+      expect(await platform.kubectl("get", "namespace", held.namespace, "--ignore-not-found", "-o", "name")).toBe("");
+    });
+
+    it("purged, nothing of it is left in the cluster", async () => {
+      const [claim = ""] = await claims();
+      const volume = await inSchool("get", "pvc", claim, "-o", "jsonpath={.spec.volumeName}");
+      await timed("purged", () => platform.purge(SLUG));
       expect(await platform.kubectl("get", "namespace", SPACE, "--ignore-not-found", "-o", "name")).toBe("");
       expect(await platform.kubectl("get", "persistentvolume", volume, "--ignore-not-found", "-o", "name")).toBe("");
       const all = await platform.kubectl("get", "all,pvc,pv,ingress,networkpolicy,secret", "-A", "-o", "name");

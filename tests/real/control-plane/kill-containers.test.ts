@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import Dockerode from "dockerode";
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { createRecipient } from "../../../cli/sealed.ts";
 import { type GatewayOptions, startGateway, stopGateway } from "../../../control-plane/gateway/container.ts";
 import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
+import { CONTAINER_UID } from "../../../control-plane/images/recipes.ts";
 import type { AuthorityMaterial } from "../../../control-plane/issuer/internal.ts";
 import { listBackups } from "../../../control-plane/store/backups.ts";
 import { registerEngines } from "../../../control-plane/store/engines.ts";
@@ -158,6 +159,45 @@ async function newestRun(slug: string): Promise<string> {
   return backups.find((backup) => backup.state === "Complete")?.runId ?? "";
 }
 
+const filesOf = (slug: string, claim: string) =>
+  path.join(instance.stateDir, "mnt", `school-${slug}`, claim, "data", "files");
+
+/** Fills a school's volume to well over a half, by bytes and by inodes: a restore into place has no room beside what is there. */
+async function fill(slug: string): Promise<void> {
+  const directory = path.join(filesOf(slug, "data"), "archiv");
+  await mkdir(directory, { mode: 0o700 });
+  const own = async (name: string, content: Buffer) => {
+    await writeFile(path.join(directory, name), content, { mode: 0o600 });
+    await chown(path.join(directory, name), CONTAINER_UID, CONTAINER_UID);
+  };
+  const { files } = await statfs(directory);
+  const many = Math.ceil(files * 0.6);
+  for (let index = 0; index < many; index += 1) await own(`${index}`, Buffer.from(String(index)));
+  const { blocks, bsize, bavail } = await statfs(directory);
+  await own("gross", randomBytes(Math.max(0, Math.ceil(blocks * bsize * 0.62 - (blocks - bavail) * bsize))));
+  await chown(directory, CONTAINER_UID, CONTAINER_UID);
+  const full = await statfs(directory);
+  expect(1 - full.bavail / full.blocks).toBeGreaterThan(0.6);
+  expect(1 - full.ffree / full.files).toBeGreaterThan(0.6);
+}
+
+/** How many files a school's volumes hold, but for names that hold the school's. */
+async function filed(slug: string): Promise<unknown> {
+  const claims = await readdir(path.join(instance.stateDir, "mnt", `school-${slug}`)).catch(() => []);
+  const counts = claims.map(async (claim) => {
+    const names = await readdir(filesOf(slug, claim), { recursive: true }).catch(() => undefined);
+    return [claim, names?.length, names?.filter((name) => /incoming/.test(name))] as const;
+  });
+  return (await Promise.all(counts)).sort();
+}
+
+/** For how long the last restore kept the school closed, in seconds; undefined where there was none. */
+async function closedSeconds(slug: string): Promise<unknown> {
+  const operations = await listOperations(platform.pool, (await tenantOf(slug))?.uid ?? "", 100);
+  const restored = operations.find(({ kind, state }) => kind === "restore" && state === "Succeeded");
+  return (restored?.result as { readonly closedSeconds?: number } | undefined)?.closedSeconds;
+}
+
 const STAGES: readonly Stage[] = [
   {
     name: "creation",
@@ -172,7 +212,14 @@ const STAGES: readonly Stage[] = [
     },
     reached: phaseIs("Ready"),
   },
-  { name: "backup", wish: (slug) => request(slug, "backup", { trigger: "manual" }), reached: allDone },
+  {
+    name: "backup",
+    async wish(slug) {
+      await fill(slug);
+      await request(slug, "backup", { trigger: "manual" });
+    },
+    reached: allDone,
+  },
   {
     name: "long work",
     async wish(slug) {
@@ -221,6 +268,7 @@ async function substance(slug: string, uid: string): Promise<unknown> {
     objects: await below(instance.stateDir, "engine"),
     volumes: await below(instance.stateDir, "volumes"),
     secrets: await below(instance.runDir, "secrets"),
+    filed: await filed(slug),
     mounts: mounts.map((line) => line.split(" ")[1]?.replace(slug, "")).sort(),
     keys: rows.map((row) => row.purpose),
     phase: tenant?.status.phase,
@@ -259,6 +307,8 @@ async function undisturbed(slug: string): Promise<Lived[]> {
     const child = startReconciler();
     await until(stage, slug);
     await stop(child);
+    if (stage.name === "long work")
+      process.stderr.write(`a restore on a volume that is 60 % full: closed for ${await closedSeconds(slug)} s\n`);
     lived.push({ stage, steps: child.steps, end: await substance(slug, uid) });
   }
   return lived;
@@ -287,7 +337,7 @@ async function killed(stage: Stage, slug: string, targets: readonly ChildInput["
 
 describe("a reconciler on real containers that is killed", () => {
   it("in the middle of each kind of step leaves the school at every stage as if it had not been", {
-    timeout: 600_000,
+    timeout: 900_000,
   }, async () => {
     const [creation, ...rest] = await undisturbed("ruhe");
     const purge = rest.pop();

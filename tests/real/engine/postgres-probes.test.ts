@@ -47,6 +47,7 @@ function school(): readonly Manifest[] {
     storage: { className: "classmind-encrypted", size: "160Mi", claim: "data", more: [], others: 0 },
     network: {
       ingressClass: "classmind",
+      lingerMilliseconds: 0,
       gatewayPeers: [{ ipBlock: { cidr: testInstance().addressPool } }],
       repositoryPeers: [],
     },

@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { firstUid } from "../../../control-plane/engine/containers/identities.ts";
 import type { Engine, ObjectRef } from "../../../control-plane/engine/engine.ts";
 import { bridgeName, firewallTable, type Instance } from "../../../control-plane/host/instance.ts";
 import { smallJob, smallSchool } from "../../fixtures/engine-school.ts";
@@ -277,9 +278,13 @@ export function engineWalls(name: string, subject: () => Walled): void {
         executable: string;
       }
 
-      it("runs as 10001 without capabilities, with seccomp and without new privileges, on a read-only root", async () => {
+      it("runs as a user of its own without capabilities, with seccomp and without new privileges, on a read-only root", async () => {
         const facts = await job<Facts>(A, { action: "facts" });
-        expect([facts.uid, facts.gid]).toEqual([10001, 10001]);
+        const other = await job<Facts>(B, { action: "facts" });
+        const first = firstUid(subject().instance);
+        for (const { uid, gid } of [facts, other])
+          expect([uid - first < 65_536 && uid >= first, gid]).toEqual([true, 10001]);
+        expect(facts.uid).not.toBe(other.uid);
         for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
           expect(facts.status).toMatch(new RegExp(`^${set}:\\s+0+$`, "m"));
         }

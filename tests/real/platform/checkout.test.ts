@@ -5,9 +5,9 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { layoutOf } from "../../../control-plane/host/layout.ts";
-import { supervisorPid } from "../../../control-plane/host/up.ts";
+import { supervisorPid } from "../../../control-plane/host/supervisor-pid.ts";
 import { openPlatform, type RealPlatform } from "../../fixtures/real-platform.ts";
-import { secondCheckout } from "../../fixtures/second-checkout.ts";
+import { secondCheckout, upFrom } from "../../fixtures/second-checkout.ts";
 
 /** The platform runs from a copy of its program, whatever becomes of the checkout that brought it up. */
 
@@ -31,14 +31,6 @@ const up = async () => {
   return stderr;
 };
 
-/** `classmind up` of the other checkout, called from somewhere else. */
-async function upFromClone(): Promise<string> {
-  const { name } = platform.instance;
-  const env = { ...process.env, CLASSMIND_INSTANCE: name, CLASSMIND_CONTEXTS: `/run/classmind/${name}-contexts.json` };
-  const { stderr } = await execute(path.join(clone, "classmind"), ["up"], { cwd: "/usr", env });
-  return stderr;
-}
-
 function reconcilerPid(): number {
   const { reconcilerReadyFile } = layoutOf(platform.instance);
   return existsSync(reconcilerReadyFile) ? Number(readFileSync(reconcilerReadyFile, "utf8")) : 0;
@@ -57,7 +49,7 @@ describe("a platform that runs", () => {
     const reconciler = reconcilerPid();
     const before = await readFile(settingsFile(), "utf8");
     expect(await up()).toContain("running already");
-    expect(await upFromClone()).toContain("running already");
+    expect(await upFrom(clone, platform)).toContain("running already");
     const now = new Date();
     await utimes(settingsFile(), now, now);
     // As an editor leaves it, and a person orders it.
@@ -89,7 +81,7 @@ describe("a platform that runs", () => {
       '\nlog("another version");\nfunction log(_: string): void {}\n',
     );
     const old = readdirSync(programs());
-    expect(await upFromClone()).not.toContain("running already");
+    expect(await upFrom(clone, platform)).not.toContain("running already");
     const copies = readdirSync(programs());
     expect(copies).toHaveLength(1);
     expect(copies).not.toEqual(old);

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { layoutOf } from "../../../control-plane/host/layout.ts";
 import { readSettings } from "../../../control-plane/host/settings.ts";
-import { supervisorPid } from "../../../control-plane/host/up.ts";
+import { supervisorPid } from "../../../control-plane/host/supervisor-pid.ts";
 import { openPlatform, type RealPlatform } from "../../fixtures/real-platform.ts";
 import { reboot } from "../../fixtures/reboot.ts";
 import {

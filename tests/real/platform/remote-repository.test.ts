@@ -31,17 +31,42 @@ let data: string;
 let server: ChildProcess;
 let settingsFile: string;
 let settingsBefore: string;
+/** What leads to the server, and opens it. */
+let restServer: Record<"repository" | "environmentFile" | "authorityFile", string> & { readonly host: object };
+const onRestServer = () => ({
+  backupRepository: restServer.repository,
+  backupHost: restServer.host,
+  backupEnvironmentFile: restServer.environmentFile,
+  backupAuthorityFile: restServer.authorityFile,
+});
 
 /** Brings the platform's settings to what a change makes of them, as an operator with an editor does. */
+async function apply(change: Record<string, unknown>): Promise<void> {
+  await writeFile(settingsFile, JSON.stringify({ ...JSON.parse(settingsBefore), ...change }), { mode: 0o600 });
+  const ended = await platform.classmind("up");
+  if (ended.code !== 0) throw new Error(ended.stderr);
+}
+
+/** The same for a repository whose schools' backups may stay where they are. */
 async function configure(change: Record<string, unknown>): Promise<void> {
   // Schools of other tests have their backups where they had them; these are not looked at meanwhile.
   const applied = JSON.parse(await readFile(layoutOf(platform.instance).reconcilerConfigFile, "utf8"));
-  const backupAbandoned = applied.platform.backup.repository;
-  await writeFile(settingsFile, JSON.stringify({ ...JSON.parse(settingsBefore), backupAbandoned, ...change }), {
-    mode: 0o600,
-  });
-  const ended = await platform.classmind("up");
-  if (ended.code !== 0) throw new Error(ended.stderr);
+  await apply({ backupAbandoned: applied.platform.backup.repository, ...change });
+}
+
+/** Waits until no school has its backups anywhere else than the platform keeps them. */
+async function untilTakenAlong(): Promise<void> {
+  const store = platform.store();
+  await store.connect();
+  try {
+    for (const end = Date.now() + 180_000; ; await new Promise((resolve) => setTimeout(resolve, 250))) {
+      const { rows } = await store.query("select slug from tenants where repositories ? 'at'");
+      if (rows.length === 0) return;
+      if (Date.now() > end) throw new Error(`still on their way: ${rows.map(({ slug }) => slug).join(", ")}`);
+    }
+  } finally {
+    await store.end();
+  }
 }
 
 /** Debian's rest-server of the release that our images are made of, in a directory of its own: Debian 12 has none. */
@@ -100,12 +125,12 @@ beforeAll(async () => {
     "",
   ];
   await writeFile(credentials, lines.join("\r\n"), { mode: 0o600 });
-  await configure({
-    backupRepository: `rest:https://${NAME}:${PORT}/`,
-    backupHost: { name: NAME, address: ADDRESS, port: PORT },
-    backupEnvironmentFile: credentials,
-    backupAuthorityFile: path.join(root, "authority.pem"),
-  });
+  restServer = {
+    repository: `rest:https://${NAME}:${PORT}/`,
+    host: { name: NAME, address: ADDRESS, port: PORT },
+    environmentFile: credentials,
+    authorityFile: path.join(root, "authority.pem"),
+  };
 }, 600_000);
 afterAll(async () => {
   await configure({});
@@ -113,7 +138,32 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 }, 120_000);
 
+it("another repository: schools take all their backups along, and back, and are open meanwhile", async () => {
+  await schoolInUse(platform, "hebel");
+  const rows = await rowsAndHashes(platform, "hebel");
+  const { runId } = await platform.json<{ runId: string }>("backup", "create", "hebel");
+  const { uid } = await platform.json<{ uid: string }>("tenant", "get", "hebel");
+  const verify = () => platform.json<{ verifiedAt?: string }>("backup", "verify", "hebel", runId);
+  await apply({ ...onRestServer(), backupFormer: { repository: "local" } });
+  await untilTakenAlong();
+  await expect
+    .poll(() => platform.json("tenant", "get", "hebel"), { timeout: 60_000, interval: 1_000 })
+    .toMatchObject({ phase: "Ready" });
+  expect(await readdir(path.join(data, uid))).toEqual(expect.arrayContaining(["config", "snapshots"]));
+  expect((await verify()).verifiedAt).toBeDefined();
+  await sql(platform, "hebel", "drop schema public cascade; create schema public; drop schema journal cascade");
+  await platform.json("backup", "restore", "hebel", "--run", runId, "--yes", "--reason", "Alles gelöscht");
+  expect(await rowsAndHashes(platform, "hebel")).toBe(rows);
+
+  await apply({ backupFormer: restServer });
+  await untilTakenAlong();
+  expect((await verify()).verifiedAt).toBeDefined();
+  await apply({});
+});
+
 describe("a repository on another machine", () => {
+  beforeAll(() => configure(onRestServer()));
+
   it("takes a school's backup, proves it and gives it back; nothing of it lies on this one", async () => {
     await schoolInUse(platform, "eichendorff");
     const rows = await rowsAndHashes(platform, "eichendorff");

@@ -7,7 +7,7 @@ import { createClient } from "../../../cli/client.ts";
 import { CliError } from "../../../cli/errors.ts";
 import type { Terminal } from "../../../cli/output.ts";
 import type { Operation } from "../../../cli/types.ts";
-import { waitForOperation, waitForTenant } from "../../../cli/wait.ts";
+import { stepPrinter, waitForOperation, waitForTenant } from "../../../cli/wait.ts";
 
 /** A command that waits while the platform starts again: its socket goes, its connections are cut, and both come back. */
 
@@ -149,5 +149,24 @@ describe("a command that waits while the platform starts again", () => {
     const failed = client().get("/v1/platform");
     await expect(failed).rejects.toBeInstanceOf(CliError);
     await expect(failed).rejects.toMatchObject({ exitCode: 6 });
+  });
+});
+
+describe("the steps of an attempt", () => {
+  it("are printed once each when they end, and what holds one up as soon as it is known", () => {
+    const lines: string[] = [];
+    const print = stepPrinter({ ...terminal, err: (text) => void lines.push(text) });
+    const step = { name: "remove-namespace", startedAt: "2026-11-27T03:00:00.000Z" } as const;
+    const held = { ...step, state: "Running", message: "the namespace is not gone yet: example.org/hold" } as const;
+    print([{ ...step, state: "Running" }]);
+    expect(lines).toEqual([]);
+    print([held]);
+    print([held]);
+    print([{ ...step, state: "Done", milliseconds: 1_200 }]);
+    print([{ ...step, state: "Done", milliseconds: 1_200 }]);
+    expect(lines.map((line) => line.trim().replace(/ +/g, " "))).toEqual([
+      "wait remove-namespace: the namespace is not gone yet: example.org/hold",
+      "ok remove-namespace 1.2 s",
+    ]);
   });
 });

@@ -51,6 +51,15 @@ describe("the engines of a reconciler", () => {
     expect(there).toEqual({ ...platform, httpsPort: 8443, backup: { ...platform.backup, repository } });
     expect(platformAt(platform, {})).toEqual(platform);
   });
+
+  it("lets an app linger as long as its own way in needs: a cluster's beside this machine not as long as this machine's", () => {
+    const machine = { ...platformConfig(), lingerMilliseconds: 0 };
+    expect(platformAt(machine, {}).lingerMilliseconds).toBe(0);
+    expect(platformAt(machine, parseSiteSettings({ ingressClass: "nginx" })).lingerMilliseconds).toBeUndefined();
+    expect(
+      platformAt(machine, parseSiteSettings({ ingressClass: "nginx", lingerMilliseconds: 3_000 })).lingerMilliseconds,
+    ).toBe(3_000);
+  });
 });
 
 describe("the configuration of a process", () => {
@@ -137,11 +146,13 @@ describe("the configuration of a process", () => {
       return config;
     };
 
-    it("as a gateway in pods is refused on an engine of another kind, by name", () => {
-      const clusterGateway = { role: "r", account: "a", namespace: "n" };
-      expect(() => read({ engine: CONTAINERS.engine }, { clusterGateway })).toThrow(
+    it.each([
+      ["a gateway in pods", { clusterGateway: { role: "r", account: "a", namespace: "n" } }],
+      ["user namespaces of pods", { userNamespaces: true }],
+    ])("%s are refused on an engine of another kind, by name", (_what, setting) => {
+      expect(() => read({ engine: CONTAINERS.engine }, setting)).toThrow(
         expect.objectContaining({
-          field: "platform.clusterGateway",
+          field: `platform.${Object.keys(setting)[0]}`,
           message: expect.stringContaining("of kind containers"),
         }),
       );

@@ -12,6 +12,7 @@ import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
 import type { PodBehaviour } from "../../fixtures/kube-api/cluster.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
+import { until } from "../../fixtures/until.ts";
 
 const APP = { kind: "Deployment", name: "app" };
 const DB = { kind: "StatefulSet", name: "db" };
@@ -226,7 +227,13 @@ it("a namespace that does not end says which finalizer holds it, and nothing is 
   api.store.touch(claim, (found) => {
     found.metadata.finalizers = ["example.org/hold"];
   });
-  const removing = engine.remove(namespace, [{ kind: "Namespace", name: namespace }]);
+  const told: string[] = [];
+  const onProgress = (message: string) => void told.push(message);
+  const removing = engine.remove(namespace, [{ kind: "Namespace", name: namespace }], { onProgress });
+  // Long before it gives up.
+  await until("it is told", async () =>
+    told.some((message) => message.includes("example.org/hold")) ? true : undefined,
+  );
   await expect(removing).rejects.toMatchObject({
     reason: "NamespaceTerminating",
     message: expect.stringContaining("example.org/hold"),

@@ -1,6 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine, Finding } from "../../../control-plane/engine/engine.ts";
-import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
+import {
+  createKubernetesEngine,
+  type KubernetesEngineOptions,
+} from "../../../control-plane/engine/kubernetes/kubernetes.ts";
 import { TRIAL } from "../../../control-plane/engine/kubernetes/try-out-objects.ts";
 import type { PodBehaviour } from "../../fixtures/kube-api/cluster.ts";
 import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
@@ -22,9 +25,13 @@ let api: KubeApi;
 let kubeconfig: ReturnType<typeof writeKubeconfig>;
 let engine: Engine;
 let network: Network;
+/** Of the node, that a pod's own first one is. */
+let firstUser: number;
 let pods: PodBehaviour;
 /** Policies in force while each client ran. */
 let policies: Record<string, readonly string[]>;
+/** Whether pods are to be users of the node, as they say. */
+let hostUsers: unknown[];
 
 beforeAll(async () => {
   api = await startKubeApi({
@@ -33,11 +40,12 @@ beforeAll(async () => {
     pod: () => pods,
     job(_input, pod) {
       const name = pod.metadata.labels?.["batch.kubernetes.io/job-name"]?.replace("preflight-", "") ?? "";
+      hostUsers.push(isRecord(pod.spec) ? pod.spec.hostUsers : "no pod");
       policies[name] = api.store
         .list("NetworkPolicy", TRIAL)
         .map(({ metadata }) => metadata.name)
         .sort();
-      return { stdout: JSON.stringify({ seen: Reflect.get(network, name) }) };
+      return { stdout: JSON.stringify({ seen: Reflect.get(network, name), firstUser }) };
     },
   });
   kubeconfig = writeKubeconfig(api.url);
@@ -48,18 +56,25 @@ afterAll(async () => {
 });
 beforeEach(() => {
   network = ENFORCED;
+  firstUser = 0;
   pods = "ready";
   policies = {};
-  engine = createKubernetesEngine({
+  hostUsers = [];
+  engine = open({});
+});
+afterEach(() => engine.close());
+
+function open(settings: Pick<KubernetesEngineOptions, "userNamespaces">): Engine {
+  return createKubernetesEngine({
     kubeconfig: kubeconfig.file,
     ...IN_TEST_API,
     probeImage: "localhost/classmind/app:0123456789abcdef",
     patience: 1_000,
     trialPatience: 1_000,
     relist: 100,
+    ...settings,
   });
-});
-afterEach(() => engine.close());
+}
 
 const tried = async (check: string): Promise<Finding | undefined> =>
   (await engine.preflight("try")).find((finding) => finding.check === check);
@@ -116,6 +131,22 @@ describe("trying a cluster out", () => {
       ok: false,
       message: "not tried: trial-pod failed",
     });
+  });
+
+  it.each([
+    ["passes where pods get them", 1_310_720, true],
+    ["fails where the cluster leaves them out without a word", 0, false],
+  ])("user namespaces are asked for where the settings say so: it %s", async (_what, first, ok) => {
+    await engine.close();
+    engine = open({ userNamespaces: true });
+    firstUser = first;
+    expect(await tried("user-namespaces")).toMatchObject({ ok, required: true });
+    expect(hostUsers).toEqual([false, false, false]);
+  });
+
+  it("asks for no user namespaces else", async () => {
+    expect(await tried("user-namespaces")).toBeUndefined();
+    expect(hostUsers).toEqual([undefined, undefined, undefined]);
   });
 
   it("removes what an earlier try left behind", async () => {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { containerOptions, macOf } from "../../../control-plane/engine/containers/container-spec.ts";
-import { namespaceRules } from "../../../control-plane/engine/containers/firewall.ts";
+import { namespaceRules } from "../../../control-plane/engine/containers/firewall-rules.ts";
 import { describeWorkload } from "../../../control-plane/engine/containers/keeper-status.ts";
 import { acceptedWithoutEffect } from "../../../control-plane/engine/containers/translate/accepted.ts";
 import {
@@ -193,6 +193,8 @@ describe("containers made of manifests", () => {
       hosts: { db: "10.70.0.4" },
       sources: Object.fromEntries(pod.main.mounts.map((mount) => [mount.path, `/host${mount.path}`])),
       emptyFile: "/run/classmind/classmind/empty",
+      uid: 2_000_300_007,
+      passwd: "/run/classmind/classmind/users/2000300007",
       limits: { openFiles: 4096, processes: 1000 },
       seccomp: "seccomp=/run/classmind/classmind/seccomp.json",
       podman: true,
@@ -264,7 +266,9 @@ describe("network policies", () => {
   it("let jobs reach one address outside for each port, never a network nor a school", () => {
     const peers = [{ peers: [{ ipBlock: { cidr: "192.0.2.10/32" } }], port: 8000 }];
     const elsewhere = chart.renderTenant(
-      tenantValues({ network: { ingressClass: "classmind", gatewayPeers: [], repositoryPeers: peers } }),
+      tenantValues({
+        network: { ingressClass: "classmind", lingerMilliseconds: 0, gatewayPeers: [], repositoryPeers: peers },
+      }),
     );
     const job = elsewhere.find(({ kind, metadata }) => kind === "NetworkPolicy" && metadata.name === "repository");
     if (job === undefined) throw new Error("no policy");

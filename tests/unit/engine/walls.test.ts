@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { rulesIn } from "../../../control-plane/engine/containers/firewall.ts";
+import { rulesIn } from "../../../control-plane/engine/containers/firewall-rules.ts";
 import { interfacesOf } from "../../../control-plane/engine/containers/walls.ts";
 
 const HEAD = `Inter-|   Receive                                                |  Transmit

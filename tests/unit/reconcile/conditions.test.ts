@@ -107,3 +107,22 @@ it("a school that is to stop is not said to be stopped before nothing of it runs
   expect(phaseOf(suspended, judge(suspended, []), true, false)).toBe("Suspended");
   expect(phaseOf(suspended, judge(suspended, []), true, true)).toBe("Deleted");
 });
+
+it("an image that somebody removed is named, with what brings it back, and for a pinned school the way to the others' version", () => {
+  const evidence = open({ usedBytes: 1 });
+  const workloads = evidence.observed.workloads.map((each): WorkloadObservation => {
+    const missing = {
+      state: "Failing",
+      reason: "ImageMissing",
+      message: "image app:old is not on this host.",
+    } as const;
+    return each.ref.name === "app" ? { ...each, ...missing } : each;
+  });
+  const app = (pinned: boolean) =>
+    judge({ ...evidence, pinned, observed: { ...evidence.observed, workloads } }, []).find(
+      ({ type }) => type === "AppReady",
+    );
+  expect(app(false)).toMatchObject({ status: "False", reason: "ImageMissing" });
+  expect(app(false)?.message).toMatch(/app:old.*classmind up, in the checkout that it came from\.$/);
+  expect(app(true)?.message).toContain("classmind app unpin x");
+});
