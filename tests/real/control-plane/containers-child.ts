@@ -12,8 +12,9 @@ import { platformOn } from "../../fixtures/platform.ts";
 import { testInstance } from "../test-host.ts";
 
 /**
- * A reconciler on real containers in a process of its own, which kills itself (SIGKILL) in the middle of a given kind of step.
- * Prints each step's kind with its milliseconds. Started by kill-containers.test.ts.
+ * A reconciler on real containers in a process of its own, which kills itself (SIGKILL) in the middle of one of the given kinds of
+ * step, whichever comes first. Prints "ended", each step's kind and its milliseconds, and at last "struck" and the kind in which it
+ * dies. Started by kill-containers.test.ts.
  */
 export interface ChildInput {
   readonly database: DatabaseConfig;
@@ -22,8 +23,14 @@ export interface ChildInput {
   readonly authority: AuthorityMaterial;
   readonly images: { readonly app: string; readonly postgres: string };
   readonly gateway: { readonly configDir: string; readonly runDir: string };
-  /** Kind of step in which to die, and how many milliseconds after it began. */
-  readonly kill?: { readonly kind: string; readonly after: number };
+  /** Dies in the first step of one of these kinds. */
+  readonly kill: readonly Strike[];
+}
+
+/** Kind of step in which to die, and how many milliseconds after it began. */
+export interface Strike {
+  readonly kind: string;
+  readonly after: number;
 }
 
 /** "apply 24 objects" and "apply Secret/tls" are of one kind; a workload is awaited by name. */
@@ -43,6 +50,11 @@ const engine = await createContainersEngine({
 const gateway = haproxyGateway(input.gateway);
 await gateway.reconcileAll();
 const begun = new Map<string, number>();
+/** Written before it dies: a pipe takes a line at once. */
+function strike(kind: string): void {
+  process.stdout.write(`struck\t${kind}\n`);
+  process.kill(process.pid, "SIGKILL");
+}
 const deps = await platformOn(engine, {
   database: input.database,
   keyring: input.keyring,
@@ -56,15 +68,15 @@ const deps = await platformOn(engine, {
   },
   onStep: (when, label) => {
     const kind = kindOf(label);
-    const condemned = input.kill?.kind === kind;
+    const condemned = input.kill.find((target) => target.kind === kind);
     if (when === "after") {
       // A step that was quicker than it had been is struck as it ends, before anything follows from it.
-      if (condemned) process.kill(process.pid, "SIGKILL");
-      process.stdout.write(`${kind}\t${Math.round(performance.now() - (begun.get(label) ?? 0))}\n`);
+      if (condemned !== undefined) strike(kind);
+      process.stdout.write(`ended\t${kind}\t${Math.round(performance.now() - (begun.get(label) ?? 0))}\n`);
       return;
     }
     begun.set(label, performance.now());
-    if (condemned) setTimeout(() => process.kill(process.pid, "SIGKILL"), input.kill?.after);
+    if (condemned !== undefined) setTimeout(strike, condemned.after, kind);
   },
 });
 const loop = startLoop(deps, { workers: 2, database: input.database });
