@@ -3,7 +3,8 @@ import { defineConfig } from "vitest/config";
 /**
  * `unit` needs nothing but Node. `real` needs root on Linux: it prepares the host once (packages, images, a container
  * engine and PostgreSQL of a test instance of its own) and runs beside a live platform. `store` needs of that host its PostgreSQL
- * alone: the control plane on a database of each test's own and engines in memory, which mostly wait, several files at once. `cluster` needs nothing of this machine; what
+ * alone: the control plane on a database of each test's own and engines in memory, which mostly wait, several files at once. `app` is
+ * the school platform, and needs PostgreSQL alone: one that the environment names, or that of the host that `real` prepares. `cluster` needs nothing of this machine; what
  * needs a cluster says so where none is given.
  */
 const CLUSTER = ["tests/real/engine/kubernetes*.test.ts", "tests/real/cluster/*.test.ts"];
@@ -27,6 +28,17 @@ export default defineConfig({
           hookTimeout: 180_000,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "app",
+          include: ["tests/app/**/*.test.ts"],
+          globalSetup: ["tests/app/global-setup.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {

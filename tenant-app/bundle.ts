@@ -1,10 +1,17 @@
 import { cp, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { build, type Plugin } from "esbuild";
-import { appRoot } from "./paths.ts";
+import { appRoot } from "./ground/paths.ts";
 
 /** What lies beside the bundle: read at run time, found by `paths.ts`. */
-const besides = ["assets", "migrations", "database/grants.sql", "database/roles.sql", "pages/partials"];
+const besides = [
+  "migrations",
+  "ground/database/grants.sql",
+  "ground/database/roles.sql",
+  "ground/pages/partials",
+  "ground/pages/stylesheet.css",
+  "ground/pages/views",
+];
 
 /**
  * Bundles the school platform into `outDir`: `main.mjs`, and beside it the files it reads. The same sources give the
@@ -30,8 +37,8 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
     plugins: [withoutUnused],
     logLevel: "silent",
   });
-  const features = await readdir(appRoot, { withFileTypes: true });
-  const views = features.filter((entry) => entry.isDirectory()).map((entry) => join(entry.name, "views"));
+  const features = await readdir(join(appRoot, "features"));
+  const views = features.flatMap((name) => [join("features", name, "views"), join("features", name, "partials")]);
   for (const path of [...besides, ...(await existing(views))]) {
     await cp(join(appRoot, path), join(outDir, path), { recursive: true });
   }

@@ -1,4 +1,4 @@
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./ground/config.ts";
 
 const usage = `Usage: main.mjs migrate | serve | admin <command>
   migrate   brings the school's database to this version
@@ -18,8 +18,9 @@ async function main(): Promise<void> {
     case "serve":
       return runServe();
     case "admin": {
-      const { runAdmin } = await import("./admin/run.ts");
-      process.exitCode = await runAdmin(rest, process.env);
+      const { runAdmin } = await import("./ground/operator/run.ts");
+      const { register } = await import("./features.ts");
+      process.exitCode = await runAdmin(register, rest, process.env);
       return;
     }
     default:
@@ -29,9 +30,9 @@ async function main(): Promise<void> {
 }
 
 async function runMigrate(): Promise<void> {
-  const { migrateConfig } = await import("./config.ts");
-  const { databasePassword } = await import("./secrets.ts");
-  const { migrate } = await import("./database/migrate.ts");
+  const { migrateConfig } = await import("./ground/config.ts");
+  const { databasePassword } = await import("./ground/secrets.ts");
+  const { migrate } = await import("./ground/database/migrate.ts");
   const config = migrateConfig(process.env);
   const password = await databasePassword(config.secretsDir, "owner");
   const applied = await migrate({ ...config, password });
@@ -39,11 +40,12 @@ async function runMigrate(): Promise<void> {
 }
 
 async function runServe(): Promise<void> {
-  const { serveConfig } = await import("./config.ts");
-  const { serve } = await import("./serve/serve.ts");
+  const { serveConfig } = await import("./ground/config.ts");
+  const { serve } = await import("./ground/serve/serve.ts");
+  const { register } = await import("./features.ts");
   const config = serveConfig(process.env);
-  const serving = await serve(config);
-  const { releaseStartupMemory } = await import("./serve/memory.ts");
+  const serving = await serve(config, register);
+  const { releaseStartupMemory } = await import("./ground/serve/memory.ts");
   setTimeout(releaseStartupMemory, 5_000).unref();
   let stopping = false;
   const stop = (lingerMs: number) => {

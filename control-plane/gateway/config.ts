@@ -46,7 +46,7 @@ export interface GatewayLimits {
   readonly newConnectionsPerSource: number;
   /**
    * Requests in flight of one school. HTTP/2 puts a hundred on a connection, and each takes a connection to the school, which
-   * takes 2,000 in all (tenant-app/serve/serve.ts).
+   * takes 2,000 in all (tenant-app/ground/serve/serve.ts).
    */
   readonly requestsPerSchool: number;
   /**

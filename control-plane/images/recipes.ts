@@ -121,7 +121,7 @@ export const IMAGE_RECIPES: ReadonlyArray<ImageRecipe<ImageName>> = [
       { source: "control-plane/images/postgres/platform.sql", target: `${LIB}/platform.sql`, mode: 0o644 },
       { source: "control-plane/images/postgres/keyring.sql", target: `${LIB}/keyring.sql`, mode: 0o644 },
       { source: "control-plane/images/postgres/school.sql", target: `${LIB}/school.sql`, mode: 0o644 },
-      { source: "tenant-app/database/roles.sql", target: `${LIB}/roles.sql`, mode: 0o644 },
+      { source: "tenant-app/ground/database/roles.sql", target: `${LIB}/roles.sql`, mode: 0o644 },
     ],
     bundles: [],
     directories: [],

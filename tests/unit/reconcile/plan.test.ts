@@ -179,7 +179,7 @@ describe("the planner", () => {
     expect(kinds(there)).toContain("open-route");
   });
 
-  // The command itself waits for the migrations: tests/real/tenant-app/betrieb.test.ts.
+  // The command itself waits for the migrations: tests/app/betrieb.test.ts.
   describe("makes the first administrator beside the app's start, as soon as its namespace is there", () => {
     const administrator = (overrides: Partial<PlanInput>): readonly string[] | undefined =>
       plan(input({ initialised: false, due: [ADMINISTRATOR], ...overrides })).find(

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { safeFileName } from "../../../tenant-app/dateien/name.ts";
-import { networkOf } from "../../../tenant-app/gate/address.ts";
-import { readKeys } from "../../../tenant-app/gate/cookies.ts";
-import { baseUserName, freeUserName } from "../../../tenant-app/konto/benutzername.ts";
-import { monogram } from "../../../tenant-app/pages/monogramm.ts";
-import { contentDisposition } from "../../../tenant-app/serve/express.ts";
-import { bremse, waitAfter } from "../../../tenant-app/zugang/bremse.ts";
-import { passwordProblem } from "../../../tenant-app/zugang/passwortregeln.ts";
-import { ownPath } from "../../../tenant-app/zugang/routes.ts";
+import { safeFileName } from "../../../tenant-app/features/dateien/name.ts";
+import { baseUserName, freeUserName } from "../../../tenant-app/features/konten/benutzername.ts";
+import { bremse, waitAfter } from "../../../tenant-app/features/zugang/bremse.ts";
+import { passwordProblem } from "../../../tenant-app/features/zugang/passwortregeln.ts";
+import { ownPath } from "../../../tenant-app/features/zugang/routes.ts";
+import { networkOf } from "../../../tenant-app/ground/gate/address.ts";
+import { readKeys } from "../../../tenant-app/ground/gate/cookies.ts";
+import { monogram } from "../../../tenant-app/ground/pages/monogram.ts";
+import { contentDisposition } from "../../../tenant-app/ground/serve/express.ts";
 
 describe("user names", () => {
   test("R14 are made from the name in plain letters", () => {
@@ -99,7 +99,7 @@ describe("small parsers", () => {
   });
 
   test("unsuitable passwords are refused with the reason", () => {
-    const anna = { benutzername: "anna.arendt", vorname: "Anna", nachname: "Arendt" };
+    const anna = { userName: "anna.arendt", firstName: "Anna", lastName: "Arendt" };
     expect(passwordProblem("kurz", anna)).toContain("mindestens 12");
     expect(passwordProblem("Anna.Arendt-2024", anna)).toContain("Namen");
     expect(passwordProblem("arendtanna999", anna)).toContain("Namen");

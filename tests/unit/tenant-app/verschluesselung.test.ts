@@ -3,10 +3,10 @@ import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { chunkLength, opening, sealing } from "../../../tenant-app/crypto/brocken.ts";
-import { newRowKey, open, openText, seal } from "../../../tenant-app/crypto/felder.ts";
-import { hashPassword, oneTimePassword, verifyPassword } from "../../../tenant-app/crypto/passwort.ts";
-import { boundedQueue, TooBusy } from "../../../tenant-app/crypto/schlange.ts";
+import { chunkLength, opening, sealing } from "../../../tenant-app/ground/crypto/chunks.ts";
+import { newRowKey, open, openText, seal } from "../../../tenant-app/ground/crypto/fields.ts";
+import { hashPassword, oneTimePassword, verifyPassword } from "../../../tenant-app/ground/crypto/passwords.ts";
+import { boundedQueue, TooBusy } from "../../../tenant-app/ground/crypto/queue.ts";
 
 const place = { table: "kontaktdaten", column: "telefon", row: "3f0e" };
 

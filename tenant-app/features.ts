@@ -1,0 +1,13 @@
+import { adressbuch } from "./features/adressbuch/feature.ts";
+import { dateien } from "./features/dateien/feature.ts";
+import { konten } from "./features/konten/feature.ts";
+import { nachrichten } from "./features/nachrichten/feature.ts";
+import { rollen } from "./features/rollen/feature.ts";
+import { start } from "./features/start/feature.ts";
+import { zugang } from "./features/zugang/feature.ts";
+import { assemble, type Feature } from "./ground/feature.ts";
+
+/** Every feature of the school platform. A new one is a folder, a migration, and a line here. */
+export const features: readonly Feature[] = [zugang, start, nachrichten, dateien, adressbuch, konten, rollen];
+
+export const register = assemble(features);

@@ -1,0 +1,95 @@
+import { randomUUID } from "node:crypto";
+import { newRowKey, seal } from "../../ground/crypto/fields.ts";
+import { Refused } from "../../ground/gate/refusal.ts";
+import type { PersonVisit, UploadVisit } from "../../ground/gate/visit.ts";
+import { writeJournal } from "../../ground/journal/write.ts";
+import { erreichbare } from "../adressbuch/public.ts";
+import { blobsOf, StorageFull } from "./blobs.ts";
+import { safeFileName } from "./name.ts";
+import { plaetzeOf } from "./plaetze.ts";
+import { Datei, place } from "./public.ts";
+import { freigaben, type LesbareDatei } from "./queries.ts";
+
+/**
+ * Stores an uploaded file under a key of its own; its owner is whoever the session says (R20). The blob is written
+ * first and the row after it: a row never lacks its content. Returns the file's id.
+ */
+export async function nimmDateiAn(visit: UploadVisit): Promise<string> {
+  const { app, person, now, upload } = visit;
+  const release = plaetzeOf(app).enter(person.accountId);
+  if (!release) {
+    upload.content.destroy();
+    throw new Refused(429, "Es läuft schon ein Upload", "Bitte warten Sie, bis Ihre vorige Datei hochgeladen ist.", {
+      retryAfter: 10,
+      hangUp: true,
+    });
+  }
+  const id = randomUUID();
+  const { rowKey, wrapped } = newRowKey(app.fieldKey, place("schluessel", id));
+  try {
+    const groesse = await blobsOf(app).write(id, rowKey, upload.content);
+    const name = seal(rowKey, place("name", id), safeFileName(upload.name));
+    await visit.transaction(async (tx) => {
+      await tx.run(
+        `INSERT INTO datei (id, besitzer_id, schluessel, name, groesse, hochgeladen_am) VALUES ($1, $2, $3, $4, $5, $6)`,
+        [id, person.accountId, wrapped, name, groesse, now],
+      );
+      const values = { neu: { groesse } };
+      await writeJournal(tx, now, { by: person.accountId, resource: Datei, deed: "anlegen", object: id, values });
+    });
+    return id;
+  } catch (error) {
+    // A blob without a row stays for now: after an unanswered COMMIT the row may exist. If not, it is collected.
+    throw upload.failure() ?? (error instanceof StorageFull ? full() : error);
+  } finally {
+    release();
+  }
+}
+
+function full(): Refused {
+  return new Refused(
+    507,
+    "Der Speicher der Schule ist voll",
+    "Die Datei wurde nicht gespeichert. Bitte informieren Sie die Administration.",
+  );
+}
+
+/** Deletes a file: row and key are gone with this transaction, the ciphertext is collected a day later (R18). */
+export function loescheDatei(visit: PersonVisit, datei: LesbareDatei): Promise<void> {
+  return visit.transaction(async (tx) => {
+    await tx.run("SELECT set_config('classmind.jetzt', $1, true)", [visit.now.toISOString()]);
+    await tx.run("DELETE FROM datei WHERE id = $1", [datei.id]);
+    await writeJournal(tx, visit.now, {
+      by: visit.person.accountId,
+      resource: Datei,
+      deed: "loeschen",
+      object: datei.id,
+    });
+  });
+}
+
+/** Lets exactly these people read the file, and nobody else by sharing (R22: reading only). */
+export function gibFrei(visit: PersonVisit, datei: LesbareDatei, an: readonly string[]): Promise<void> {
+  return visit.transaction(async (tx) => {
+    const vorher = await freigaben(tx, datei.id);
+    const erlaubt = (await erreichbare(tx, visit, an)).map((person) => person.id);
+    // Whoever had it already keeps it if still ticked, even when no longer to be found in the address book.
+    const nachher = [...new Set([...erlaubt, ...vorher.filter((id) => an.includes(id))])];
+    await tx.run("DELETE FROM datei_freigabe WHERE datei_id = $1 AND konto_id <> ALL ($2::uuid[])", [
+      datei.id,
+      nachher,
+    ]);
+    await tx.run(
+      `INSERT INTO datei_freigabe (datei_id, konto_id, freigegeben_am)
+       SELECT $1, wer, $3 FROM unnest($2::uuid[]) AS wer ON CONFLICT DO NOTHING`,
+      [datei.id, nachher, visit.now],
+    );
+    await writeJournal(tx, visit.now, {
+      by: visit.person.accountId,
+      resource: Datei,
+      deed: "freigeben",
+      object: datei.id,
+      values: { alt: vorher, neu: nachher },
+    });
+  });
+}

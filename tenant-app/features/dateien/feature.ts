@@ -1,0 +1,39 @@
+import type { Feature } from "../../ground/feature.ts";
+import { raeumeAb } from "./abraeumen.ts";
+import { blobsOf } from "./blobs.ts";
+import { blobContents, collect } from "./operator.ts";
+import { Datei } from "./public.ts";
+import { dateienRoutes } from "./routes.ts";
+
+/** Files of users: uploading, reading, sharing, deleting. */
+export const dateien: Feature = {
+  name: "dateien",
+  tables: ["datei", "datei_freigabe", "datei_abraum"],
+  resources: [Datei],
+  routes: dateienRoutes,
+  navigation: [{ href: "/dateien", text: "Dateien", right: Datei.right("lesen"), place: 20 }],
+  tiles: [
+    {
+      title: "Dateien",
+      href: "/dateien",
+      right: Datei.right("anlegen"),
+      place: 20,
+      say: () => ({
+        text: "Ihre Dateien, verschlüsselt gespeichert und nur für die lesbar, denen Sie sie freigeben.",
+      }),
+      link: { href: "/dateien", text: "Dateien öffnen" },
+    },
+  ],
+  confirmations: {
+    hochgeladen: "Die Datei wurde hochgeladen und verschlüsselt gespeichert.",
+    "datei-geloescht": "Die Datei wurde gelöscht und ist für niemanden mehr lesbar.",
+    freigegeben: "Die Freigaben wurden gespeichert.",
+  },
+  daily: async (app) => ({ ...(await raeumeAb(app.database, blobsOf(app), app.now())) }),
+  commands: [collect],
+  contents: { blobs: blobContents },
+  usage: {
+    files: "SELECT count(*) FROM datei",
+    bytes: "SELECT coalesce(sum(groesse), 0) FROM datei",
+  },
+};

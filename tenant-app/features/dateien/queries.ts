@@ -1,0 +1,55 @@
+import type { Transaction } from "../../ground/database/database.ts";
+import type { Found } from "../../ground/gate/route.ts";
+import { nameDesKontos } from "../konten/public.ts";
+import { asPage, columns, type Dateiseite, pageSize, type Row } from "./public.ts";
+
+/** Files that others gave the account to read, newest first. */
+export async function geteilteDateien(
+  tx: Transaction,
+  fieldKey: Buffer,
+  ich: string,
+  seite: number,
+): Promise<Dateiseite> {
+  const rows = await tx.all<Row>(
+    `SELECT ${columns} FROM datei_freigabe f JOIN datei d ON d.id = f.datei_id
+      WHERE f.konto_id = $1 AND d.besitzer_id <> $1 ORDER BY f.freigegeben_am DESC, d.id LIMIT $2 OFFSET $3`,
+    [ich, pageSize + 1, (seite - 1) * pageSize],
+  );
+  return asPage(fieldKey, rows);
+}
+
+/** A file as somebody sees it who may read it. */
+export interface LesbareDatei {
+  readonly id: string;
+  readonly besitzer_id: string;
+  readonly besitzer: string;
+  readonly schluessel: Buffer;
+  readonly name: Buffer;
+  readonly groesse: number;
+  readonly hochgeladen_am: Date;
+}
+
+/** A file and how it stands to the account: its own, or shown to it by sharing or a message (R21, R22). */
+export async function findeDatei(
+  tx: Transaction,
+  id: string | undefined,
+  ich: string,
+): Promise<Found<LesbareDatei> | undefined> {
+  const datei = await tx.one<LesbareDatei & { gezeigt: boolean }>(
+    `SELECT d.id, d.besitzer_id, ${nameDesKontos("d.besitzer_id")} AS besitzer, d.schluessel, d.name,
+            d.groesse::float8 AS groesse, d.hochgeladen_am, datei_mir_gezeigt(d.id) AS gezeigt
+       FROM datei d WHERE d.id = $1`,
+    [id],
+  );
+  if (!datei) {
+    return undefined;
+  }
+  const eigen = datei.besitzer_id === ich;
+  return { object: datei, relation: { eigen, mitglied: eigen || datei.gezeigt } };
+}
+
+/** Who may read the file besides its owner, by sharing. */
+export async function freigaben(tx: Transaction, dateiId: string): Promise<string[]> {
+  const rows = await tx.all<{ konto_id: string }>("SELECT konto_id FROM datei_freigabe WHERE datei_id = $1", [dateiId]);
+  return rows.map((row) => row.konto_id);
+}

@@ -1,0 +1,147 @@
+import { download, type Reply, redirect } from "../../ground/gate/reply.ts";
+import { type Declared, route } from "../../ground/gate/route.ts";
+import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { page, view } from "../../ground/pages/page.ts";
+import { type Paging, paging, requestedPage } from "../../ground/pages/paging.ts";
+import { type Personenwahl, personenwahl } from "../adressbuch/public.ts";
+import { blobsOf } from "./blobs.ts";
+import { gibFrei, loescheDatei, nimmDateiAn } from "./commands.ts";
+import { Datei, type Dateizeile, eigeneDateien, oeffneDatei } from "./public.ts";
+import { findeDatei, freigaben, geteilteDateien, type LesbareDatei } from "./queries.ts";
+
+const liste = view<
+  Paging & {
+    readonly eigene: boolean;
+    readonly zeilen: readonly Dateizeile[];
+    readonly darfHochladen: boolean;
+    readonly groessteMegabyte: number;
+  }
+>("dateien/liste");
+const dateiseite = view<{
+  readonly id: string;
+  readonly name: string;
+  readonly groesse_byte: number;
+  readonly hochgeladen_am: Date;
+  readonly besitzer: string;
+  readonly eigene: boolean;
+  readonly wahl: Personenwahl | undefined;
+  readonly darfLoeschen: boolean;
+}>("dateien/datei");
+
+/** Uploading, reading, sharing and deleting files. */
+export const dateienRoutes: readonly Declared[] = [
+  route({
+    method: "GET",
+    path: "/dateien",
+    policy: { right: Datei.right("lesen") },
+    handle: (visit) => listPage(visit, "eigene"),
+  }),
+  route({
+    method: "GET",
+    path: "/dateien/geteilt",
+    policy: { right: Datei.right("lesen") },
+    handle: (visit) => listPage(visit, "geteilt"),
+  }),
+  route({
+    method: "POST",
+    path: "/dateien",
+    policy: { right: Datei.right("anlegen") },
+    body: "upload",
+    handle: async (visit) => {
+      await nimmDateiAn(visit);
+      return redirect("/dateien?erledigt=hochgeladen");
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/dateien/:id",
+    policy: { right: Datei.right("lesen") },
+    find: (tx, visit) => findeDatei(tx, visit.params.id, visit.accountId),
+    handle: (visit, datei) => filePage(visit, datei, undefined, ""),
+  }),
+  route({
+    method: "GET",
+    path: "/dateien/:id/inhalt",
+    policy: { right: Datei.right("lesen") },
+    find: (tx, visit) => findeDatei(tx, visit.params.id, visit.accountId),
+    handle: async (visit, datei) => {
+      const { key, name } = oeffneDatei(visit.app.fieldKey, datei);
+      return download(name, datei.groesse, await blobsOf(visit.app).read(datei.id, key));
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/dateien/:id/freigaben",
+    policy: { right: Datei.right("bearbeiten"), scope: "eigen" },
+    find: (tx, visit) => findeDatei(tx, visit.params.id, visit.accountId),
+    handle: share,
+  }),
+  route({
+    method: "POST",
+    path: "/dateien/:id/loeschen",
+    policy: { right: Datei.right("loeschen"), scope: "eigen" },
+    find: (tx, visit) => findeDatei(tx, visit.params.id, visit.accountId),
+    handle: async (visit, datei) => {
+      await loescheDatei(visit, datei);
+      return redirect("/dateien?erledigt=datei-geloescht");
+    },
+  }),
+];
+
+async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promise<Reply> {
+  const seite = requestedPage(visit.query);
+  const load = which === "eigene" ? eigeneDateien : geteilteDateien;
+  const found = await visit.transaction((tx) => load(tx, visit.app.fieldKey, visit.person.accountId, seite));
+  const path = which === "eigene" ? "/dateien" : "/dateien/geteilt";
+  return page(
+    visit,
+    liste,
+    {
+      eigene: which === "eigene",
+      zeilen: found.zeilen,
+      ...paging(path, seite, found.weitere),
+      darfHochladen: visit.may(Datei.right("anlegen")),
+      groessteMegabyte: Math.floor(visit.app.config.uploadLimit / 1024 / 1024),
+    },
+    { title: which === "eigene" ? "Dateien" : "Mit mir geteilte Dateien" },
+  );
+}
+
+/** `an`: who is ticked; undefined for whoever is in the database. */
+async function filePage(
+  visit: PersonVisit,
+  datei: LesbareDatei,
+  an: readonly string[] | undefined,
+  suche: string,
+): Promise<Reply> {
+  const eigene = datei.besitzer_id === visit.person.accountId;
+  const darfTeilen = eigene && visit.may(Datei.right("bearbeiten"));
+  const wahl = darfTeilen
+    ? await visit.transaction(async (tx) => personenwahl(tx, visit, an ?? (await freigaben(tx, datei.id)), suche))
+    : undefined;
+  const { name } = oeffneDatei(visit.app.fieldKey, datei);
+  return page(
+    visit,
+    dateiseite,
+    {
+      id: datei.id,
+      name,
+      groesse_byte: datei.groesse,
+      hochgeladen_am: datei.hochgeladen_am,
+      besitzer: datei.besitzer,
+      eigene,
+      wahl,
+      darfLoeschen: eigene && visit.may(Datei.right("loeschen")),
+    },
+    { title: name },
+  );
+}
+
+async function share(visit: PersonVisit, datei: LesbareDatei): Promise<Reply> {
+  const an = visit.form.getAll("an");
+  if (visit.form.get("schritt") === "suchen") {
+    return filePage(visit, datei, an, visit.form.get("suche") ?? "");
+  }
+  await gibFrei(visit, datei, an);
+  return redirect(`/dateien/${datei.id}?erledigt=freigegeben`);
+}

@@ -1,0 +1,78 @@
+import type { Transaction } from "../../ground/database/database.ts";
+import { type Reply, redirect } from "../../ground/gate/reply.ts";
+import { type Declared, type Found, route } from "../../ground/gate/route.ts";
+import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
+import { page, view } from "../../ground/pages/page.ts";
+import { personenangaben } from "./anlegen.ts";
+import { aendereProfil } from "./commands.ts";
+import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
+import { Kontaktdaten, Konto } from "./public.ts";
+import { findeKonto, type Kontozeile } from "./queries.ts";
+
+const profil = view<{
+  readonly konto: Kontozeile;
+  readonly werte: Angaben & { readonly email: string };
+  readonly rollentext: string;
+  readonly darfKontakt: boolean;
+  readonly darfEmail: boolean;
+}>("konten/profil");
+
+/** One's own account: there is no id in the address, so nobody else's can be asked for. */
+export const profilRoutes: readonly Declared[] = [
+  route({
+    method: "GET",
+    path: "/profil",
+    policy: { right: Kontaktdaten.right("lesen") },
+    find: (tx, visit) => ownAccount(tx, visit.accountId),
+    handle: (visit, konto) => profilePage(visit, konto, {}, []),
+  }),
+  route({
+    method: "POST",
+    path: "/profil",
+    policy: { right: Kontaktdaten.right("bearbeiten") },
+    find: (tx, visit) => ownAccount(tx, visit.accountId),
+    handle: change,
+  }),
+];
+
+function ownAccount(tx: Transaction, kontoId: string): Promise<Found<Kontozeile> | undefined> {
+  return findeKonto(tx, kontoId, kontoId);
+}
+
+async function profilePage(
+  visit: PersonVisit,
+  konto: Kontozeile,
+  eingabe: Readonly<Record<string, string>>,
+  errors: readonly InputError[],
+): Promise<Reply> {
+  const kontakt = await visit.transaction((tx) => ladeKontaktdaten(tx, visit.app.fieldKey, konto.id));
+  return page(
+    visit,
+    profil,
+    {
+      konto,
+      werte: { email: konto.email, ...kontakt, ...eingabe },
+      rollentext: konto.rollen.join(", "),
+      darfKontakt: visit.may(Kontaktdaten.right("bearbeiten")),
+      darfEmail: visit.may(Konto.right("bearbeiten")),
+    },
+    { title: "Mein Profil", errors },
+  );
+}
+
+async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
+  const werte = fieldsOf(visit.form, "email", "telefon", "mobil", "anschrift");
+  try {
+    const email = visit.may(Konto.right("bearbeiten"))
+      ? checked(personenangaben.pick({ email: true }), werte).email
+      : undefined;
+    await aendereProfil(visit, email, checked(kontaktangaben, werte));
+    return redirect("/profil?erledigt=profil");
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return profilePage(visit, konto, werte, error.errors);
+    }
+    throw error;
+  }
+}

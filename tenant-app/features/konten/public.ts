@@ -1,0 +1,81 @@
+import type { Transaction } from "../../ground/database/database.ts";
+import { resource } from "../../ground/gate/rights.ts";
+
+/** What rules say of accounts. */
+export const Konto = resource({
+  name: "Konto",
+  title: "Konten",
+  actions: { lesen: "ansehen", anlegen: "anlegen", bearbeiten: "ändern", sperren: "sperren", loeschen: "löschen" },
+  deeds: ["entsperren", "einmalpasswort", "passwort"],
+});
+
+export const Kontaktdaten = resource({
+  name: "Kontaktdaten",
+  title: "Kontaktdaten",
+  actions: { lesen: "ansehen", bearbeiten: "ändern" },
+});
+
+/** SQL: the name of the account that a column names; null if it is gone. */
+export const nameDesKontos = (spalte: string): string =>
+  `(SELECT k.vorname || ' ' || k.nachname FROM konto k WHERE k.id = ${spalte})`;
+
+/** SQL: how the account that a column names is sorted among people. */
+export const sortiertNachName = (spalte: string): string =>
+  `(SELECT (k.nachname, k.vorname, k.id) FROM konto k WHERE k.id = ${spalte})`;
+
+/** SQL: whether the account that a column names is there and not deleted. */
+export const istVorhanden = (spalte: string): string =>
+  `EXISTS (SELECT FROM konto k WHERE k.id = ${spalte} AND k.geloescht_am IS NULL)`;
+
+export interface Anmeldekonto {
+  readonly id: string;
+  readonly gesperrt: boolean;
+}
+
+/** The account with this user name, deleted ones excepted. */
+export function kontoZurAnmeldung(tx: Transaction, benutzername: string): Promise<Anmeldekonto | undefined> {
+  return tx.one<Anmeldekonto>(
+    "SELECT id, gesperrt_am IS NOT NULL AS gesperrt FROM konto WHERE benutzername = $1 AND geloescht_am IS NULL",
+    [benutzername],
+  );
+}
+
+/** Notes an account's first login. */
+export async function merkeErsteAnmeldung(tx: Transaction, kontoId: string, now: Date): Promise<void> {
+  await tx.run("UPDATE konto SET erste_anmeldung_am = $2 WHERE id = $1 AND erste_anmeldung_am IS NULL", [kontoId, now]);
+}
+
+/** Somebody who can be addressed: a name, nothing more. */
+export interface Ansprechkonto {
+  readonly id: string;
+  readonly name: string;
+}
+
+/**
+ * Accounts that can be addressed, by name: neither locked nor deleted, and not one's own.
+ * @param bedingung SQL about `k.id` and `k.suchname`; its parameters begin at $2
+ * @param ich one's own account
+ * @param spalten further SQL columns about `k.id`
+ */
+export function ansprechbareKonten<Row extends Ansprechkonto>(
+  tx: Transaction,
+  ich: string,
+  {
+    bedingung,
+    werte,
+    spalten,
+    hoechstens,
+  }: {
+    readonly bedingung: string;
+    readonly werte: readonly unknown[];
+    readonly spalten: string;
+    readonly hoechstens: number;
+  },
+): Promise<Row[]> {
+  return tx.all<Row>(
+    `SELECT k.id, k.vorname || ' ' || k.nachname AS name, ${spalten} FROM konto k
+      WHERE k.geloescht_am IS NULL AND k.gesperrt_am IS NULL AND k.id <> $1 AND (${bedingung})
+      ORDER BY k.nachname, k.vorname, k.id LIMIT ${hoechstens}`,
+    [ich, ...werte],
+  );
+}

@@ -1,0 +1,242 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { isDuplicate } from "../../ground/database/database.ts";
+import { type Reply, redirect } from "../../ground/gate/reply.ts";
+import { type Declared, route } from "../../ground/gate/route.ts";
+import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
+import { page, view } from "../../ground/pages/page.ts";
+import { Rolle, type Rollenwahl, rollenDesKontos } from "../rollen/public.ts";
+import { personenangaben } from "./anlegen.ts";
+import {
+  aendereKonto,
+  entsperreKonto,
+  erneuerePasswort,
+  legeKontoAn,
+  type NeuerZugang,
+  sperreKonto,
+  weiseRollenZu,
+} from "./commands.ts";
+import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
+import { Kontaktdaten, Konto } from "./public.ts";
+import { findeFremdesKonto, findeKonto, type Kontenseite, type Kontozeile, listeKonten } from "./queries.ts";
+
+const forEverybody = (action: Parameters<typeof Konto.right>[0]) =>
+  ({ right: Konto.right(action), scope: "schule" }) as const;
+
+const liste = view<
+  Kontenseite & {
+    readonly suche: string;
+    readonly mehrere: boolean;
+    readonly zurueck: string | undefined;
+    readonly weiter: string | undefined;
+    readonly darfAnlegen: boolean;
+  }
+>("konten/liste");
+const neu = view<{
+  readonly vorgang: string;
+  readonly werte: Angabenwerte;
+  readonly rollen: readonly Rollenwahl[] | undefined;
+}>("konten/neu");
+const zugangszettel = view<
+  NeuerZugang & {
+    readonly konto: Pick<Kontozeile, "id" | "vorname" | "nachname">;
+    readonly adresse: string;
+  }
+>("konten/zugangszettel");
+const kontoseite = view<{
+  readonly konto: Kontozeile;
+  readonly werte: Angabenwerte & Partial<Angaben>;
+  readonly rollenwahl: readonly Rollenwahl[];
+  readonly rollentext: string;
+  readonly zeigeKontakt: boolean;
+  readonly darfKontakt: boolean;
+  readonly darfBearbeiten: boolean;
+  readonly darfPasswort: boolean;
+  readonly darfSperren: boolean;
+  readonly darfRollen: boolean;
+  readonly eigenes: boolean;
+}>("konten/konto");
+
+/** What was typed. */
+interface Angabenwerte {
+  readonly vorname: string;
+  readonly nachname: string;
+  readonly email: string;
+}
+const leer: Angabenwerte = { vorname: "", nachname: "", email: "" };
+
+/** Administration of accounts. */
+export const kontoRoutes: readonly Declared[] = [
+  route({ method: "GET", path: "/konten", policy: forEverybody("lesen"), handle: listPage }),
+  route({
+    method: "GET",
+    path: "/konten/neu",
+    policy: forEverybody("anlegen"),
+    handle: (visit) => newPage(visit, { vorgang: randomUUID(), werte: leer, rollen: [], fehler: [] }),
+  }),
+  route({ method: "POST", path: "/konten", policy: forEverybody("anlegen"), handle: create }),
+  route({
+    method: "GET",
+    path: "/konten/:id",
+    policy: forEverybody("lesen"),
+    find: (tx, visit) => findeKonto(tx, visit.params.id, visit.accountId),
+    handle: (visit, konto) => accountPage(visit, konto, {}, []),
+  }),
+  route({
+    method: "POST",
+    path: "/konten/:id",
+    policy: forEverybody("bearbeiten"),
+    find: (tx, visit) => findeKonto(tx, visit.params.id, visit.accountId),
+    handle: change,
+  }),
+  route({
+    method: "POST",
+    path: "/konten/:id/sperren",
+    policy: forEverybody("sperren"),
+    find: (tx, visit) => findeFremdesKonto(tx, visit.params.id, visit.accountId),
+    handle: async (visit, konto) => {
+      await sperreKonto(visit, konto);
+      return redirect(`/konten/${konto.id}?erledigt=gesperrt`);
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/konten/:id/entsperren",
+    policy: forEverybody("sperren"),
+    find: (tx, visit) => findeFremdesKonto(tx, visit.params.id, visit.accountId),
+    handle: async (visit, konto) => {
+      await entsperreKonto(visit, konto);
+      return redirect(`/konten/${konto.id}?erledigt=entsperrt`);
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/konten/:id/einmalpasswort",
+    policy: forEverybody("bearbeiten"),
+    find: (tx, visit) => findeFremdesKonto(tx, visit.params.id, visit.accountId),
+    handle: async (visit, konto) => passwordSlip(visit, konto, await erneuerePasswort(visit, konto), 200),
+  }),
+  route({
+    method: "POST",
+    path: "/konten/:id/rollen",
+    policy: { right: Rolle.right("bearbeiten"), scope: "schule" },
+    find: (tx, visit) => findeFremdesKonto(tx, visit.params.id, visit.accountId),
+    handle: async (visit, konto) => {
+      await weiseRollenZu(visit, konto, visit.form.getAll("rolle"));
+      return redirect(`/konten/${konto.id}?erledigt=rollen`);
+    },
+  }),
+];
+
+async function listPage(visit: PersonVisit): Promise<Reply> {
+  const suche = visit.query.get("suche") ?? "";
+  const seite = Number.parseInt(visit.query.get("seite") ?? "1", 10) || 1;
+  const found = await visit.transaction((tx) => listeKonten(tx, suche, seite));
+  const link = (number: number) =>
+    `/konten?${new URLSearchParams({ ...(suche ? { suche } : {}), seite: String(number) })}`;
+  const data = {
+    ...found,
+    suche,
+    mehrere: found.seiten > 1,
+    zurueck: found.seite > 1 ? link(found.seite - 1) : undefined,
+    weiter: found.seite < found.seiten ? link(found.seite + 1) : undefined,
+    darfAnlegen: visit.may(Konto.right("anlegen"), "schule"),
+  };
+  return page(visit, liste, data, { title: "Konten" });
+}
+
+interface NewState {
+  /** Becomes the account's id: the same form sent twice makes one account. */
+  readonly vorgang: string;
+  readonly werte: Angabenwerte;
+  readonly rollen: readonly string[];
+  readonly fehler: readonly InputError[];
+}
+
+async function newPage(visit: PersonVisit, state: NewState): Promise<Reply> {
+  const rollen = await visit.transaction((tx) => rollenDesKontos(tx, null));
+  const wahl = visit.may(Rolle.right("bearbeiten"), "schule")
+    ? rollen.map((rolle) => ({ ...rolle, gewaehlt: state.rollen.includes(rolle.id) }))
+    : undefined;
+  const { vorgang, werte, fehler } = state;
+  return page(visit, neu, { vorgang, werte, rollen: wahl }, { title: "Konto anlegen", errors: fehler });
+}
+
+async function create(visit: PersonVisit): Promise<Reply> {
+  const werte = fieldsOf(visit.form, "vorname", "nachname", "email");
+  const rollen = visit.may(Rolle.right("bearbeiten"), "schule") ? visit.form.getAll("rolle") : [];
+  const vorgang = z.uuid().safeParse(visit.form.get("vorgang"));
+  const id = vorgang.success ? vorgang.data.toLowerCase() : randomUUID();
+  try {
+    const zugang = await legeKontoAn(visit, id, checked(personenangaben, werte), rollen);
+    return passwordSlip(visit, { id, ...werte }, zugang, 201);
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return newPage(visit, { vorgang: id, werte, rollen, fehler: error.errors });
+    }
+    if (isDuplicate(error, "konto_pkey")) {
+      return redirect(`/konten/${id}?erledigt=konto-vorhanden`);
+    }
+    throw error;
+  }
+}
+
+/** Shows a one-time password, once: it cannot be shown again because it is not stored. */
+function passwordSlip(
+  visit: PersonVisit,
+  konto: { readonly id: string; readonly vorname: string; readonly nachname: string },
+  zugang: NeuerZugang,
+  status: 200 | 201,
+): Reply {
+  const { origin } = visit.app.config;
+  const title = status === 201 ? "Konto angelegt" : "Neues Einmalpasswort";
+  return page(visit, zugangszettel, { konto, ...zugang, adresse: origin }, { title, status });
+}
+
+async function accountPage(
+  visit: PersonVisit,
+  konto: Kontozeile,
+  eingabe: Readonly<Record<string, string>>,
+  fehler: readonly InputError[],
+): Promise<Reply> {
+  const zeigeKontakt = visit.may(Kontaktdaten.right("lesen"), "schule");
+  const { rollen, kontakt } = await visit.transaction(async (tx) => ({
+    rollen: await rollenDesKontos(tx, konto.id),
+    kontakt: zeigeKontakt ? await ladeKontaktdaten(tx, visit.app.fieldKey, konto.id) : undefined,
+  }));
+  const eigenes = konto.id === visit.person.accountId;
+  return page(
+    visit,
+    kontoseite,
+    {
+      konto,
+      werte: { ...konto, ...kontakt, ...eingabe },
+      rollenwahl: rollen,
+      rollentext: konto.rollen.join(", "),
+      zeigeKontakt,
+      darfKontakt: visit.may(Kontaktdaten.right("bearbeiten"), "schule"),
+      darfBearbeiten: visit.may(Konto.right("bearbeiten"), "schule"),
+      darfPasswort: visit.may(Konto.right("bearbeiten"), "schule") && !eigenes,
+      darfSperren: visit.may(Konto.right("sperren"), "schule") && !eigenes,
+      darfRollen: visit.may(Rolle.right("bearbeiten"), "schule") && !eigenes,
+      eigenes,
+    },
+    { title: `${konto.vorname} ${konto.nachname}`, errors: fehler },
+  );
+}
+
+async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
+  const mitKontakt = visit.may(Kontaktdaten.right("bearbeiten"), "schule");
+  const werte = fieldsOf(visit.form, "vorname", "nachname", "email", "telefon", "mobil", "anschrift");
+  try {
+    const angaben = checked(personenangaben, werte);
+    await aendereKonto(visit, konto, angaben, mitKontakt ? checked(kontaktangaben, werte) : undefined);
+    return redirect(`/konten/${konto.id}?erledigt=konto`);
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return accountPage(visit, konto, werte, error.errors);
+    }
+    throw error;
+  }
+}

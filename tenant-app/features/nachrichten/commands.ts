@@ -1,0 +1,78 @@
+import { z } from "zod";
+import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { writeJournal } from "../../ground/journal/write.ts";
+import { InputProblem } from "../../ground/pages/input.ts";
+import { erreichbare } from "../adressbuch/public.ts";
+import { eigeneVon } from "../dateien/public.ts";
+import { verschliesse } from "./inhalt.ts";
+import { Nachricht } from "./public.ts";
+import type { LesbareNachricht } from "./queries.ts";
+
+export const nachrichtangaben = z.object({
+  betreff: z
+    .string()
+    .trim()
+    .min(1, "Bitte geben Sie einen Betreff an.")
+    .max(200, "Der Betreff darf höchstens 200 Zeichen lang sein.")
+    .transform((text) => text.replace(/\p{Cc}+/gu, " ")),
+  inhalt: z
+    .string()
+    .transform((text) => text.replace(/\r\n?/g, "\n").trimEnd())
+    .pipe(
+      z
+        .string()
+        .min(1, "Bitte schreiben Sie einen Text.")
+        .max(20_000, "Der Text darf höchstens 20.000 Zeichen lang sein."),
+    ),
+});
+
+export interface NeueNachricht {
+  readonly id: string;
+  readonly betreff: string;
+  readonly inhalt: string;
+  readonly an: readonly string[];
+  /** Own files to attach. */
+  readonly dateien: readonly string[];
+}
+
+/**
+ * Sends a message to all recipients or to none. Throws InputProblem when nobody is left to send it to, and a
+ * violation of `nachricht_pkey` when the same form was sent before.
+ */
+export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
+  const { app, person, now } = visit;
+  return visit.transaction(async (tx) => {
+    const empfaenger = await erreichbare(tx, visit, neu.an);
+    if (empfaenger.length === 0) {
+      throw new InputProblem({ field: "suche", text: "Bitte wählen Sie mindestens eine Person aus." });
+    }
+    const { schluessel, betreff, inhalt } = verschliesse(app.fieldKey, neu.id, neu);
+    await tx.run(
+      "INSERT INTO nachricht (id, absender_id, schluessel, betreff, inhalt, gesendet_am) VALUES ($1, $2, $3, $4, $5, $6)",
+      [neu.id, person.accountId, schluessel, betreff, inhalt, now],
+    );
+    await tx.run(
+      `INSERT INTO nachricht_empfaenger (nachricht_id, konto_id, gesendet_am)
+       SELECT $1, wer, $3 FROM unnest($2::uuid[]) AS wer`,
+      [neu.id, empfaenger.map((one) => one.id), now],
+    );
+    await tx.run(
+      "INSERT INTO nachricht_datei (nachricht_id, datei_id) SELECT $1, datei FROM unnest($2::uuid[]) AS datei",
+      [neu.id, await eigeneVon(tx, neu.dateien, person.accountId)],
+    );
+    await writeJournal(tx, now, { by: person.accountId, resource: Nachricht, deed: "anlegen", object: neu.id });
+  });
+}
+
+/** Deletes a message for everybody: row and key are gone with this transaction (R18). */
+export function loesche(visit: PersonVisit, { id }: LesbareNachricht): Promise<void> {
+  return visit.transaction(async (tx) => {
+    await tx.run("DELETE FROM nachricht WHERE id = $1", [id]);
+    await writeJournal(tx, visit.now, {
+      by: visit.person.accountId,
+      resource: Nachricht,
+      deed: "loeschen",
+      object: id,
+    });
+  });
+}

@@ -1,0 +1,31 @@
+import type { Feature } from "../../ground/feature.ts";
+import { Nachricht } from "./public.ts";
+import { nachrichtenRoutes } from "./routes.ts";
+
+/** Messages between accounts. */
+export const nachrichten: Feature = {
+  name: "nachrichten",
+  tables: ["nachricht", "nachricht_empfaenger", "nachricht_datei"],
+  resources: [Nachricht],
+  routes: nachrichtenRoutes,
+  navigation: [
+    { href: "/nachrichten", text: "Nachrichten", right: Nachricht.right("lesen"), badge: "ungelesen", place: 10 },
+  ],
+  tiles: [
+    {
+      title: "Nachrichten",
+      href: "/nachrichten",
+      right: Nachricht.right("anlegen"),
+      place: 10,
+      say: ({ badges: { ungelesen = 0 } }) =>
+        ungelesen > 0 ? { important: `${ungelesen} ungelesen.`, text: "" } : { text: "Alles gelesen." },
+      link: { href: "/nachrichten/neu", text: "Nachricht schreiben" },
+    },
+  ],
+  confirmations: {
+    gesendet: "Ihre Nachricht wurde gesendet.",
+    "nachricht-geloescht": "Die Nachricht wurde gelöscht und ist für niemanden mehr lesbar.",
+  },
+  badges: { ungelesen: "SELECT count(*) FROM nachricht_empfaenger WHERE konto_id = ich() AND gelesen_am IS NULL" },
+  usage: { messages: "SELECT count(*) FROM nachricht" },
+};

@@ -1,0 +1,217 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { isDuplicate } from "../../ground/database/database.ts";
+import { type Reply, redirect } from "../../ground/gate/reply.ts";
+import { type Declared, route } from "../../ground/gate/route.ts";
+import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
+import { page, view } from "../../ground/pages/page.ts";
+import { type Paging, paging, requestedPage } from "../../ground/pages/paging.ts";
+import { type Personenwahl, personenwahl } from "../adressbuch/public.ts";
+import { Datei, type Dateizeile, eigeneDateien, gezeigteDateien } from "../dateien/public.ts";
+import { loesche, nachrichtangaben, sende } from "./commands.ts";
+import { oeffne } from "./inhalt.ts";
+import { Nachricht } from "./public.ts";
+import {
+  type Empfaenger,
+  empfaenger,
+  findeGeschriebene,
+  findeLesbare,
+  gesendete,
+  type LesbareNachricht,
+  type Nachrichtenzeile,
+  posteingang,
+} from "./queries.ts";
+
+const liste = view<
+  Paging & { readonly eingang: boolean; readonly zeilen: readonly Nachrichtenzeile[]; readonly darfSchreiben: boolean }
+>("nachrichten/liste");
+const nachrichtseite = view<{
+  readonly id: string;
+  readonly betreff: string;
+  readonly inhalt: string;
+  readonly absender: string;
+  readonly gesendet_am: Date;
+  readonly eigene: boolean;
+  readonly an: readonly Empfaenger[];
+  readonly anhaenge: readonly Dateizeile[];
+  readonly darfAntworten: boolean;
+  readonly darfLoeschen: boolean;
+}>("nachrichten/nachricht");
+const neu = view<{
+  readonly vorgang: string;
+  readonly betreff: string;
+  readonly inhalt: string;
+  readonly wahl: Personenwahl;
+  readonly dateien: ReadonlyArray<Dateizeile & { readonly gewaehlt: boolean }>;
+  readonly anhaengeOffen: boolean;
+}>("nachrichten/neu");
+
+/** Reading, writing and deleting messages. */
+export const nachrichtenRoutes: readonly Declared[] = [
+  route({
+    method: "GET",
+    path: "/nachrichten",
+    policy: { right: Nachricht.right("lesen") },
+    handle: (visit) => listPage(visit, "eingang"),
+  }),
+  route({
+    method: "GET",
+    path: "/nachrichten/gesendet",
+    policy: { right: Nachricht.right("lesen") },
+    handle: (visit) => listPage(visit, "gesendet"),
+  }),
+  route({
+    method: "GET",
+    path: "/nachrichten/neu",
+    policy: { right: Nachricht.right("anlegen") },
+    handle: startPage,
+  }),
+  route({ method: "POST", path: "/nachrichten", policy: { right: Nachricht.right("anlegen") }, handle: write }),
+  route({
+    method: "GET",
+    path: "/nachrichten/:id",
+    policy: { right: Nachricht.right("lesen") },
+    find: (tx, visit) => findeLesbare(tx, visit.params.id, visit.accountId),
+    handle: messagePage,
+  }),
+  route({
+    method: "POST",
+    path: "/nachrichten/:id/loeschen",
+    policy: { right: Nachricht.right("loeschen") },
+    find: (tx, visit) => findeGeschriebene(tx, visit.params.id, visit.accountId),
+    handle: async (visit, nachricht) => {
+      await loesche(visit, nachricht);
+      return redirect("/nachrichten/gesendet?erledigt=nachricht-geloescht");
+    },
+  }),
+];
+
+async function listPage(visit: PersonVisit, fach: "eingang" | "gesendet"): Promise<Reply> {
+  const seite = requestedPage(visit.query);
+  const load = fach === "eingang" ? posteingang : gesendete;
+  const found = await visit.transaction((tx) => load(tx, visit.app.fieldKey, visit.person.accountId, seite));
+  const path = fach === "eingang" ? "/nachrichten" : "/nachrichten/gesendet";
+  return page(
+    visit,
+    liste,
+    {
+      eingang: fach === "eingang",
+      zeilen: found.zeilen,
+      ...paging(path, seite, found.weitere),
+      darfSchreiben: visit.may(Nachricht.right("anlegen")),
+    },
+    { title: fach === "eingang" ? "Nachrichten" : "Gesendete Nachrichten" },
+  );
+}
+
+async function messagePage(visit: PersonVisit, nachricht: LesbareNachricht): Promise<Reply> {
+  const { accountId: kontoId } = visit.person;
+  const eigene = nachricht.absender_id === kontoId;
+  const { an, anhaenge } = await visit.transaction(async (tx) => {
+    await tx.run(
+      "UPDATE nachricht_empfaenger SET gelesen_am = $3 WHERE nachricht_id = $1 AND konto_id = $2 AND gelesen_am IS NULL",
+      [nachricht.id, kontoId, visit.now],
+    );
+    return {
+      an: await empfaenger(tx, nachricht.id),
+      anhaenge: await gezeigteDateien(
+        tx,
+        visit.app.fieldKey,
+        "SELECT nd.datei_id FROM nachricht_datei nd WHERE nd.nachricht_id = $1",
+        [nachricht.id],
+      ),
+    };
+  });
+  const { betreff, inhalt } = oeffne(visit.app.fieldKey, nachricht.id, nachricht);
+  return page(
+    visit,
+    nachrichtseite,
+    {
+      id: nachricht.id,
+      betreff,
+      inhalt,
+      absender: nachricht.absender ?? "Nicht mehr vorhandenes Konto",
+      gesendet_am: nachricht.gesendet_am,
+      eigene,
+      an,
+      anhaenge,
+      darfAntworten: !eigene && nachricht.absender_id !== null && visit.may(Nachricht.right("anlegen")),
+      darfLoeschen: eigene && visit.may(Nachricht.right("loeschen")),
+    },
+    { title: betreff },
+  );
+}
+
+interface Entwurf {
+  /** Becomes the message's id: the same form sent twice makes one message. */
+  readonly vorgang: string;
+  readonly betreff: string;
+  readonly inhalt: string;
+  readonly suche: string;
+  readonly an: readonly string[];
+  readonly dateien: readonly string[];
+  readonly fehler: readonly InputError[];
+}
+
+const uuid = z.uuid();
+
+/** An empty message, or an answer (`antwort`) to one that the person may read. */
+async function startPage(visit: PersonVisit): Promise<Reply> {
+  const leer = { vorgang: randomUUID(), betreff: "", inhalt: "", suche: "", an: [], dateien: [], fehler: [] };
+  const antwort = uuid.safeParse(visit.query.get("antwort"));
+  if (!antwort.success) {
+    return draftPage(visit, leer);
+  }
+  const found = await visit.transaction((tx) => findeLesbare(tx, antwort.data, visit.person.accountId));
+  if (!found?.relation.eigen || found.object.absender_id === null) {
+    return draftPage(visit, leer);
+  }
+  const { betreff } = oeffne(visit.app.fieldKey, found.object.id, found.object);
+  const re = betreff.startsWith("Re: ") ? betreff : `Re: ${betreff}`;
+  return draftPage(visit, { ...leer, betreff: re.slice(0, 200), an: [found.object.absender_id] });
+}
+
+async function draftPage(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
+  const { wahl, dateien } = await visit.transaction(async (tx) => ({
+    wahl: await personenwahl(tx, visit, entwurf.an, entwurf.suche),
+    dateien: visit.may(Datei.right("lesen"))
+      ? await eigeneDateien(tx, visit.app.fieldKey, visit.person.accountId, 1)
+      : undefined,
+  }));
+  return page(
+    visit,
+    neu,
+    {
+      vorgang: entwurf.vorgang,
+      betreff: entwurf.betreff,
+      inhalt: entwurf.inhalt,
+      wahl,
+      dateien: (dateien?.zeilen ?? []).map((datei) => ({ ...datei, gewaehlt: entwurf.dateien.includes(datei.id) })),
+      anhaengeOffen: entwurf.dateien.length > 0,
+    },
+    { title: "Nachricht schreiben", errors: entwurf.fehler },
+  );
+}
+
+async function write(visit: PersonVisit): Promise<Reply> {
+  const werte = fieldsOf(visit.form, "betreff", "inhalt", "suche", "vorgang", "schritt");
+  const parsed = uuid.safeParse(werte.vorgang);
+  const vorgang = parsed.success ? parsed.data.toLowerCase() : randomUUID();
+  const entwurf = { ...werte, vorgang, an: visit.form.getAll("an"), dateien: visit.form.getAll("datei"), fehler: [] };
+  if (werte.schritt === "suchen") {
+    return draftPage(visit, entwurf);
+  }
+  try {
+    await sende(visit, { ...entwurf, id: vorgang, ...checked(nachrichtangaben, werte) });
+    return redirect("/nachrichten/gesendet?erledigt=gesendet");
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return draftPage(visit, { ...entwurf, fehler: error.errors });
+    }
+    if (isDuplicate(error, "nachricht_pkey")) {
+      return redirect("/nachrichten/gesendet?erledigt=gesendet");
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,34 @@
+import type { App } from "../../ground/app.ts";
+import type { Feature } from "../../ground/feature.ts";
+import { bremse } from "./bremse.ts";
+import { absoluteMs, idleMs, sessions } from "./identity.ts";
+import { zugangRoutes } from "./routes.ts";
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+/** Signing in and out, sessions, one's own password. */
+export const zugang: Feature = {
+  name: "zugang",
+  tables: ["zugang", "sitzung", "anmeldebremse"],
+  volatileTables: ["sitzung", "anmeldebremse"],
+  routes: zugangRoutes,
+  identity: sessions,
+  confirmations: { passwort: "Ihr neues Passwort gilt ab sofort. Andere Sitzungen wurden beendet." },
+  daily: tidyUp,
+};
+
+/** Ended sessions, and counters of the login brake that no longer matter. */
+async function tidyUp({ database, now }: App): Promise<Readonly<Record<string, number>>> {
+  const today = now();
+  return database.as({}, async (tx) => {
+    const ended = await tx.one<{ count: string }>(
+      "SELECT sitzungen_aufraeumen($1, $2 * interval '1 millisecond', $3 * interval '1 millisecond') AS count",
+      [today, idleMs, absoluteMs],
+    );
+    await tx.run("DELETE FROM anmeldebremse WHERE zuletzt_am < $1 AND (erfolg_am IS NULL OR erfolg_am < $2)", [
+      new Date(today.getTime() - dayMs),
+      new Date(today.getTime() - bremse.knownMs),
+    ]);
+    return { sessions: Number(ended?.count ?? 0) };
+  });
+}

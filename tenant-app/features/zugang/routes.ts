@@ -1,0 +1,155 @@
+import { securityCookie, setKey } from "../../ground/gate/cookies.ts";
+import { formKey, newKey } from "../../ground/gate/keys.ts";
+import { type Reply, redirect } from "../../ground/gate/reply.ts";
+import { type Declared, route } from "../../ground/gate/route.ts";
+import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
+import { fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
+import { page, view } from "../../ground/pages/page.ts";
+import { type Anmeldung, aenderePasswort, meldeAn, warteText } from "./commands.ts";
+import { longest, shortest } from "./passwortregeln.ts";
+import { beendeSitzung } from "./sitzung.ts";
+
+const anmelden = view<{ readonly benutzername: string; readonly weiter: string; readonly abgemeldet: boolean }>(
+  "zugang/anmelden",
+);
+const passwort = view<{ readonly nurPasswort: boolean; readonly benutzername: string; readonly regel: string }>(
+  "zugang/passwort",
+);
+
+/** Signing in and out, and one's own password. */
+export const zugangRoutes: readonly Declared[] = [
+  route({
+    method: "GET",
+    path: "/anmelden",
+    policy: { public: "Whoever is to sign in cannot be signed in yet" },
+    handle: async (visit) => loginPage(visit, { weiter: visit.query.get("weiter") ?? "" }),
+  }),
+  route({
+    method: "POST",
+    path: "/anmelden",
+    policy: { public: "Whoever is to sign in cannot be signed in yet" },
+    handle: login,
+  }),
+  route({
+    method: "POST",
+    path: "/abmelden",
+    policy: { signedIn: "Ends nothing but the person's own session", beforePasswordChange: true },
+    handle: async (visit) => {
+      const cookies = await visit.transaction((tx) => beendeSitzung(tx, visit.person.session));
+      return redirect("/anmelden?abgemeldet=ja", { cookies });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/passwort",
+    policy: { signedIn: "Shows an empty form for the person's own password", beforePasswordChange: true },
+    handle: async (visit) => passwordPage(visit, []),
+  }),
+  route({
+    method: "POST",
+    path: "/passwort",
+    policy: { signedIn: "Changes nothing but the person's own password", beforePasswordChange: true },
+    handle: changePassword,
+  }),
+];
+
+async function login(visit: Visit): Promise<Reply> {
+  const eingabe = fieldsOf(visit.form, "benutzername", "passwort", "weiter");
+  const fehler: InputError[] = [
+    ...(eingabe.benutzername.trim() === ""
+      ? [{ field: "benutzername", text: "Bitte geben Sie Ihren Benutzernamen ein." }]
+      : []),
+    ...(eingabe.passwort === "" ? [{ field: "passwort", text: "Bitte geben Sie Ihr Passwort ein." }] : []),
+  ];
+  if (fehler.length > 0) {
+    return loginPage(visit, { ...eingabe, fehler, status: 422 });
+  }
+  if (eingabe.benutzername.length > 200 || eingabe.passwort.length > longest) {
+    return loginPage(visit, {
+      ...eingabe,
+      benutzername: "",
+      fehler: [{ field: "", text: refusals.falsch }],
+      status: 422,
+    });
+  }
+  const anmeldung = await meldeAn(visit, eingabe);
+  if (anmeldung.art === "angemeldet") {
+    return redirect(anmeldung.nurPasswort ? "/passwort" : ownPath(eingabe.weiter), { cookies: anmeldung.cookies });
+  }
+  if (anmeldung.art === "warten") {
+    const text = warteText(anmeldung.sekunden);
+    return loginPage(visit, { ...eingabe, fehler: [{ field: "", text }], status: 429, retryAfter: anmeldung.sekunden });
+  }
+  return loginPage(visit, { ...eingabe, fehler: [{ field: "", text: refusals[anmeldung.art] }], status: 422 });
+}
+
+const refusals: Readonly<Record<Exclude<Anmeldung["art"], "angemeldet" | "warten">, string>> = {
+  falsch: "Benutzername oder Passwort sind nicht richtig.",
+  gesperrt: "Dieses Konto ist gesperrt. Bitte wenden Sie sich an die Administration Ihrer Schule.",
+  abgelaufen: "Das Einmalpasswort ist abgelaufen. Bitte lassen Sie sich von der Administration ein neues geben.",
+};
+
+interface LoginState {
+  readonly weiter: string;
+  readonly benutzername?: string;
+  readonly fehler?: readonly InputError[];
+  readonly status?: number;
+  readonly retryAfter?: number;
+}
+
+function loginPage(visit: Visit, state: LoginState): Reply {
+  const fresh = visit.securityKey === undefined ? newKey() : undefined;
+  const sicherheit = visit.securityKey ?? fresh ?? "";
+  return page(
+    visit,
+    anmelden,
+    {
+      benutzername: state.benutzername ?? "",
+      weiter: ownPath(state.weiter),
+      abgemeldet: visit.query.has("abgemeldet"),
+    },
+    {
+      title: "Anmelden",
+      errorTitle: "Anmeldung nicht möglich",
+      errors: state.fehler ?? [],
+      formKey: formKey(visit.app.sessionKey, { sicherheit }),
+      ...(state.status === undefined ? {} : { status: state.status }),
+      ...(fresh === undefined ? {} : { cookies: [setKey(securityCookie, fresh)] }),
+      ...(state.retryAfter === undefined ? {} : { headers: { "Retry-After": String(state.retryAfter) } }),
+    },
+  );
+}
+
+async function changePassword(visit: PersonVisit): Promise<Reply> {
+  try {
+    const cookies = await aenderePasswort(visit, fieldsOf(visit.form, "bisher", "neu", "wiederholt"));
+    return redirect("/?erledigt=passwort", { cookies });
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return passwordPage(visit, error.errors);
+    }
+    throw error;
+  }
+}
+
+function passwordPage(visit: PersonVisit, errors: readonly InputError[]): Reply {
+  const { passwordOnly, userName } = visit.person;
+  return page(
+    visit,
+    passwort,
+    {
+      nurPasswort: passwordOnly,
+      benutzername: userName,
+      regel: `Mindestens ${shortest} Zeichen. Gut ist ein kurzer Satz, den nur Sie kennen.`,
+    },
+    { title: passwordOnly ? "Eigenes Passwort wählen" : "Passwort ändern", errors },
+  );
+}
+
+/** Where to go after login: a path of our own, or the start page. */
+export function ownPath(candidate: string): string {
+  if (!/^\/[A-Za-z0-9/_-]*(\?[A-Za-z0-9=&%._+-]*)?$/.test(candidate) || candidate.startsWith("//")) {
+    return "/";
+  }
+  return candidate;
+}

@@ -1,0 +1,33 @@
+import type { Logger } from "pino";
+import type { Catalogue } from "./catalogue.ts";
+import type { ServeConfig } from "./config.ts";
+import type { Database } from "./database/database.ts";
+import type { Identity } from "./gate/person.ts";
+import type { Assets } from "./pages/assets.ts";
+import type { Views } from "./pages/views.ts";
+
+/** All that routes may use of the outside world; built once in `serve/serve.ts`, built smaller in tests. */
+export interface App {
+  readonly config: ServeConfig;
+  readonly database: Database;
+  readonly fieldKey: Buffer;
+  readonly sessionKey: Buffer;
+  readonly views: Views;
+  readonly assets: Assets;
+  readonly log: Logger;
+  readonly catalogue: Catalogue;
+  readonly identity: Identity;
+  now(): Date;
+  /** False once the process has been asked to stop. */
+  readonly accepting: () => boolean;
+}
+
+/** Something that a feature needs once for each app: made when first asked for. */
+export function perApp<T>(make: (app: App) => T): (app: App) => T {
+  const made = new WeakMap<App, { readonly value: T }>();
+  return (app) => {
+    const found = made.get(app) ?? { value: make(app) };
+    made.set(app, found);
+    return found.value;
+  };
+}

@@ -1,0 +1,46 @@
+import type { Resource, Right, Scope } from "./gate/rights.ts";
+
+/** What the ground's own pages say of features: navigation, start page, roles page, confirmations. Knows no request. */
+
+/** Somebody who is signed in, as far as pages need to know them. */
+export interface Viewer {
+  /** Whether any of the person's rules speaks of this: for showing or hiding a link, never instead of the gate. */
+  may(right: Right, scope?: Scope): boolean;
+  /** Counters of the features, by name. */
+  readonly badges: Readonly<Record<string, number>>;
+}
+
+/** Shown to those who hold the right. */
+interface Offered {
+  readonly right: Right;
+  readonly scope?: Scope;
+  /** Order on the page, from small to large. */
+  readonly place: number;
+}
+
+export interface NavigationEntry extends Offered {
+  readonly href: string;
+  readonly text: string;
+  /** Name of the counter beside it. */
+  readonly badge?: string;
+}
+
+/** One field of the start page. */
+export interface Tile extends Offered {
+  readonly title: string;
+  readonly href: string;
+  /** One or two sentences; the first, if given, stands out. */
+  say(viewer: Viewer): { readonly important?: string; readonly text: string };
+  readonly link: { readonly href: string; readonly text: string };
+}
+
+/** All that features bring for pages of the ground, in the order in which it is shown. */
+export interface Catalogue {
+  readonly resources: ReadonlyMap<string, Resource>;
+  readonly navigation: readonly NavigationEntry[];
+  readonly tiles: readonly Tile[];
+  /** What a form did, in words, by the word in `?erledigt=`: a fixed list, so that no link can put words into our mouth. */
+  readonly confirmations: ReadonlyMap<string, string>;
+  /** SQL of each counter, one number for the acting person; all are asked in one statement. */
+  readonly badges: ReadonlyMap<string, string>;
+}

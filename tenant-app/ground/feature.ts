@@ -1,0 +1,112 @@
+import type { App } from "./app.ts";
+import type { Catalogue, NavigationEntry, Tile } from "./catalogue.ts";
+import type { Identity } from "./gate/person.ts";
+import type { Resource } from "./gate/rights.ts";
+import type { Declared } from "./gate/route.ts";
+import type { Contents, RegisteredCommand } from "./operator/command.ts";
+
+/**
+ * What a feature brings. Each is a folder below `features/` that exports one of these from its `feature.ts`; `features.ts` lists them,
+ * and nothing else knows which there are.
+ */
+export interface Feature {
+  /** Its folder below `features/`. */
+  readonly name: string;
+  /** Tables that are its own: no other feature's statements name them. */
+  readonly tables: readonly string[];
+  /** Of these, those whose rows come and go by themselves: a restore brings them back, but nothing is proven by them. */
+  readonly volatileTables?: readonly string[];
+  /** What rules may speak of. */
+  readonly resources?: readonly Resource[];
+  readonly routes?: readonly Declared[];
+  readonly navigation?: readonly NavigationEntry[];
+  readonly tiles?: readonly Tile[];
+  /** What its forms did, by the word in `?erledigt=`. */
+  readonly confirmations?: Readonly<Record<string, string>>;
+  /** Counters of the acting person: SQL that yields one number. */
+  readonly badges?: Readonly<Record<string, string>>;
+  /** Once a day, as the app; returns what it did, in numbers, for the log. */
+  readonly daily?: (app: App) => Promise<Readonly<Record<string, number>>>;
+  /** Programs of the operator. */
+  readonly commands?: readonly RegisteredCommand[];
+  /** What the operator's `usage` counts: SQL that yields one number, by the name in its answer. */
+  readonly usage?: Readonly<Record<string, string>>;
+  /** What it keeps outside the database, for the operator's `fingerprint`, by the name in its answer. */
+  readonly contents?: Readonly<Record<string, Contents>>;
+  /** Exactly one feature knows who is behind a session. */
+  readonly identity?: Identity;
+}
+
+/** The features of a school, put together. */
+export interface Register {
+  readonly features: readonly Feature[];
+  readonly routes: readonly Declared[];
+  readonly catalogue: Catalogue;
+  readonly identity: Identity;
+  readonly commands: readonly RegisteredCommand[];
+}
+
+/** Puts features together. Throws when two bring the same thing, or not exactly one an identity. */
+export function assemble(features: readonly Feature[]): Register {
+  const all = <T>(pick: (feature: Feature) => readonly T[] | undefined): T[] =>
+    features.flatMap((feature) => pick(feature) ?? []);
+  const entries = (pick: (feature: Feature) => Readonly<Record<string, string>> | undefined) =>
+    all((feature) => Object.entries(pick(feature) ?? {}));
+  unique(
+    "feature",
+    features.map(({ name }) => name),
+  );
+  unique(
+    "table",
+    all(({ tables }) => tables),
+  );
+  const identities = all(({ identity }) => (identity ? [identity] : []));
+  const [identity] = identities;
+  if (!identity || identities.length !== 1) {
+    throw new Error(`Exactly one feature must bring an identity, not ${identities.length}`);
+  }
+  const byPlace = <T extends { readonly place: number }>(list: readonly T[]) =>
+    [...list].sort((a, b) => a.place - b.place);
+  return {
+    features,
+    identity,
+    routes: all(({ routes }) => routes),
+    commands: [
+      ...named(
+        "operator command",
+        all(({ commands }) => commands?.map((one) => [one.name, one] as const)),
+      ).values(),
+    ],
+    catalogue: {
+      resources: named(
+        "resource",
+        all(({ resources }) => resources?.map((one) => [one.name, one] as const)),
+      ),
+      navigation: byPlace(all(({ navigation }) => navigation)),
+      tiles: byPlace(all(({ tiles }) => tiles)),
+      confirmations: named(
+        "confirmation",
+        entries(({ confirmations }) => confirmations),
+      ),
+      badges: named(
+        "badge",
+        entries(({ badges }) => badges),
+      ),
+    },
+  };
+}
+
+function named<T>(what: string, list: readonly (readonly [string, T])[]): ReadonlyMap<string, T> {
+  unique(
+    what,
+    list.map(([name]) => name),
+  );
+  return new Map(list);
+}
+
+function unique(what: string, names: readonly string[]): void {
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) {
+    throw new Error(`Two features bring the same ${what}: ${twice}`);
+  }
+}

@@ -1,0 +1,181 @@
+import type { IncomingMessage } from "node:http";
+import type { App } from "../app.ts";
+import type { Transaction } from "../database/database.ts";
+import { addressOf } from "./address.ts";
+import { readKeys } from "./cookies.ts";
+import { readForm } from "./form.ts";
+import { formKey, keyHash, sameSecret } from "./keys.ts";
+import type { Keys, Person } from "./person.ts";
+import { cookiesNeeded, forbidden, foreignForm, notFound, sessionOver, staleForm } from "./refusal.ts";
+import { type Reply, redirect } from "./reply.ts";
+import { decide, type Scope } from "./rights.ts";
+import type { Declared } from "./route.ts";
+import { readUpload } from "./upload.ts";
+import { asPerson, type PersonVisit, type Visit } from "./visit.ts";
+
+interface Passed {
+  readonly person: Person;
+  readonly badges: Readonly<Record<string, number>>;
+  readonly scopes: ReadonlySet<Scope>;
+  readonly object: unknown;
+}
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const none: ReadonlySet<Scope> = new Set();
+
+/**
+ * The gate: every request to every route comes through here, in this order: origin, session, security key, rules,
+ * object. What is not allowed by then is refused (R38, R39). Throws Refused, or whatever the route throws.
+ */
+export async function pass(
+  app: App,
+  declared: Declared,
+  request: IncomingMessage,
+  params: Record<string, string>,
+): Promise<Reply> {
+  const keys = readKeys(request.headers.cookie);
+  const visit = visitOf(app, request, params, keys);
+  if (params.id !== undefined && !uuid.test(params.id)) {
+    throw notFound();
+  }
+  if (declared.method !== "GET") {
+    requireOwnOrigin(app, request);
+  }
+  if ("public" in declared.policy) {
+    return declared.run(declared.body === "form" ? await publicForm(visit, request) : visit, undefined);
+  }
+  const { sitzung, sicherheit } = keys;
+  if (sitzung === undefined || sicherheit === undefined) {
+    return notSignedIn(visit, declared);
+  }
+  // Row-level security shows this transaction only the session whose key was sent.
+  const shown = keyHash(app.sessionKey, "sitzung", sitzung).toString("hex");
+  const passed = await app.database.as({ sitzung: shown }, (tx) => admit(tx, visit, declared, { sitzung, sicherheit }));
+  if (passed === "signed-out") {
+    return notSignedIn(visit, declared);
+  }
+  if (passed === "choose-password") {
+    return redirect("/passwort");
+  }
+  const key = formKey(app.sessionKey, { sitzung, sicherheit });
+  const personVisit = asPerson(visit, { ...passed, formKey: key });
+  return declared.run(await withBody(personVisit, declared, request), passed.object);
+}
+
+/** Session, rules and object, in one transaction that from the identity on acts as the person. */
+async function admit(
+  tx: Transaction,
+  visit: Visit,
+  declared: Declared,
+  keys: Keys,
+): Promise<Passed | "signed-out" | "choose-password"> {
+  const { policy } = declared;
+  const person = await visit.app.identity.find(tx, visit.app.sessionKey, keys, visit.now);
+  if (!person) {
+    return "signed-out";
+  }
+  if (person.passwordOnly && !("beforePasswordChange" in policy)) {
+    return "choose-password";
+  }
+  const badges = await countBadges(tx, visit.app.catalogue.badges);
+  if (!("right" in policy)) {
+    return { person, badges, scopes: none, object: undefined };
+  }
+  const general = decide(person.rules, policy.right);
+  if (!general.allowed || (policy.scope && !general.scopes.has(policy.scope))) {
+    throw forbidden();
+  }
+  if (!declared.find) {
+    return { person, badges, scopes: general.scopes, object: undefined };
+  }
+  const found = await declared.find(tx, { ...visit, accountId: person.accountId });
+  if (!found) {
+    throw notFound();
+  }
+  const decision = decide(person.rules, policy.right, found.relation);
+  if (!decision.allowed || (policy.scope && !decision.scopes.has(policy.scope))) {
+    throw notFound();
+  }
+  return { person, badges, scopes: decision.scopes, object: found.object };
+}
+
+/** Counters of the features for the acting person, all in one statement. */
+async function countBadges(
+  tx: Transaction,
+  badges: ReadonlyMap<string, string>,
+): Promise<Readonly<Record<string, number>>> {
+  if (badges.size === 0) {
+    return {};
+  }
+  const columns = [...badges].map(([name, sql]) => `(${sql})::int AS "${name}"`);
+  return (await tx.one<Record<string, number>>(`SELECT ${columns.join(", ")}`)) ?? {};
+}
+
+/** Reads what was sent along and compares the form's hidden field with the keys in the cookies. */
+async function withBody(visit: PersonVisit, declared: Declared, request: IncomingMessage): Promise<PersonVisit> {
+  if (declared.body === "form") {
+    const form = await readForm(request);
+    requireFormKey(form, visit.formKey);
+    return { ...visit, form };
+  }
+  if (declared.body === "upload") {
+    const upload = await readUpload(request, {
+      bytes: visit.app.config.uploadLimit,
+      windowMs: 10_000,
+      windowBytes: 10_000,
+    });
+    if (!sameSecret(upload.fields.get("sicherheit") ?? "", visit.formKey)) {
+      upload.content.resume();
+      throw staleForm();
+    }
+    return { ...visit, form: upload.fields, ...{ upload } };
+  }
+  return visit;
+}
+
+async function publicForm(visit: Visit, request: IncomingMessage): Promise<Visit> {
+  const form = await readForm(request);
+  if (visit.securityKey === undefined) {
+    throw cookiesNeeded();
+  }
+  requireFormKey(form, formKey(visit.app.sessionKey, { sicherheit: visit.securityKey }));
+  return { ...visit, form };
+}
+
+function requireFormKey(form: URLSearchParams, expected: string): void {
+  if (!sameSecret(form.get("sicherheit") ?? "", expected)) {
+    throw staleForm();
+  }
+}
+
+/** A form counts only when it was sent from one of the school's own addresses; browsers always say from where. */
+function requireOwnOrigin(app: App, request: IncomingMessage): void {
+  const { origin } = request.headers;
+  const own = typeof origin === "string" && [...app.config.hosts].some((host) => origin === `https://${host}`);
+  if (!own) {
+    throw foreignForm();
+  }
+}
+
+/** A page asks to sign in and returns to it; a form is refused, for its contents would be lost on the way. */
+function notSignedIn(visit: Visit, declared: Declared): Reply {
+  if (declared.method !== "GET") {
+    throw sessionOver();
+  }
+  const next = visit.path + (visit.query.size > 0 ? `?${visit.query}` : "");
+  return redirect(next === "/" ? "/anmelden" : `/anmelden?weiter=${encodeURIComponent(next)}`);
+}
+
+function visitOf(app: App, request: IncomingMessage, params: Record<string, string>, keys: Partial<Keys>): Visit {
+  const url = new URL(request.url ?? "/", app.config.origin);
+  return {
+    app,
+    now: app.now(),
+    path: url.pathname,
+    query: url.searchParams,
+    params,
+    address: addressOf(request),
+    form: new URLSearchParams(),
+    securityKey: keys.sicherheit,
+  };
+}

@@ -1,0 +1,39 @@
+import type { Readable } from "node:stream";
+
+interface Common {
+  readonly status: number;
+  /** Set-Cookie values. */
+  readonly cookies?: readonly string[];
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What a route answers. Only the gate writes it to the socket, so that no route can leave out a header. */
+export type Reply =
+  | (Common & { readonly kind: "page"; readonly view: string; readonly data: object })
+  | (Common & { readonly kind: "redirect"; readonly location: string })
+  | (Common & { readonly kind: "text"; readonly type: string; readonly body: string | Buffer })
+  | (Common & { readonly kind: "download"; readonly name: string; readonly length: number; readonly stream: Readable });
+
+export interface Extra {
+  readonly cookies?: readonly string[];
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** 303: after a form was accepted, the browser fetches the next page. `location` is a path of our own. */
+export function redirect(location: string, extra: Extra = {}): Reply {
+  return { kind: "redirect", status: 303, location, ...extra };
+}
+
+export function text(
+  status: number,
+  body: string | Buffer,
+  type = "text/plain; charset=utf-8",
+  extra: Extra = {},
+): Reply {
+  return { kind: "text", status, type, body, ...extra };
+}
+
+/** A file to save, never to show: its type is not believed, its name goes out encoded. */
+export function download(name: string, length: number, stream: Readable): Reply {
+  return { kind: "download", status: 200, name, length, stream };
+}

@@ -1,0 +1,82 @@
+import type { Transaction } from "../database/database.ts";
+import type { Policy, PublicPolicy, RightPolicy, SignedInPolicy } from "./policy.ts";
+import type { Reply } from "./reply.ts";
+import type { Relation } from "./rights.ts";
+import type { PersonVisit, UploadVisit, Visit } from "./visit.ts";
+
+interface Where {
+  readonly method: "GET" | "POST";
+  /** Express path, e.g. `/konten/:id`. A parameter named `id` must be a UUID, or the answer is 404. */
+  readonly path: string;
+}
+
+export interface PublicRoute extends Where {
+  readonly policy: PublicPolicy;
+  /** Answered for every Host header: health checks ask by address. */
+  readonly anyHost?: true;
+  handle(visit: Visit): Promise<Reply>;
+}
+
+export interface SignedInRoute extends Where {
+  readonly policy: SignedInPolicy;
+  handle(visit: PersonVisit): Promise<Reply>;
+}
+
+export interface RightRoute extends Where {
+  readonly policy: RightPolicy;
+  handle(visit: PersonVisit): Promise<Reply>;
+}
+
+export interface UploadRoute extends Where {
+  readonly policy: RightPolicy;
+  readonly body: "upload";
+  handle(visit: UploadVisit): Promise<Reply>;
+}
+
+/** An object and what is true of it for the person who asks. */
+export interface Found<T> {
+  readonly object: T;
+  readonly relation: Relation;
+}
+
+/** A route about one object: the gate loads it, decides on it, and answers 404 for those of others. */
+export interface ObjectRoute<T> extends Where {
+  readonly policy: RightPolicy;
+  find(tx: Transaction, visit: Visit & { readonly accountId: string }): Promise<Found<T> | undefined>;
+  handle(visit: PersonVisit, object: T): Promise<Reply>;
+}
+
+/** A declared route, as the gate runs it. */
+export interface Declared extends Where {
+  readonly policy: Policy;
+  readonly anyHost: boolean;
+  readonly body: "none" | "form" | "upload";
+  readonly find:
+    | ((tx: Transaction, visit: Visit & { readonly accountId: string }) => Promise<Found<unknown> | undefined>)
+    | undefined;
+  /** Called by the gate only, after the decision. `found` is what `find` returned. */
+  run(visit: Visit | PersonVisit | UploadVisit, found: unknown): Promise<Reply>;
+}
+
+type AnyRoute<T> = PublicRoute | SignedInRoute | RightRoute | UploadRoute | ObjectRoute<T>;
+
+/** The one way to declare a route. Its policy is checked when the routes are mounted, before the app listens. */
+export function route(definition: PublicRoute): Declared;
+export function route(definition: UploadRoute): Declared;
+export function route<T>(definition: ObjectRoute<T>): Declared;
+export function route(definition: RightRoute): Declared;
+export function route(definition: SignedInRoute): Declared;
+export function route<T>(definition: AnyRoute<T>): Declared {
+  const { method, path, policy } = definition;
+  const upload = "body" in definition;
+  return {
+    method,
+    path,
+    policy,
+    anyHost: "anyHost" in definition,
+    body: upload ? "upload" : method === "POST" ? "form" : "none",
+    find: "find" in definition ? definition.find : undefined,
+    // The gate builds the visit that the kind of route asks for; the overloads keep declaration and handler together.
+    run: (visit, found) => (definition.handle as (visit: unknown, found: unknown) => Promise<Reply>)(visit, found),
+  };
+}

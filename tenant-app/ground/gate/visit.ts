@@ -1,0 +1,56 @@
+import type { App } from "../app.ts";
+import type { Viewer } from "../catalogue.ts";
+import type { Transaction } from "../database/database.ts";
+import type { Person } from "./person.ts";
+import { decide, type Scope } from "./rights.ts";
+import type { Upload } from "./upload.ts";
+
+/** One request as a route sees it. */
+export interface Visit {
+  readonly app: App;
+  readonly now: Date;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly params: Readonly<Record<string, string>>;
+  /** Address of the browser, as the gateway reports it. */
+  readonly address: string;
+  /** Fields of a form; empty for GET. */
+  readonly form: URLSearchParams;
+  /** Security key the browser holds, for the forms of public pages. */
+  readonly securityKey: string | undefined;
+}
+
+/** A request of somebody who is signed in and passed the gate. */
+export interface PersonVisit extends Visit, Viewer {
+  readonly person: Person;
+  /** The hidden field that every form of this page must carry. */
+  readonly formKey: string;
+  /** Scopes in which this route's right holds; empty for routes that need none. */
+  readonly scopes: ReadonlySet<Scope>;
+  /** One transaction as this person. */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+}
+
+/** A request that carries a file. */
+export interface UploadVisit extends PersonVisit {
+  readonly upload: Upload;
+}
+
+/** Builds the signed-in view of a request. */
+export function asPerson(
+  visit: Visit,
+  { person, badges, scopes, formKey }: Pick<PersonVisit, "person" | "badges" | "scopes" | "formKey">,
+): PersonVisit {
+  return {
+    ...visit,
+    person,
+    badges,
+    formKey,
+    scopes,
+    transaction: (work) => visit.app.database.as({ konto: person.accountId, sitzung: person.session }, work),
+    may: (right, scope) => {
+      const decision = decide(person.rules, right);
+      return decision.allowed && (scope === undefined || decision.scopes.has(scope));
+    },
+  };
+}

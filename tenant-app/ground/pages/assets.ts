@@ -1,0 +1,39 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { shipped } from "../paths.ts";
+import { monogram } from "./monogram.ts";
+
+export interface Asset {
+  readonly path: string;
+  readonly type: string;
+  readonly body: Buffer;
+}
+
+/** The few files that pages load, each under a name that contains its hash and never changes. */
+export interface Assets {
+  readonly stylesheet: string;
+  readonly icon: string;
+  readonly all: readonly Asset[];
+}
+
+/** Reads the stylesheet and draws the school's sign. */
+export function loadAssets(schoolName: string): Assets {
+  const stylesheet = asset(
+    "stil",
+    "css",
+    "text/css; charset=utf-8",
+    readFileSync(shipped("ground", "pages", "stylesheet.css")),
+  );
+  const icon = asset("zeichen", "svg", "image/svg+xml", Buffer.from(sign(monogram(schoolName)), "utf8"));
+  return { stylesheet: stylesheet.path, icon: icon.path, all: [stylesheet, icon] };
+}
+
+function asset(name: string, extension: string, type: string, body: Buffer): Asset {
+  const hash = createHash("sha256").update(body).digest("hex").slice(0, 16);
+  return { path: `/assets/${name}.${hash}.${extension}`, type, body };
+}
+
+/** Letters only (see `monogram`), so nothing needs escaping. */
+function sign(letters: string): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="14" fill="#1d4f8c"/><text x="32" y="33" fill="#fff" font-family="system-ui, sans-serif" font-size="28" font-weight="700" text-anchor="middle" dominant-baseline="central">${letters}</text></svg>\n`;
+}

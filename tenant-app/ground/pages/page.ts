@@ -1,0 +1,68 @@
+import type { App } from "../app.ts";
+import type { Refused } from "../gate/refusal.ts";
+import type { Extra, Reply } from "../gate/reply.ts";
+import type { PersonVisit, Visit } from "../gate/visit.ts";
+import { byField, type InputError } from "./input.ts";
+import { type Frame, frameOf, publicFrame } from "./layout.ts";
+
+/** A view and the data that it shows. */
+export interface View<Data extends object> {
+  readonly name: string;
+  /** Only a type. */
+  readonly __data?: Data;
+}
+
+/**
+ * Names a view with its data, e.g. `view<Liste>("nachrichten/liste")` for `features/nachrichten/views/liste.hbs`. A name in the view
+ * that the data lack is an error when the page is made.
+ */
+export function view<Data extends object>(name: string): View<Data> {
+  return { name };
+}
+
+interface PageExtra extends Extra {
+  /** Browser's title, and heading of most pages. */
+  readonly title: string;
+  readonly status?: number;
+  /** What is to be mended in the form on this page; a page with errors is answered with 422 unless a status is given. */
+  readonly errors?: readonly InputError[];
+  /** What stands above the errors. */
+  readonly errorTitle?: string;
+  /** Takes the place of the frame's hidden field: forms of people who are not signed in. */
+  readonly formKey?: string;
+}
+
+/** A page in its frame. */
+export function page<Data extends object>(
+  visit: Visit | PersonVisit,
+  { name }: View<Data>,
+  data: NoInfer<Data>,
+  { title, errors = [], errorTitle, formKey, status = errors.length > 0 ? 422 : 200, ...extra }: PageExtra,
+): Reply {
+  const frame = frameOf(visit);
+  const all = {
+    ...inFrame(frame, title, errors, errorTitle),
+    ...(formKey === undefined ? {} : { sicherheit: formKey }),
+    ...data,
+  };
+  return { kind: "page", view: name, data: all, status, ...extra };
+}
+
+/** The page of a refusal: it knows nothing of who asked. */
+export function refusalPage(app: App, { status, title, advice }: Refused): Reply {
+  return {
+    kind: "page",
+    view: "ground/error",
+    data: { ...inFrame(publicFrame(app), title, []), rat: advice },
+    status,
+  };
+}
+
+function inFrame(
+  frame: Frame,
+  titel: string,
+  errors: readonly InputError[],
+  fehlertitel = "Bitte prüfen Sie Ihre Eingaben",
+): object {
+  return { ...frame, titel, fehlertitel, fehler: errors.length > 0 ? errors : undefined, fehlerJe: byField(errors) };
+}

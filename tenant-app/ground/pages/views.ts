@@ -1,0 +1,70 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import Handlebars from "handlebars";
+import { shipped } from "../paths.ts";
+import { strict } from "./strict.ts";
+
+/** Turns a view and its data into a page. */
+export type Views = (view: string, data: object) => string;
+
+/**
+ * Views are `features/<feature>/views/<name>.hbs`, compiled when first asked for; parts that several share are in
+ * `ground/pages/partials` and the features' `partials`. Handlebars escapes whatever a view prints; no view prints anything unescaped. A
+ * name in a view that its data lack is an error.
+ */
+export function loadViews(timeZone = "Europe/Berlin"): Views {
+  const handlebars = Handlebars.create();
+  registerWords(handlebars, timeZone);
+  for (const directory of partialDirectories()) {
+    for (const file of readdirSync(directory)) {
+      handlebars.registerPartial(file.replace(/\.hbs$/, ""), readFileSync(join(directory, file), "utf8"));
+    }
+  }
+  const compiled = new Map<string, Handlebars.TemplateDelegate>();
+  return (view, data) => {
+    let template = compiled.get(view);
+    if (!template) {
+      template = handlebars.compile(readFileSync(fileOf(view), "utf8"));
+      compiled.set(view, template);
+    }
+    return template(strict(view, data));
+  };
+}
+
+function partialDirectories(): string[] {
+  const features = readdirSync(shipped("features")).map((feature) => shipped("features", feature, "partials"));
+  return [shipped("ground", "pages", "partials"), ...features.filter((directory) => existsSync(directory))];
+}
+
+function fileOf(view: string): string {
+  const [feature = "", name = ""] = view.split("/");
+  return feature === "ground"
+    ? shipped("ground", "pages", "views", `${name}.hbs`)
+    : shipped("features", feature, "views", `${name}.hbs`);
+}
+
+function registerWords(handlebars: typeof Handlebars, timeZone: string): void {
+  const day = new Intl.DateTimeFormat("de-DE", { dateStyle: "long", timeZone });
+  const moment = new Intl.DateTimeFormat("de-DE", { dateStyle: "medium", timeStyle: "short", timeZone });
+  const number = new Intl.NumberFormat("de-DE");
+  handlebars.registerHelper("tag", (value: unknown) => (value instanceof Date ? day.format(value) : ""));
+  handlebars.registerHelper("zeit", (value: unknown) => (value instanceof Date ? `${moment.format(value)} Uhr` : ""));
+  handlebars.registerHelper("iso", (value: unknown) => (value instanceof Date ? value.toISOString() : ""));
+  handlebars.registerHelper("zahl", (value: unknown) => (typeof value === "number" ? number.format(value) : ""));
+  handlebars.registerHelper("groesse", (value: unknown) => (typeof value === "number" ? fileSize(value) : ""));
+  handlebars.registerHelper("gleich", (a: unknown, b: unknown) => a === b);
+  handlebars.registerHelper("wahl", (which: unknown, yes: unknown, no: unknown) => (which ? yes : no));
+}
+
+/** Bytes in words, decimal units: `1,4 MB`. */
+export function fileSize(bytes: number): string {
+  const units = ["Byte", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : 1;
+  return `${new Intl.NumberFormat("de-DE", { maximumFractionDigits: digits }).format(value)} ${units[unit]}`;
+}

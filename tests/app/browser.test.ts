@@ -1,0 +1,231 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHROMIUM, openPage } from "../fixtures/chromium.ts";
+import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
+import { startGateway, type TestGateway } from "../fixtures/school-gateway.ts";
+
+let gateway: TestGateway;
+let school: TestSchool;
+let browser: Browser;
+let origin: string;
+let anna: TestKonto;
+let bert: TestKonto;
+let admin: TestKonto;
+let checks: string;
+let nachricht: string;
+let datei: string;
+beforeAll(async () => {
+  let port = 0;
+  gateway = await startGateway(() => port);
+  origin = `https://goethe.classmind.localhost:${gateway.port}`;
+  school = await startSchool({ environment: { CLASSMIND_URL: origin } });
+  port = school.port;
+  anna = await school.konto("Anna", "Arendt", "lehrer");
+  bert = await school.konto("Bert", "Brecht", "schueler");
+  admin = await school.konto("Ada", "Administratorin-Mit-Sehr-Langem-Nachnamen", "administrator");
+  checks = await readFile(join(import.meta.dirname, "../fixtures/school-page-checks.js"), "utf8");
+  await someContent();
+  browser = await chromium.launch({
+    ...CHROMIUM,
+  });
+});
+afterAll(async () => {
+  await browser.close();
+  await gateway.close();
+});
+
+/** A file, and a message with it from the teacher to the administrator. */
+async function someContent(): Promise<void> {
+  const teacher = await school.angemeldet(anna);
+  await teacher.get("/dateien");
+  await teacher.upload(
+    "Ein sehr langer Dateiname für ein kleines Arbeitsblatt in Klasse sechs.pdf",
+    Buffer.alloc(120_000),
+  );
+  datei = (await school.database.query<{ id: string }>("SELECT id FROM datei"))[0]?.id ?? "";
+  await teacher.get("/nachrichten/neu");
+  nachricht = crypto.randomUUID();
+  const inhalt =
+    "Guten Tag,\n\nanbei das Blatt.\nhttps://beispiel.schule/ein/langer/pfad/ohne/leerzeichen/der/umbrechen/muss";
+  await teacher.post("/nachrichten", {
+    vorgang: nachricht,
+    an: [admin.id],
+    betreff: "Arbeitsblatt",
+    inhalt,
+    datei: [datei],
+  });
+}
+
+interface Visit {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** Hosts that the browser asked for anything. */
+  readonly hosts: Set<string>;
+  /** What the browser complained of: refused styles, scripts, forms. */
+  readonly complaints: string[];
+}
+
+async function visit(options: { width?: number; dark?: boolean; cookies?: false } = {}): Promise<Visit> {
+  const context = await browser.newContext({
+    ignoreHTTPSErrors: true,
+    viewport: { width: options.width ?? 1280, height: 800 },
+    colorScheme: options.dark ? "dark" : "light",
+  });
+  const page = await context.newPage();
+  const hosts = new Set<string>();
+  const complaints: string[] = [];
+  page.on("request", (request) => hosts.add(new URL(request.url()).host));
+  page.on("console", (message) => {
+    if (/Content Security Policy|Refused to/i.test(message.text())) {
+      complaints.push(message.text());
+    }
+  });
+  return { page, context, hosts, complaints };
+}
+
+const oeffne = (page: Page, path: string): Promise<void> => openPage(page, origin + path);
+
+async function meldeAn(page: Page, konto: TestKonto): Promise<void> {
+  await oeffne(page, "/anmelden");
+  await page.getByLabel("Benutzername").fill(konto.benutzername);
+  await page.getByLabel("Passwort").fill(konto.passwort);
+  await page.getByRole("button", { name: "Anmelden" }).click();
+  await page.getByRole("heading", { level: 1 }).waitFor();
+}
+
+async function shortcomings(page: Page): Promise<string[]> {
+  return page.evaluate<string[]>(`(() => { ${checks}; return globalThis.shortcomings(); })()`);
+}
+
+describe("in a real browser", () => {
+  test("R17 R57 R7 sign in, write a message with a file, read it, save the file; nothing foreign is asked for", async () => {
+    const teacher = await visit();
+    await meldeAn(teacher.page, anna);
+    expect((await teacher.context.cookies()).map((cookie) => cookie.name).sort()).toEqual([
+      "__Host-sicherheit",
+      "__Host-sitzung",
+    ]);
+    await teacher.page.getByRole("link", { name: "Dateien", exact: true }).first().click();
+    await teacher.page
+      .getByLabel("Datei hochladen")
+      .setInputFiles({ name: "Wochenplan.txt", mimeType: "text/plain", buffer: Buffer.from("Montag: Sport") });
+    await teacher.page.getByRole("button", { name: "Hochladen", exact: true }).click();
+    await teacher.page.getByRole("status").getByText("hochgeladen").waitFor();
+
+    await oeffne(teacher.page, "/nachrichten/neu");
+    await teacher.page.getByLabel("Person suchen").fill("brecht");
+    await teacher.page.getByRole("button", { name: "Suchen" }).click();
+    await teacher.page.getByLabel("Bert Brecht").check();
+    await teacher.page.getByLabel("Betreff").fill("Der Plan für die Woche");
+    await teacher.page.getByLabel("Nachricht", { exact: true }).fill("Siehe Anhang.");
+    await teacher.page.getByText("Dateien anhängen").click();
+    await teacher.page.getByLabel("Wochenplan.txt").check();
+    await teacher.page.getByRole("button", { name: "Nachricht senden" }).click();
+    await teacher.page.getByText("Ihre Nachricht wurde gesendet.").waitFor();
+
+    const pupil = await visit({ width: 375, dark: true });
+    await meldeAn(pupil.page, bert);
+    await pupil.page.getByRole("link", { name: "Nachrichten 1 ungelesen" }).click();
+    await pupil.page.getByRole("link", { name: "Der Plan für die Woche" }).click();
+    const [download] = await Promise.all([
+      pupil.page.waitForEvent("download"),
+      pupil.page.getByRole("link", { name: "Wochenplan.txt" }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe("Wochenplan.txt");
+    const stream = await download.createReadStream();
+    const parts: Buffer[] = [];
+    for await (const part of stream) {
+      parts.push(Buffer.from(part));
+    }
+    expect(Buffer.concat(parts).toString()).toBe("Montag: Sport");
+    await pupil.page.getByRole("button", { name: "Abmelden" }).click();
+    await pupil.page.getByText("Sie sind abgemeldet.").waitFor();
+    for (const one of [teacher, pupil]) {
+      expect([...one.hosts]).toEqual([new URL(origin).host]);
+      expect(one.complaints).toEqual([]);
+      await one.context.close();
+    }
+  });
+
+  test("the login works with the keyboard alone, and each stop is visible", async () => {
+    const { page, context } = await visit();
+    await oeffne(page, "/anmelden");
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate("document.activeElement.textContent")).toBe("Zum Inhalt springen");
+    const skip = await page.evaluate("document.activeElement.getBoundingClientRect().top");
+    expect(skip).toBeGreaterThanOrEqual(0);
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate("document.activeElement.id")).toBe("feld-benutzername");
+    const outline = await page.evaluate("getComputedStyle(document.activeElement).outlineWidth");
+    expect(outline).toBe("3px");
+    await page.keyboard.type(anna.benutzername);
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(anna.passwort);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { level: 1, name: /Anna/ }).waitFor();
+    await context.close();
+  });
+
+  test("an error leads to its field", async () => {
+    const { page, context } = await visit();
+    await meldeAn(page, admin);
+    await oeffne(page, "/konten/neu");
+    await page.getByLabel("Vorname").fill("Eva");
+    await page.getByLabel("Nachname").fill("Ernst");
+    await page.getByLabel("E-Mail-Adresse").fill("eva@schule");
+    await page.getByRole("button", { name: "Konto anlegen" }).click();
+    await page.getByRole("alert").getByRole("link").click();
+    expect(await page.evaluate("location.hash")).toBe("#feld-email");
+    expect(await page.getByLabel("E-Mail-Adresse").getAttribute("aria-invalid")).toBe("true");
+    expect(await page.title()).toMatch(/^Fehler: /);
+    await context.close();
+  });
+
+  test.each([
+    ["on a wide screen", { width: 1280 }],
+    ["on a phone, dark", { width: 375, dark: true }],
+    ["at 320 pixels, as with 400 % zoom", { width: 320 }],
+  ])("every page is readable and operable %s", async (_name, options) => {
+    const { page, context, complaints } = await visit(options);
+    const problems: string[] = [];
+    const look = async (path: string) => {
+      await oeffne(page, path);
+      problems.push(...(await shortcomings(page)));
+    };
+    await look("/anmelden");
+    await page.getByLabel("Passwort").fill("falsch");
+    await page.getByLabel("Benutzername").fill("niemand");
+    await page.getByRole("button", { name: "Anmelden" }).click();
+    await page.getByRole("alert").waitFor();
+    problems.push(...(await shortcomings(page)));
+    await meldeAn(page, admin);
+    for (const path of [
+      "/",
+      "/konten",
+      "/konten?suche=niemand",
+      "/konten/neu",
+      `/konten/${bert.id}`,
+      "/rollen",
+      "/profil",
+      "/passwort",
+      "/nachrichten",
+      `/nachrichten/${nachricht}`,
+      "/nachrichten/neu",
+      "/dateien",
+      "/dateien/geteilt",
+      "/gibt-es-nicht",
+    ]) {
+      await look(path);
+    }
+    await meldeAn(page, anna);
+    for (const path of ["/nachrichten/gesendet", `/nachrichten/${nachricht}`, "/dateien", `/dateien/${datei}`]) {
+      await look(path);
+    }
+    expect(problems).toEqual([]);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+});
