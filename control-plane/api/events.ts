@@ -3,7 +3,8 @@ import type { Clock } from "../clock.ts";
 import type { DatabaseConfig, PlatformConfig } from "../config.ts";
 import { connectionOf } from "../config.ts";
 import { listen } from "../store/listen.ts";
-import { findTenant, type Queryable } from "../store/tenants.ts";
+import type { Queryable } from "../store/queryable.ts";
+import { findTenant } from "../store/tenants.ts";
 import { viewTenant } from "./views.ts";
 
 /**

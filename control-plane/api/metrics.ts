@@ -1,7 +1,8 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { isClockTrusted, readClockRecord } from "../store/clock.ts";
+import type { Queryable } from "../store/queryable.ts";
 import { listRollouts } from "../store/rollouts.ts";
-import { countByPhase, type Queryable } from "../store/tenants.ts";
+import { countByPhase } from "../store/tenants.ts";
 import { PHASES } from "../tenant.ts";
 
 /** Prometheus metrics of the API. No label ever holds a person's name; schools appear as numbers only. */

@@ -10,7 +10,8 @@ import { givenLimits, shortages } from "./needed-limits.ts";
 import { HOST_PACKAGES, missingPackages } from "./packages.ts";
 import { runHost } from "./program.ts";
 import { isRoot } from "./require-root.ts";
-import { poolOf, readSettings, type Settings } from "./settings.ts";
+import { poolOf, readSettings } from "./settings.ts";
+import type { Settings } from "./settings-schema.ts";
 import { supervisorPid } from "./supervisor-pid.ts";
 import { hostSystemd } from "./systemd.ts";
 

@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { ClassmindError } from "../errors.ts";
 import { readEnvironment } from "../written/environment.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings-schema.ts";
 
 /** A cluster has nothing of this machine's: what a school there is made from has to be said. */
 const NEEDED = ["storageClass", "ingressClass", "gatewayPeers"] as const;

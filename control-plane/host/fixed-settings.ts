@@ -7,7 +7,7 @@ import { readJson } from "../written/json.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { checkRepository, formerOf } from "./repository-settings.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings-schema.ts";
 
 /** What the last `up` told the reconciler. */
 const applied = z.looseObject({

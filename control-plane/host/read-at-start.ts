@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { canonicalJson } from "../canonical-json.ts";
 import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings-schema.ts";
 
 /** Files that the platform's processes read at their start, beside the settings. */
 export function filesReadAtStart(instance: Instance, value: Settings): readonly string[] {

@@ -5,7 +5,7 @@ import { knownHostName, knowsHost, privateKeyProblem } from "../backup/ssh-files
 import { ClassmindError } from "../errors.ts";
 import { readEnvironment } from "../written/environment.ts";
 import { readLines } from "../written/text.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings-schema.ts";
 
 /** Throws for a setting: what is wrong, and what to do. */
 type Refuse = (field: keyof Settings | "backupHost.port", message: string, remedy: string) => never;

@@ -14,7 +14,7 @@ import type { Instance } from "./instance.ts";
 import { layoutOf } from "./layout.ts";
 import { removeContainer, startApi, startDatabase, until } from "./platform-containers.ts";
 import { type EngineService, startEngineService } from "./podman.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings-schema.ts";
 import { logPlace } from "./systemd.ts";
 
 /**

@@ -19,14 +19,8 @@ import { withEngine } from "./podman.ts";
 import { copyProgram, type ProgramCopy, removeOldCopies } from "./program-copy.ts";
 import { digestReadAtStart } from "./read-at-start.ts";
 import { requireRoot } from "./require-root.ts";
-import {
-  DEFAULT_SETTINGS,
-  poolOf,
-  readSettings,
-  type Settings,
-  writeConfigurations,
-  writeSettings,
-} from "./settings.ts";
+import { DEFAULT_SETTINGS, poolOf, readSettings, writeConfigurations, writeSettings } from "./settings.ts";
+import type { Settings } from "./settings-schema.ts";
 import { supervisorPid } from "./supervisor-pid.ts";
 import { hostSystemd, logPlace, startUnit, stopUnit, unitText } from "./systemd.ts";
 

@@ -13,7 +13,7 @@ import { secondsUntilLook } from "./certificate.ts";
 import { type Evidence, judge, phaseOf, unobserved } from "./conditions.ts";
 import { type Dependencies, dependenciesAt, type Fleet } from "./dependencies.ts";
 import { leftRunning, leftToStop, otherEngines } from "./elsewhere.ts";
-import { type Execution, execute, type StepFailure } from "./execute.ts";
+import { type Execution, execute } from "./execute.ts";
 import { isElsewhere, unfitFailure } from "./fitness.ts";
 import {
   certificateOf,
@@ -27,6 +27,7 @@ import {
 import type { HeldSchool } from "./holds.ts";
 import { APP, DB, plan, type Step } from "./plan.ts";
 import { withOwnVersion } from "./rollouts.ts";
+import type { StepFailure } from "./step-failure.ts";
 import type { Attempt } from "./steps.ts";
 import { trialAfter, trialDueAt } from "./trial.ts";
 import { seenVolume } from "./volumes.ts";

@@ -2,19 +2,13 @@ import { EngineError } from "../engine/engine.ts";
 import { messageOf } from "../errors.ts";
 import { writeProgress } from "../store/leases.ts";
 import type { ProgressStep } from "../store/tenants.ts";
-import { REASONS, type Reason, type StepReport } from "../tenant.ts";
+import { REASONS, type StepReport } from "../tenant.ts";
 import { removeLeft, stopElsewhere } from "./elsewhere.ts";
 import type { HeldSchool } from "./holds.ts";
 import { callOff, requestWork, startWork } from "./operations/run.ts";
 import type { Step } from "./plan.ts";
+import type { StepFailure } from "./step-failure.ts";
 import { type Attempt, executeStep, type Tell } from "./steps.ts";
-
-export interface StepFailure {
-  readonly step: string;
-  readonly reason: Reason;
-  readonly message: string;
-  readonly retryable: boolean;
-}
 
 export interface Execution {
   readonly steps: readonly StepReport[];

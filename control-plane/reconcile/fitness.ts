@@ -11,10 +11,10 @@ import {
   unmetOf,
   wakeStranded,
 } from "../store/engines.ts";
-import type { Queryable } from "../store/tenants.ts";
+import type { Queryable } from "../store/queryable.ts";
 import { REASONS } from "../tenant.ts";
 import type { Dependencies, Fleet, Site } from "./dependencies.ts";
-import type { StepFailure } from "./execute.ts";
+import type { StepFailure } from "./step-failure.ts";
 
 /**
  * Whether an engine is fit for schools: the required checks of its preflight, less those that an administrator took upon

@@ -1,5 +1,5 @@
 import { type AuditEntry, type AuditEvent, chainFault, GENESIS, hashEntry } from "../audit/chain.ts";
-import type { Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
 
 interface AuditRow {
   readonly sequence: string;

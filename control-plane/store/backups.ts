@@ -1,5 +1,5 @@
 import type { HeldClient } from "./held.ts";
-import type { Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
 
 export type BackupTrigger = "schedule" | "manual";
 /** `Forgetting`: decided, and no work may choose it any more. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
+import type { Queryable } from "./queryable.ts";
 import { readSetting } from "./settings.ts";
-import type { Queryable } from "./tenants.ts";
 
 /** What the installation remembers of the time: one row, written by the reconciler alone. */
 const clockRecord = z.object({

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ClassmindError } from "../errors.ts";
-import { inOrder, type Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
+import { inOrder } from "./tenants.ts";
 
 /** The engines that schools live on: registered by the reconciler, looked at and steered through the API. */
 

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { copyObstacle } from "../backup/repository.ts";
 import { copyConflict, repositoryConflict } from "../fixed-settings.ts";
+import type { Queryable } from "./queryable.ts";
 import { readSetting, writeSetting } from "./settings.ts";
-import { lockTenants, type Queryable } from "./tenants.ts";
+import { lockTenants } from "./tenants.ts";
 
 const NAME = "backup-repositories";
 /** Address of the backup repository, by engine. */

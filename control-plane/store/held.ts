@@ -1,5 +1,6 @@
 import type { Pool } from "pg";
-import { inTransaction, type Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
+import { inTransaction } from "./tenants.ts";
 
 /**
  * The one way in which an attempt, or the long work that it began, writes about its school: inside a transaction that holds the

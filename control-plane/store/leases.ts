@@ -1,6 +1,7 @@
 import type { TenantStatus } from "../tenant.ts";
 import type { HeldClient, Hold } from "./held.ts";
-import type { ProgressStep, Queryable, StoredTenant } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
+import type { ProgressStep, StoredTenant } from "./tenants.ts";
 import { inOrder, TENANT_COLUMNS, toTenant } from "./tenants.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { ClassmindError } from "../errors.ts";
 import type { HeldClient, Hold } from "./held.ts";
-import type { Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
 
 /** Long work on a school: recorded intent, resumable, visible progress. */
 export const OPERATION_KINDS = [

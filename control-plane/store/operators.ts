@@ -1,6 +1,6 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { ClassmindError } from "../errors.ts";
-import type { Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
 
 export interface Operator {
   readonly name: string;

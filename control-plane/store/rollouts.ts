@@ -1,8 +1,8 @@
 import type { Version } from "../tenant.ts";
 import { sameVersion } from "../tenant.ts";
 import type { HeldClient, Hold } from "./held.ts";
+import type { Queryable } from "./queryable.ts";
 import type { Rollout, RolloutState, Trial, TrialRow } from "./rollout-rows.ts";
-import type { Queryable } from "./tenants.ts";
 
 /**
  * Rollouts, and which version each school was given. A school's version is given by its engine's rollout, under a lock on the rollout's row (taken

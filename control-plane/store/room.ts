@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { quantityToBytes } from "../render/values.ts";
 import { storageOf, type TenantSpec } from "../tenant.ts";
-import type { Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
 
 /** Room for schools' volumes on an engine. They grow as they are filled: what is promised is more than what is used. */
 

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
 
 /** Small facts of the whole installation (CA certificate, last seen time). */
 export async function readSetting<T>(db: Queryable, name: string, schema: z.ZodType<T>): Promise<T | undefined> {

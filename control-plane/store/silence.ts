@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Queryable } from "./tenants.ts";
+import type { Queryable } from "./queryable.ts";
 
 /** An engine that does not answer: nobody can tell how its schools are. */
 const silence = z.object({ since: z.iso.datetime(), reason: z.string(), message: z.string() });

@@ -11,11 +11,9 @@ import {
   type TenantSpec,
   type TenantStatus,
 } from "../tenant.ts";
+import type { Queryable } from "./queryable.ts";
 import type { CurrentRollout, Trial } from "./rollout-rows.ts";
 import { parseSilence, type Silence } from "./silence.ts";
-
-/** Anything one can query: a pool or a client inside a transaction. */
-export type Queryable = Pick<Pool | PoolClient, "query">;
 
 /** Runs work in one transaction: all of it takes effect, or nothing. */
 export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {

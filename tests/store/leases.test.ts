@@ -21,13 +21,13 @@ import {
   writeProgress,
   writeStatus,
 } from "../../control-plane/store/leases.ts";
+import type { Queryable } from "../../control-plane/store/queryable.ts";
 import {
   findTenant,
   getTenant,
   inOrder,
   insertTenant,
   inTransaction,
-  type Queryable,
   type StoredTenant,
   setDeletion,
   wakeAll,

@@ -3,8 +3,9 @@ import { type Candidate, place } from "../../placement.ts";
 import type { BackupSize } from "../../store/backups.ts";
 import { holdEngines, type RegisteredEngine, unmetOf } from "../../store/engines.ts";
 import { type OperationKind, openOperations } from "../../store/operations.ts";
+import type { Queryable } from "../../store/queryable.ts";
 import { promisedBytes, readRoom } from "../../store/room.ts";
-import type { Queryable, StoredTenant } from "../../store/tenants.ts";
+import type { StoredTenant } from "../../store/tenants.ts";
 import type { TenantSpec } from "../../tenant.ts";
 
 /** What several routes check before any effect. */

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { ClassmindError } from "../../errors.ts";
 import { confirmClock, readClockRecord } from "../../store/clock.ts";
-import type { Queryable } from "../../store/tenants.ts";
+import type { Queryable } from "../../store/queryable.ts";
 import { type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 

@@ -10,7 +10,8 @@ import {
   openOperations,
   TRAITS,
 } from "../../store/operations.ts";
-import { findTenantByUid, getTenant, type Queryable, type StoredTenant } from "../../store/tenants.ts";
+import type { Queryable } from "../../store/queryable.ts";
+import { findTenantByUid, getTenant, type StoredTenant } from "../../store/tenants.ts";
 import { type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
 import { viewOperation } from "../views.ts";

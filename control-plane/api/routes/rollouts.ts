@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseSiteSettings, platformAt, policyOf } from "../../config.ts";
 import { ClassmindError } from "../../errors.ts";
 import { getEngine } from "../../store/engines.ts";
+import type { Queryable } from "../../store/queryable.ts";
 import type { Rollout, RolloutState } from "../../store/rollout-rows.ts";
 import {
   countSchools,
@@ -12,7 +13,7 @@ import {
   setPin,
   writeRollout,
 } from "../../store/rollouts.ts";
-import { getTenant, holdTenant, type Queryable } from "../../store/tenants.ts";
+import { getTenant, holdTenant } from "../../store/tenants.ts";
 import { sameVersion } from "../../tenant.ts";
 import { type ApiContext, type Route, type RouteInput, route } from "../route.ts";
 import * as schemas from "../schemas.ts";

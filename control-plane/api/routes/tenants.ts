@@ -5,6 +5,7 @@ import { quantityToBytes } from "../../render/values.ts";
 import { checkSlug } from "../../slug.ts";
 import { isClockTrusted } from "../../store/clock.ts";
 import { listOperators } from "../../store/operators.ts";
+import type { Queryable } from "../../store/queryable.ts";
 import {
   type Deletion,
   findCreated,
@@ -12,7 +13,6 @@ import {
   holdTenant,
   insertTenant,
   listTenants,
-  type Queryable,
   requestPurge,
   type StoredTenant,
   setDeletion,

@@ -1,9 +1,20 @@
 import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import type { Client } from "./client.ts";
-import type { Grant } from "./grant.ts";
 import type { KindInfo } from "./kinds.ts";
 import type { Looks } from "./looks.ts";
+
+/**
+ * Least rights: RBAC cannot say "namespaces school-*", so an account holds what it needs inside a school by a RoleBinding in that
+ * school's namespace. The engine makes its own before anything else, and that of our own gateway where there is one.
+ */
+export interface Grant {
+  /** ClusterRole with the rights inside a school. */
+  readonly role: string;
+  /** ServiceAccount that gets them, and its namespace. */
+  readonly account: string;
+  readonly namespace: string;
+}
 
 /** What every part of the engine needs. */
 export interface KubernetesContext {

@@ -1,22 +1,10 @@
 import { EngineError } from "../engine.ts";
 import { mayI } from "./access-review.ts";
 import type { Client } from "./client.ts";
-import type { KubernetesContext } from "./context.ts";
+import type { Grant, KubernetesContext } from "./context.ts";
 import { isStatus } from "./failure.ts";
 import { collectionPath, FIELD_MANAGER, MANAGED_BY, MARK } from "./kinds.ts";
 import { at, listAt, textAt } from "./live.ts";
-
-/**
- * Least rights: RBAC cannot say "namespaces school-*", so an account holds what it needs inside a school by a RoleBinding in that
- * school's namespace. The engine makes its own before anything else, and that of our own gateway where there is one.
- */
-export interface Grant {
-  /** ClusterRole with the rights inside a school. */
-  readonly role: string;
-  /** ServiceAccount that gets them, and its namespace. */
-  readonly account: string;
-  readonly namespace: string;
-}
 
 export const BINDINGS = { apiVersion: "rbac.authorization.k8s.io/v1", plural: "rolebindings" } as const;
 /** Names of the bindings; confinement.yaml knows both. */

@@ -2,7 +2,7 @@ import { promises as dns, getServers } from "node:dns";
 import { isIPv4, isIPv6 } from "node:net";
 import type { Forbidden } from "../engine.ts";
 import type { Client } from "./client.ts";
-import type { Grant } from "./grant.ts";
+import type { Grant } from "./context.ts";
 import { listAt, textAt } from "./live.ts";
 
 /**

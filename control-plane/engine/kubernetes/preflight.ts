@@ -2,8 +2,8 @@ import { messageOf } from "../../errors.ts";
 import type { Finding } from "../engine.ts";
 import { mayI } from "./access-review.ts";
 import type { Client } from "./client.ts";
+import type { Grant } from "./context.ts";
 import { ApiFailure } from "./failure.ts";
-import type { Grant } from "./grant.ts";
 import { collectionPath, kindOf, MANAGED_BY, MARK } from "./kinds.ts";
 import { conditionsOf, isRecord, type LiveObject, listAt, textAt } from "./live.ts";
 

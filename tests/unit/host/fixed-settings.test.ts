@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkFixed } from "../../../control-plane/host/fixed-settings.ts";
 import { createInstance, type Instance } from "../../../control-plane/host/instance.ts";
 import { layoutOf } from "../../../control-plane/host/layout.ts";
-import { DEFAULT_SETTINGS, type Settings } from "../../../control-plane/host/settings.ts";
+import { DEFAULT_SETTINGS } from "../../../control-plane/host/settings.ts";
+import type { Settings } from "../../../control-plane/host/settings-schema.ts";
 
 /** Settings that schools depend on, before `up` does anything. */
 

@@ -6,7 +6,8 @@ import { ClassmindError } from "../../../control-plane/errors.ts";
 import { createInstance, type Instance } from "../../../control-plane/host/instance.ts";
 import { claimsOfOthers } from "../../../control-plane/host/neighbours.ts";
 import { digestReadAtStart } from "../../../control-plane/host/read-at-start.ts";
-import { DEFAULT_SETTINGS, readSettings, type Settings, writeSettings } from "../../../control-plane/host/settings.ts";
+import { DEFAULT_SETTINGS, readSettings, writeSettings } from "../../../control-plane/host/settings.ts";
+import type { Settings } from "../../../control-plane/host/settings-schema.ts";
 
 /** platform.json and the files that it names, as people leave them. */
 
