@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
 import type { Catalogue } from "./catalogue.ts";
 import type { ServeConfig } from "./config.ts";
@@ -10,8 +11,8 @@ import type { Views } from "./pages/views.ts";
 export interface App {
   readonly config: ServeConfig;
   readonly database: Database;
-  readonly fieldKey: Buffer;
-  readonly sessionKey: Buffer;
+  readonly fieldKey: KeyObject;
+  readonly sessionKey: KeyObject;
   readonly views: Views;
   readonly assets: Assets;
   readonly log: Logger;

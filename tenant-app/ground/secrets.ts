@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "./config.ts";
@@ -13,21 +14,21 @@ export async function databasePassword(secretsDir: string, role: "app" | "owner"
 }
 
 /** Key that encrypts single fields and wraps the keys of messages and files: 32 raw bytes. Throws ConfigError. */
-export function fieldKey(secretsDir: string): Promise<Buffer> {
+export function fieldKey(secretsDir: string): Promise<KeyObject> {
   return key(join(secretsDir, "app-keys", "field-key"));
 }
 
 /** Key under which session and security keys are hashed: 32 raw bytes. Throws ConfigError. */
-export function sessionKey(secretsDir: string): Promise<Buffer> {
+export function sessionKey(secretsDir: string): Promise<KeyObject> {
   return key(join(secretsDir, "app-session", "session-key"));
 }
 
-async function key(path: string): Promise<Buffer> {
+async function key(path: string): Promise<KeyObject> {
   const bytes = await read(path);
   if (bytes.length !== 32) {
     throw new ConfigError(`${path} must hold exactly 32 raw bytes, not ${bytes.length}: refusing to start`);
   }
-  return bytes;
+  return createSecretKey(bytes);
 }
 
 async function read(path: string): Promise<Buffer> {

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, opendir, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -24,9 +25,9 @@ export interface StoredBlob {
  */
 export interface BlobStore {
   /** Encrypts and stores a stream; returns the number of plaintext bytes. Nothing remains of one that fails. */
-  write(id: string, key: Buffer, content: Readable): Promise<number>;
+  write(id: string, key: KeyObject, content: Readable): Promise<number>;
   /** Decrypts a blob; the stream fails with UnreadableBlob where it was changed. Rejects when it is missing. */
-  read(id: string, key: Buffer): Promise<Readable>;
+  read(id: string, key: KeyObject): Promise<Readable>;
   remove(id: string): Promise<void>;
   /** All stored blobs, in no order. */
   list(): AsyncGenerator<StoredBlob>;
@@ -89,7 +90,7 @@ export async function removeFile(path: string): Promise<void> {
   });
 }
 
-async function writeHalf(path: string, id: string, key: Buffer, content: Readable): Promise<number> {
+async function writeHalf(path: string, id: string, key: KeyObject, content: Readable): Promise<number> {
   const file = await open(path, "wx", 0o600);
   let length = 0;
   try {

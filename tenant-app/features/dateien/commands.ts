@@ -57,7 +57,6 @@ function full(): Refused {
 /** Deletes a file: row and key are gone with this transaction, the ciphertext is collected a day later (R18). */
 export function loescheDatei(visit: PersonVisit, datei: LesbareDatei): Promise<void> {
   return visit.transaction(async (tx) => {
-    await tx.run("SELECT set_config('classmind.jetzt', $1, true)", [visit.now.toISOString()]);
     await tx.run("DELETE FROM datei WHERE id = $1", [datei.id]);
     await writeJournal(tx, visit.now, {
       by: visit.person.accountId,

@@ -1,4 +1,5 @@
-import { open, openText, type Place } from "../../ground/crypto/fields.ts";
+import type { KeyObject } from "node:crypto";
+import { openKey, openText, type Place } from "../../ground/crypto/fields.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
 import { nameDesKontos } from "../konten/public.ts";
@@ -48,7 +49,7 @@ export const columns = `d.id, d.schluessel, d.name, d.groesse::float8 AS groesse
 /** Files that the account owns, newest first. `seite` counts from 1. */
 export async function eigeneDateien(
   tx: Transaction,
-  fieldKey: Buffer,
+  fieldKey: KeyObject,
   ich: string,
   seite: number,
 ): Promise<Dateiseite> {
@@ -66,7 +67,7 @@ export async function eigeneDateien(
  */
 export async function gezeigteDateien(
   tx: Transaction,
-  fieldKey: Buffer,
+  fieldKey: KeyObject,
   welche: string,
   werte: readonly unknown[],
 ): Promise<Dateizeile[]> {
@@ -89,19 +90,19 @@ export async function eigeneVon(tx: Transaction, ids: readonly string[], ich: st
 
 /** The file's own key and its name in clear. Throws UnreadableField. */
 export function oeffneDatei(
-  fieldKey: Buffer,
+  fieldKey: KeyObject,
   row: Pick<Row, "id" | "schluessel" | "name">,
-): { key: Buffer; name: string } {
-  const key = open(fieldKey, place("schluessel", row.id), row.schluessel);
+): { key: KeyObject; name: string } {
+  const key = openKey(fieldKey, place("schluessel", row.id), row.schluessel);
   return { key, name: openText(key, place("name", row.id), row.name) };
 }
 
 /** One page of rows that were read one too many. */
-export function asPage(fieldKey: Buffer, rows: readonly Row[]): Dateiseite {
+export function asPage(fieldKey: KeyObject, rows: readonly Row[]): Dateiseite {
   return { weitere: rows.length > pageSize, zeilen: rows.slice(0, pageSize).map((row) => clear(fieldKey, row)) };
 }
 
-function clear(fieldKey: Buffer, row: Row): Dateizeile {
+function clear(fieldKey: KeyObject, row: Row): Dateizeile {
   const { schluessel: _key, ...rest } = row;
   return { ...rest, name: oeffneDatei(fieldKey, row).name };
 }

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { Transaction } from "../../ground/database/database.ts";
 import type { Found } from "../../ground/gate/route.ts";
 import { nameDesKontos } from "../konten/public.ts";
@@ -6,7 +7,7 @@ import { asPage, columns, type Dateiseite, pageSize, type Row } from "./public.t
 /** Files that others gave the account to read, newest first. */
 export async function geteilteDateien(
   tx: Transaction,
-  fieldKey: Buffer,
+  fieldKey: KeyObject,
   ich: string,
   seite: number,
 ): Promise<Dateiseite> {

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { z } from "zod";
 import { openText, type Place, seal } from "../../ground/crypto/fields.ts";
 import type { Transaction } from "../../ground/database/database.ts";
@@ -29,7 +30,7 @@ function place(column: Column, kontoId: string): Place {
 }
 
 /** Contact data in clear; empty strings for what was not given. Throws UnreadableField. */
-export async function ladeKontaktdaten(tx: Transaction, fieldKey: Buffer, kontoId: string): Promise<Kontaktdaten> {
+export async function ladeKontaktdaten(tx: Transaction, fieldKey: KeyObject, kontoId: string): Promise<Kontaktdaten> {
   const row = await tx.one<Record<Column, Buffer | null>>(
     "SELECT telefon, mobil, anschrift FROM kontaktdaten WHERE konto_id = $1",
     [kontoId],
@@ -44,7 +45,7 @@ export async function ladeKontaktdaten(tx: Transaction, fieldKey: Buffer, kontoI
 /** Stores contact data encrypted, bound to table, column and row (R3); empty ones are removed. */
 export async function speichereKontaktdaten(
   tx: Transaction,
-  fieldKey: Buffer,
+  fieldKey: KeyObject,
   kontoId: string,
   now: Date,
   daten: Kontaktdaten,

@@ -1,4 +1,5 @@
-import { newRowKey, open, openText, seal } from "../../ground/crypto/fields.ts";
+import type { KeyObject } from "node:crypto";
+import { newRowKey, openKey, openText, seal } from "../../ground/crypto/fields.ts";
 
 /** Subject and text of a message in clear. */
 export interface Inhalt {
@@ -16,7 +17,7 @@ export interface VerschlosseneNachricht {
 const place = (column: string, row: string) => ({ table: "nachricht", column, row });
 
 /** Encrypts a message under a new key of its own. */
-export function verschliesse(fieldKey: Buffer, id: string, klar: Inhalt): VerschlosseneNachricht {
+export function verschliesse(fieldKey: KeyObject, id: string, klar: Inhalt): VerschlosseneNachricht {
   const { rowKey, wrapped } = newRowKey(fieldKey, place("schluessel", id));
   return {
     schluessel: wrapped,
@@ -26,13 +27,13 @@ export function verschliesse(fieldKey: Buffer, id: string, klar: Inhalt): Versch
 }
 
 /** Decrypts a message's subject. Throws UnreadableField. */
-export function oeffneBetreff(fieldKey: Buffer, id: string, row: Omit<VerschlosseneNachricht, "inhalt">): string {
-  return openText(open(fieldKey, place("schluessel", id), row.schluessel), place("betreff", id), row.betreff);
+export function oeffneBetreff(fieldKey: KeyObject, id: string, row: Omit<VerschlosseneNachricht, "inhalt">): string {
+  return openText(openKey(fieldKey, place("schluessel", id), row.schluessel), place("betreff", id), row.betreff);
 }
 
 /** Decrypts a whole message. Throws UnreadableField. */
-export function oeffne(fieldKey: Buffer, id: string, row: VerschlosseneNachricht): Inhalt {
-  const rowKey = open(fieldKey, place("schluessel", id), row.schluessel);
+export function oeffne(fieldKey: KeyObject, id: string, row: VerschlosseneNachricht): Inhalt {
+  const rowKey = openKey(fieldKey, place("schluessel", id), row.schluessel);
   return {
     betreff: openText(rowKey, place("betreff", id), row.betreff),
     inhalt: openText(rowKey, place("inhalt", id), row.inhalt),

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { Transaction } from "../../ground/database/database.ts";
 import type { Found } from "../../ground/gate/route.ts";
 import { nameDesKontos, sortiertNachName } from "../konten/public.ts";
@@ -36,7 +37,7 @@ const attachments = "(SELECT count(*)::int FROM nachricht_datei nd WHERE nd.nach
 /** Messages the account received. `seite` counts from 1. */
 export async function posteingang(
   tx: Transaction,
-  fieldKey: Buffer,
+  fieldKey: KeyObject,
   ich: string,
   seite: number,
 ): Promise<Nachrichtenseite> {
@@ -53,7 +54,7 @@ export async function posteingang(
 /** Messages the account wrote. */
 export async function gesendete(
   tx: Transaction,
-  fieldKey: Buffer,
+  fieldKey: KeyObject,
   ich: string,
   seite: number,
 ): Promise<Nachrichtenseite> {
@@ -69,7 +70,7 @@ export async function gesendete(
   return asPage(fieldKey, rows);
 }
 
-function asPage(fieldKey: Buffer, rows: readonly Row[]): Nachrichtenseite {
+function asPage(fieldKey: KeyObject, rows: readonly Row[]): Nachrichtenseite {
   return {
     weitere: rows.length > pageSize,
     zeilen: rows.slice(0, pageSize).map(({ schluessel, betreff, mit, ...row }) => ({

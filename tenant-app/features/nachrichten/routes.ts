@@ -108,12 +108,13 @@ async function listPage(visit: PersonVisit, fach: "eingang" | "gesendet"): Promi
 async function messagePage(visit: PersonVisit, nachricht: LesbareNachricht): Promise<Reply> {
   const { accountId: kontoId } = visit.person;
   const eigene = nachricht.absender_id === kontoId;
-  const { an, anhaenge } = await visit.transaction(async (tx) => {
-    await tx.run(
+  const { an, anhaenge, gelesen } = await visit.transaction(async (tx) => {
+    const gelesen = await tx.run(
       "UPDATE nachricht_empfaenger SET gelesen_am = $3 WHERE nachricht_id = $1 AND konto_id = $2 AND gelesen_am IS NULL",
       [nachricht.id, kontoId, visit.now],
     );
     return {
+      gelesen,
       an: await empfaenger(tx, nachricht.id),
       anhaenge: await gezeigteDateien(
         tx,
@@ -139,7 +140,7 @@ async function messagePage(visit: PersonVisit, nachricht: LesbareNachricht): Pro
       darfAntworten: !eigene && nachricht.absender_id !== null && visit.may(Nachricht.right("anlegen")),
       darfLoeschen: eigene && visit.may(Nachricht.right("loeschen")),
     },
-    { title: betreff },
+    { title: betreff, badges: { ungelesen: (visit.badges.ungelesen ?? 0) - gelesen } },
   );
 }
 

@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, type KeyObject } from "node:crypto";
 import type { Database } from "../../ground/database/database.ts";
 import { networkOf } from "../../ground/gate/address.ts";
 
@@ -42,7 +42,7 @@ export interface Versuch {
  */
 export async function versuche(
   database: Database,
-  sessionKey: Buffer,
+  sessionKey: KeyObject,
   now: Date,
   attempt: { readonly benutzername: string; readonly address: string; readonly exists: boolean },
   settings: BremseSettings = bremse,
@@ -117,7 +117,7 @@ export function waitAfter(failures: number, free: number, settings: BremseSettin
   return Math.min(settings.longestWaitMs, settings.firstWaitMs * 2 ** Math.min(failures - free, 20));
 }
 
-function bucketOf(sessionKey: Buffer, benutzername: string, network: string, exists: boolean): Buffer {
+function bucketOf(sessionKey: KeyObject, benutzername: string, network: string, exists: boolean): Buffer {
   const digest = createHmac("sha256", sessionKey).update(`bremse\0${benutzername}\0${network}`).digest();
   return exists ? digest : Buffer.concat([Buffer.from("unbekannt"), digest.subarray(0, 2)]);
 }

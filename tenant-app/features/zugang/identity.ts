@@ -30,8 +30,6 @@ export const sessions: Identity = {
     if (!row) {
       return undefined;
     }
-    // In a statement of its own: row-level security of the next one must already see the account.
-    await tx.run("SELECT set_config('classmind.konto', $1, true)", [row.konto_id]);
     if (now.getTime() - row.zuletzt_am.getTime() > touchMs) {
       await tx.run("UPDATE sitzung SET zuletzt_am = $2 WHERE schluessel = $1", [schluessel, now]);
     }

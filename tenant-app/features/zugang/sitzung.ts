@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { Transaction } from "../../ground/database/database.ts";
 import { dropKey, securityCookie, sessionCookie, setKey } from "../../ground/gate/cookies.ts";
 import { keyHash, newKey } from "../../ground/gate/keys.ts";
@@ -5,7 +6,7 @@ import { keyHash, newKey } from "../../ground/gate/keys.ts";
 /** Begins a session with two new keys; returns their cookies. Keys that the browser sent before are never adopted. */
 export async function beginneSitzung(
   tx: Transaction,
-  sessionKey: Buffer,
+  sessionKey: KeyObject,
   now: Date,
   konto: { readonly id: string; readonly nurPasswort: boolean },
 ): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto";
 import { Transform, type TransformCallback } from "node:stream";
 
 /**
@@ -17,8 +17,8 @@ export class UnreadableBlob extends Error {
   override readonly name = "UnreadableBlob";
 }
 
-/** Plaintext in, blob out. `key`: 32 bytes, never used for another file; `id`: the file, authenticated. */
-export function sealing(key: Buffer, id: string): Transform {
+/** Plaintext in, blob out. `key`: of 32 bytes, never used for another file; `id`: the file, authenticated. */
+export function sealing(key: KeyObject, id: string): Transform {
   let number = 0;
   const seal = (chunk: Buffer, last: boolean): Buffer => {
     const cipher = createCipheriv("aes-256-gcm", key, nonce(number, last));
@@ -34,7 +34,7 @@ export function sealing(key: Buffer, id: string): Transform {
 }
 
 /** Blob in, plaintext out; the stream fails with UnreadableBlob before it passes on a chunk that does not open. */
-export function opening(key: Buffer, id: string): Transform {
+export function opening(key: KeyObject, id: string): Transform {
   let number = 0;
   const open = (sealed: Buffer, last: boolean): Buffer => {
     if (sealed.length < tagLength) {

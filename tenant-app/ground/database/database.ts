@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import pg from "pg";
 
 /** The database cannot be used right now (gone, restarting, pool exhausted, statement timed out). */
@@ -5,15 +6,23 @@ export class DatabaseUnavailable extends Error {
   override readonly name = "DatabaseUnavailable";
 }
 
-/** Who acts in a transaction; row-level security sees exactly this. Nobody: before login and for health checks. */
+/** Who acts in a transaction, when and for what; row-level security sees exactly this. Nobody: before login and for health checks. */
 export interface Acting {
   readonly konto?: string;
   /** Hash of the session key, hexadecimal. */
   readonly sitzung?: string;
+  /** The app's time. */
+  readonly jetzt?: Date;
+  /** Which request this is for. */
+  readonly anfrage?: string;
   /** One unchanging view of everything, for reading only. */
   readonly snapshot?: true;
 }
 
+/**
+ * Statements are sent as they are asked for: two that need nothing of each other's answers, asked for together, cost one journey. They
+ * run in the order in which they were asked for.
+ */
 export interface Transaction {
   /** All rows. */
   all<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
@@ -62,6 +71,7 @@ export function openDatabase(settings: ConnectionSettings): Database {
     // A server that vanished without closing the connection must not hold a request for ever.
     ...(statementMs > 0 ? { query_timeout: statementMs + 2_000 } : {}),
     keepAlive: true,
+    pipeline: true,
   });
   // A connection that breaks while idle is dropped by the pool; the next request opens a new one.
   pool.on("error", () => undefined);
@@ -87,25 +97,36 @@ export function openDatabase(settings: ConnectionSettings): Database {
   };
 }
 
+/** Carries who acts into a transaction, for row-level security and triggers. */
+const frame = `SELECT set_config('classmind.konto', $1, true), set_config('classmind.sitzung', $2, true),
+  set_config('classmind.jetzt', $3, true), set_config('classmind.anfrage', $4, true)`;
+
 async function inTransaction<T>(pool: pg.Pool, acting: Acting, work: (tx: Transaction) => Promise<T>): Promise<T> {
   const client = await connect(pool);
   let broken: Error | undefined;
+  const { konto = "", sitzung = "", jetzt, anfrage = "" } = acting;
   try {
-    await client.query(acting.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" : "BEGIN");
-    await client.query("SELECT set_config('classmind.konto', $1, true), set_config('classmind.sitzung', $2, true)", [
-      acting.konto ?? "",
-      acting.sitzung ?? "",
+    // Not waited for: what comes after them fails if they do.
+    const begun = Promise.all([
+      ask(client, acting.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" : "BEGIN"),
+      ask(client, frame, [konto, sitzung, jetzt?.toISOString() ?? "", anfrage]),
     ]);
+    begun.catch(() => undefined);
     const result = await work(transactionOn(client));
-    await client.query("COMMIT");
+    await begun;
+    const { command } = await ask(client, "COMMIT");
+    if (command !== "COMMIT") {
+      // What a statement that failed leaves, when its failure was overlooked.
+      throw new Error("the transaction was rolled back: one of its statements had failed");
+    }
     return result;
   } catch (error) {
     try {
-      await client.query("ROLLBACK");
+      await ask(client, "ROLLBACK");
     } catch (rollbackError) {
       broken = asError(rollbackError);
     }
-    throw translated(error);
+    throw error;
   } finally {
     client.release(broken);
   }
@@ -114,11 +135,28 @@ async function inTransaction<T>(pool: pg.Pool, acting: Acting, work: (tx: Transa
 function transactionOn(client: pg.PoolClient): Transaction {
   return {
     all: async <Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) =>
-      (await client.query<Row>(sql, values ? [...values] : [])).rows,
+      (await ask<Row>(client, sql, values)).rows,
     one: async <Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) =>
-      (await client.query<Row>(sql, values ? [...values] : [])).rows[0],
-    run: async (sql, values) => (await client.query(sql, values ? [...values] : [])).rowCount ?? 0,
+      (await ask<Row>(client, sql, values)).rows[0],
+    run: async (sql, values) => (await ask(client, sql, values)).rowCount ?? 0,
   };
+}
+
+const names = new Map<string, string>();
+
+/** Runs a statement by its name: each connection parses it once. Throws DatabaseUnavailable, or what the database said. */
+async function ask<Row extends pg.QueryResultRow>(
+  client: pg.PoolClient,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<pg.QueryResult<Row>> {
+  const name = names.get(text) ?? `s${createHash("sha256").update(text).digest("hex").slice(0, 30)}`;
+  names.set(text, name);
+  try {
+    return await client.query<Row>({ name, text, values: [...values] });
+  } catch (error) {
+    throw translated(error);
+  }
 }
 
 async function withDeadline(query: Promise<unknown>, ms: number): Promise<void> {

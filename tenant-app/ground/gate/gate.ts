@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { App } from "../app.ts";
 import type { Transaction } from "../database/database.ts";
@@ -48,36 +49,80 @@ export async function pass(
   if (sitzung === undefined || sicherheit === undefined) {
     return notSignedIn(visit, declared);
   }
-  // Row-level security shows this transaction only the session whose key was sent.
-  const shown = keyHash(app.sessionKey, "sitzung", sitzung).toString("hex");
-  const passed = await app.database.as({ sitzung: shown }, (tx) => admit(tx, visit, declared, { sitzung, sicherheit }));
-  if (passed === "signed-out") {
-    return notSignedIn(visit, declared);
-  }
-  if (passed === "choose-password") {
-    return redirect("/passwort");
-  }
-  const key = formKey(app.sessionKey, { sitzung, sicherheit });
-  const personVisit = asPerson(visit, { ...passed, formKey: key });
-  return declared.run(await withBody(personVisit, declared, request), passed.object);
+  const shown = { sitzung, sicherheit };
+  return declared.method === "GET" ? show(visit, declared, shown) : act(visit, declared, shown, request);
 }
 
-/** Session, rules and object, in one transaction that from the identity on acts as the person. */
+/** A page: decided and made in one transaction. */
+function show(visit: Visit, declared: Declared, keys: Keys): Promise<Reply> {
+  return asBrowser(visit, keys, async (tx) => {
+    const passed = await admit(tx, visit, declared, keys, true);
+    if (typeof passed === "string") {
+      return turnedAway(passed, visit, declared);
+    }
+    const formed = formKey(visit.app.sessionKey, keys);
+    return declared.run(
+      asPerson(visit, { ...passed, formKey: formed }, (work) => work(tx)),
+      passed.object,
+    );
+  });
+}
+
+/**
+ * A form: decided before it is read, and once more in each transaction that its route makes, for it may take long to come and
+ * rights may have changed meanwhile.
+ */
+async function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMessage): Promise<Reply> {
+  const passed = await asBrowser(visit, keys, (tx) => admit(tx, visit, declared, keys, true));
+  if (typeof passed === "string") {
+    return turnedAway(passed, visit, declared);
+  }
+  const formed = formKey(visit.app.sessionKey, keys);
+  const person = asPerson(visit, { ...passed, formKey: formed }, (work) =>
+    asBrowser(visit, keys, async (tx) => {
+      const again = await admit(tx, visit, declared, keys, false);
+      if (typeof again === "string") {
+        throw sessionOver();
+      }
+      return work(tx);
+    }),
+  );
+  return declared.run(await withBody(person, declared, request), passed.object);
+}
+
+/** A transaction in which row-level security shows only the session whose key was sent. */
+function asBrowser<T>(visit: Visit, keys: Keys, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const sitzung = keyHash(visit.app.sessionKey, "sitzung", keys.sitzung).toString("hex");
+  return visit.app.database.as({ sitzung, jetzt: visit.now, anfrage: visit.id }, work);
+}
+
+function turnedAway(why: "signed-out" | "choose-password", visit: Visit, declared: Declared): Reply {
+  return why === "signed-out" ? notSignedIn(visit, declared) : redirect("/passwort");
+}
+
+/**
+ * Session, rules and object, in a transaction that from the identity on acts as the person.
+ * @param counted whether a page may follow, which shows the counters
+ */
 async function admit(
   tx: Transaction,
   visit: Visit,
   declared: Declared,
   keys: Keys,
+  counted: boolean,
 ): Promise<Passed | "signed-out" | "choose-password"> {
   const { policy } = declared;
-  const person = await visit.app.identity.find(tx, visit.app.sessionKey, keys, visit.now);
+  const { identity, catalogue, sessionKey } = visit.app;
+  const [person, badges] = await Promise.all([
+    identity.find(tx, sessionKey, keys, visit.now),
+    counted ? countBadges(tx, catalogue.badges) : {},
+  ]);
   if (!person) {
     return "signed-out";
   }
   if (person.passwordOnly && !("beforePasswordChange" in policy)) {
     return "choose-password";
   }
-  const badges = await countBadges(tx, visit.app.catalogue.badges);
   if (!("right" in policy)) {
     return { person, badges, scopes: none, object: undefined };
   }
@@ -170,6 +215,7 @@ function visitOf(app: App, request: IncomingMessage, params: Record<string, stri
   const url = new URL(request.url ?? "/", app.config.origin);
   return {
     app,
+    id: randomUUID(),
     now: app.now(),
     path: url.pathname,
     query: url.searchParams,

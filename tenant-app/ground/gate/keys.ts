@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 
 /** A new session or security key: 32 random bytes, base64url. */
 export function newKey(): string {
@@ -6,7 +6,7 @@ export function newKey(): string {
 }
 
 /** What the database stores of a session or security key. */
-export function keyHash(sessionKey: Buffer, purpose: "sitzung" | "sicherheit", value: string): Buffer {
+export function keyHash(sessionKey: KeyObject, purpose: "sitzung" | "sicherheit", value: string): Buffer {
   return createHmac("sha256", sessionKey).update(`${purpose}\0${value}`).digest();
 }
 
@@ -14,7 +14,10 @@ export function keyHash(sessionKey: Buffer, purpose: "sitzung" | "sicherheit", v
  * The hidden field of every form: bound to session and security key, so that one of another session, another person
  * or an earlier login is worthless. Before login there is no session key yet.
  */
-export function formKey(sessionKey: Buffer, keys: { readonly sitzung?: string; readonly sicherheit: string }): string {
+export function formKey(
+  sessionKey: KeyObject,
+  keys: { readonly sitzung?: string; readonly sicherheit: string },
+): string {
   return createHmac("sha256", sessionKey)
     .update(`formular\0${keys.sitzung ?? ""}\0${keys.sicherheit}`)
     .digest("base64url");

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { Transaction } from "../database/database.ts";
 import type { Rule } from "./rights.ts";
 
@@ -27,5 +28,5 @@ export interface Identity {
    * The person, or undefined: unknown or expired session, security key of another session, locked or deleted account.
    * When it returns a person, the transaction acts as that person.
    */
-  find(tx: Transaction, sessionKey: Buffer, keys: Keys, now: Date): Promise<Person | undefined>;
+  find(tx: Transaction, sessionKey: KeyObject, keys: Keys, now: Date): Promise<Person | undefined>;
 }

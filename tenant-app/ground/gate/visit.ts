@@ -8,6 +8,8 @@ import type { Upload } from "./upload.ts";
 /** One request as a route sees it. */
 export interface Visit {
   readonly app: App;
+  /** Of this request alone. */
+  readonly id: string;
   readonly now: Date;
   readonly path: string;
   readonly query: URLSearchParams;
@@ -27,7 +29,10 @@ export interface PersonVisit extends Visit, Viewer {
   readonly formKey: string;
   /** Scopes in which this route's right holds; empty for routes that need none. */
   readonly scopes: ReadonlySet<Scope>;
-  /** One transaction as this person. */
+  /**
+   * A transaction as this person. Of a page there is one in all, in which the gate has decided, too; of a form each is one of its own, in
+   * which the gate decides anew.
+   */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
 }
 
@@ -40,6 +45,7 @@ export interface UploadVisit extends PersonVisit {
 export function asPerson(
   visit: Visit,
   { person, badges, scopes, formKey }: Pick<PersonVisit, "person" | "badges" | "scopes" | "formKey">,
+  transaction: PersonVisit["transaction"],
 ): PersonVisit {
   return {
     ...visit,
@@ -47,7 +53,7 @@ export function asPerson(
     badges,
     formKey,
     scopes,
-    transaction: (work) => visit.app.database.as({ konto: person.accountId, sitzung: person.session }, work),
+    transaction,
     may: (right, scope) => {
       const decision = decide(person.rules, right);
       return decision.allowed && (scope === undefined || decision.scopes.has(scope));

@@ -26,6 +26,8 @@ interface PageExtra extends Extra {
   readonly status?: number;
   /** What is to be mended in the form on this page; a page with errors is answered with 422 unless a status is given. */
   readonly errors?: readonly InputError[];
+  /** Counters that this page has changed. */
+  readonly badges?: Readonly<Record<string, number>>;
   /** What stands above the errors. */
   readonly errorTitle?: string;
   /** Takes the place of the frame's hidden field: forms of people who are not signed in. */
@@ -37,9 +39,9 @@ export function page<Data extends object>(
   visit: Visit | PersonVisit,
   { name }: View<Data>,
   data: NoInfer<Data>,
-  { title, errors = [], errorTitle, formKey, status = errors.length > 0 ? 422 : 200, ...extra }: PageExtra,
+  { title, errors = [], errorTitle, badges = {}, formKey, status = errors.length > 0 ? 422 : 200, ...extra }: PageExtra,
 ): Reply {
-  const frame = frameOf(visit);
+  const frame = frameOf("person" in visit ? { ...visit, badges: { ...visit.badges, ...badges } } : visit);
   const all = {
     ...inFrame(frame, title, errors, errorTitle),
     ...(formKey === undefined ? {} : { sicherheit: formKey }),
