@@ -114,8 +114,11 @@ describe("the gate", () => {
       method: "GET",
       path: "/kaputt/:id",
       policy: { right: { resource: "Konto", action: "lesen" } },
-      find: async () => {
-        throw new Error("geheime Einzelheit");
+      object: {
+        relation: "konto",
+        load: async () => {
+          throw new Error("geheime Einzelheit");
+        },
       },
       handle: async () => text(200, "sichtbar"),
     });

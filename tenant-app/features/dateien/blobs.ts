@@ -26,8 +26,8 @@ export interface StoredBlob {
 export interface BlobStore {
   /** Encrypts and stores a stream; returns the number of plaintext bytes. Nothing remains of one that fails. */
   write(id: string, key: KeyObject, content: Readable): Promise<number>;
-  /** Decrypts a blob; the stream fails with UnreadableBlob where it was changed. Rejects when it is missing. */
-  read(id: string, key: KeyObject): Promise<Readable>;
+  /** What decrypts a blob; its stream fails with UnreadableBlob where it was changed. Rejects when it is missing. */
+  read(id: string, key: KeyObject): Promise<() => Readable>;
   remove(id: string): Promise<void>;
   /** All stored blobs, in no order. */
   list(): AsyncGenerator<StoredBlob>;
@@ -66,11 +66,13 @@ export function blobStore(filesDir: string): BlobStore {
     read: async (id, key) => {
       const path = pathOf(id);
       await stat(path);
-      const source = createReadStream(path);
-      const plain = opening(key, id);
-      source.on("error", (error) => plain.destroy(error));
-      plain.on("close", () => source.destroy());
-      return source.pipe(plain);
+      return () => {
+        const source = createReadStream(path);
+        const plain = opening(key, id);
+        source.on("error", (error) => plain.destroy(error));
+        plain.on("close", () => source.destroy());
+        return source.pipe(plain);
+      };
     },
     remove: (id) => removeFile(pathOf(id)),
     list: () => filesBelow(root, (directory) => /^[0-9a-f]{2}$/.test(directory)),

@@ -1,6 +1,5 @@
 import type { KeyObject } from "node:crypto";
 import type { Transaction } from "../../ground/database/database.ts";
-import type { Found } from "../../ground/gate/route.ts";
 import { nameDesKontos } from "../konten/public.ts";
 import { asPage, columns, type Dateiseite, pageSize, type Row } from "./public.ts";
 
@@ -30,23 +29,14 @@ export interface LesbareDatei {
   readonly hochgeladen_am: Date;
 }
 
-/** A file and how it stands to the account: its own, or shown to it by sharing or a message (R21, R22). */
-export async function findeDatei(
-  tx: Transaction,
-  id: string | undefined,
-  ich: string,
-): Promise<Found<LesbareDatei> | undefined> {
-  const datei = await tx.one<LesbareDatei & { gezeigt: boolean }>(
+/** A file. */
+export function ladeDatei(tx: Transaction, id: string): Promise<LesbareDatei | undefined> {
+  return tx.one<LesbareDatei>(
     `SELECT d.id, d.besitzer_id, ${nameDesKontos("d.besitzer_id")} AS besitzer, d.schluessel, d.name,
-            d.groesse::float8 AS groesse, d.hochgeladen_am, datei_mir_gezeigt(d.id) AS gezeigt
+            d.groesse::float8 AS groesse, d.hochgeladen_am
        FROM datei d WHERE d.id = $1`,
     [id],
   );
-  if (!datei) {
-    return undefined;
-  }
-  const eigen = datei.besitzer_id === ich;
-  return { object: datei, relation: { eigen, mitglied: eigen || datei.gezeigt } };
 }
 
 /** Who may read the file besides its owner, by sharing. */

@@ -1,5 +1,5 @@
 import { download, type Reply, redirect } from "../../ground/gate/reply.ts";
-import { type Declared, route } from "../../ground/gate/route.ts";
+import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { type Paging, paging, requestedPage } from "../../ground/pages/paging.ts";
@@ -7,7 +7,7 @@ import { type Personenwahl, personenwahl } from "../adressbuch/public.ts";
 import { blobsOf } from "./blobs.ts";
 import { gibFrei, loescheDatei, nimmDateiAn } from "./commands.ts";
 import { Datei, type Dateizeile, eigeneDateien, oeffneDatei } from "./public.ts";
-import { findeDatei, freigaben, geteilteDateien, type LesbareDatei } from "./queries.ts";
+import { freigaben, geteilteDateien, type LesbareDatei, ladeDatei } from "./queries.ts";
 
 const liste = view<
   Paging & {
@@ -27,6 +27,8 @@ const dateiseite = view<{
   readonly wahl: Personenwahl | undefined;
   readonly darfLoeschen: boolean;
 }>("dateien/datei");
+
+const datei: Subject<LesbareDatei> = { relation: "datei", load: ladeDatei };
 
 /** Uploading, reading, sharing and deleting files. */
 export const dateienRoutes: readonly Declared[] = [
@@ -56,14 +58,14 @@ export const dateienRoutes: readonly Declared[] = [
     method: "GET",
     path: "/dateien/:id",
     policy: { right: Datei.right("lesen") },
-    find: (tx, visit) => findeDatei(tx, visit.params.id, visit.accountId),
+    object: datei,
     handle: (visit, datei) => filePage(visit, datei, undefined, ""),
   }),
   route({
     method: "GET",
     path: "/dateien/:id/inhalt",
     policy: { right: Datei.right("lesen") },
-    find: (tx, visit) => findeDatei(tx, visit.params.id, visit.accountId),
+    object: datei,
     handle: async (visit, datei) => {
       const { key, name } = oeffneDatei(visit.app.fieldKey, datei);
       return download(name, datei.groesse, await blobsOf(visit.app).read(datei.id, key));
@@ -73,14 +75,14 @@ export const dateienRoutes: readonly Declared[] = [
     method: "POST",
     path: "/dateien/:id/freigaben",
     policy: { right: Datei.right("bearbeiten"), scope: "eigen" },
-    find: (tx, visit) => findeDatei(tx, visit.params.id, visit.accountId),
+    object: datei,
     handle: share,
   }),
   route({
     method: "POST",
     path: "/dateien/:id/loeschen",
     policy: { right: Datei.right("loeschen"), scope: "eigen" },
-    find: (tx, visit) => findeDatei(tx, visit.params.id, visit.accountId),
+    object: datei,
     handle: async (visit, datei) => {
       await loescheDatei(visit, datei);
       return redirect("/dateien?erledigt=datei-geloescht");

@@ -1,6 +1,5 @@
-import type { Transaction } from "../../ground/database/database.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
-import { type Declared, type Found, route } from "../../ground/gate/route.ts";
+import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
@@ -8,7 +7,7 @@ import { personenangaben } from "./anlegen.ts";
 import { aendereProfil } from "./commands.ts";
 import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
 import { Kontaktdaten, Konto } from "./public.ts";
-import { findeKonto, type Kontozeile } from "./queries.ts";
+import { type Kontozeile, ladeKonto } from "./queries.ts";
 
 const profil = view<{
   readonly konto: Kontozeile;
@@ -18,27 +17,29 @@ const profil = view<{
   readonly darfEmail: boolean;
 }>("konten/profil");
 
+const eigenesKonto: Subject<Kontozeile> = {
+  relation: "kontaktdaten",
+  id: ({ accountId }) => accountId,
+  load: ladeKonto,
+};
+
 /** One's own account: there is no id in the address, so nobody else's can be asked for. */
 export const profilRoutes: readonly Declared[] = [
   route({
     method: "GET",
     path: "/profil",
     policy: { right: Kontaktdaten.right("lesen") },
-    find: (tx, visit) => ownAccount(tx, visit.accountId),
+    object: eigenesKonto,
     handle: (visit, konto) => profilePage(visit, konto, {}, []),
   }),
   route({
     method: "POST",
     path: "/profil",
     policy: { right: Kontaktdaten.right("bearbeiten") },
-    find: (tx, visit) => ownAccount(tx, visit.accountId),
+    object: eigenesKonto,
     handle: change,
   }),
 ];
-
-function ownAccount(tx: Transaction, kontoId: string): Promise<Found<Kontozeile> | undefined> {
-  return findeKonto(tx, kontoId, kontoId);
-}
 
 async function profilePage(
   visit: PersonVisit,

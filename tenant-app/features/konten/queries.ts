@@ -1,6 +1,5 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import { likePattern, plainLetters } from "../../ground/database/search.ts";
-import type { Found } from "../../ground/gate/route.ts";
 import { rollennamen } from "../rollen/public.ts";
 
 /** An account as the administration sees it. */
@@ -19,26 +18,9 @@ export interface Kontozeile {
 const columns = `k.id, k.benutzername, k.vorname, k.nachname, k.email, k.angelegt_am, k.gesperrt_am, k.erste_anmeldung_am,
   ${rollennamen("k.id")} AS rollen`;
 
-/** An account and how it stands to the person who asks; deleted ones are not found. */
-export async function findeKonto(
-  tx: Transaction,
-  id: string | undefined,
-  ich: string,
-): Promise<Found<Kontozeile> | undefined> {
-  const konto = await tx.one<Kontozeile>(`SELECT ${columns} FROM konto k WHERE k.id = $1 AND k.geloescht_am IS NULL`, [
-    id,
-  ]);
-  return konto && { object: konto, relation: { eigen: konto.id === ich, schule: true } };
-}
-
-/** Like `findeKonto`, for what nobody may do to their own account: lock it, give themselves roles. */
-export async function findeFremdesKonto(
-  tx: Transaction,
-  id: string | undefined,
-  ich: string,
-): Promise<Found<Kontozeile> | undefined> {
-  const found = await findeKonto(tx, id, ich);
-  return found && { object: found.object, relation: { schule: found.object.id !== ich } };
+/** An account; deleted ones are not found. */
+export function ladeKonto(tx: Transaction, id: string): Promise<Kontozeile | undefined> {
+  return tx.one<Kontozeile>(`SELECT ${columns} FROM konto k WHERE k.id = $1 AND k.geloescht_am IS NULL`, [id]);
 }
 
 export const pageSize = 25;

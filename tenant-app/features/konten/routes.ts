@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { isDuplicate } from "../../ground/database/database.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
-import { type Declared, route } from "../../ground/gate/route.ts";
+import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
@@ -19,7 +19,7 @@ import {
 } from "./commands.ts";
 import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
 import { Kontaktdaten, Konto } from "./public.ts";
-import { findeFremdesKonto, findeKonto, type Kontenseite, type Kontozeile, listeKonten } from "./queries.ts";
+import { type Kontenseite, type Kontozeile, ladeKonto, listeKonten } from "./queries.ts";
 
 const forEverybody = (action: Parameters<typeof Konto.right>[0]) =>
   ({ right: Konto.right(action), scope: "schule" }) as const;
@@ -66,6 +66,13 @@ interface Angabenwerte {
 }
 const leer: Angabenwerte = { vorname: "", nachname: "", email: "" };
 
+const konto: Subject<Kontozeile> = { relation: "konto", load: ladeKonto };
+/** Somebody else's: for what nobody does to their own. */
+const fremdesKonto: Subject<Kontozeile> = {
+  relation: "konto",
+  load: async (tx, id, { accountId }) => (id === accountId ? undefined : ladeKonto(tx, id)),
+};
+
 /** Administration of accounts. */
 export const kontoRoutes: readonly Declared[] = [
   route({ method: "GET", path: "/konten", policy: forEverybody("lesen"), handle: listPage }),
@@ -80,21 +87,21 @@ export const kontoRoutes: readonly Declared[] = [
     method: "GET",
     path: "/konten/:id",
     policy: forEverybody("lesen"),
-    find: (tx, visit) => findeKonto(tx, visit.params.id, visit.accountId),
+    object: konto,
     handle: (visit, konto) => accountPage(visit, konto, {}, []),
   }),
   route({
     method: "POST",
     path: "/konten/:id",
     policy: forEverybody("bearbeiten"),
-    find: (tx, visit) => findeKonto(tx, visit.params.id, visit.accountId),
+    object: konto,
     handle: change,
   }),
   route({
     method: "POST",
     path: "/konten/:id/sperren",
     policy: forEverybody("sperren"),
-    find: (tx, visit) => findeFremdesKonto(tx, visit.params.id, visit.accountId),
+    object: konto,
     handle: async (visit, konto) => {
       await sperreKonto(visit, konto);
       return redirect(`/konten/${konto.id}?erledigt=gesperrt`);
@@ -104,7 +111,7 @@ export const kontoRoutes: readonly Declared[] = [
     method: "POST",
     path: "/konten/:id/entsperren",
     policy: forEverybody("sperren"),
-    find: (tx, visit) => findeFremdesKonto(tx, visit.params.id, visit.accountId),
+    object: konto,
     handle: async (visit, konto) => {
       await entsperreKonto(visit, konto);
       return redirect(`/konten/${konto.id}?erledigt=entsperrt`);
@@ -114,14 +121,14 @@ export const kontoRoutes: readonly Declared[] = [
     method: "POST",
     path: "/konten/:id/einmalpasswort",
     policy: forEverybody("bearbeiten"),
-    find: (tx, visit) => findeFremdesKonto(tx, visit.params.id, visit.accountId),
+    object: fremdesKonto,
     handle: async (visit, konto) => passwordSlip(visit, konto, await erneuerePasswort(visit, konto), 200),
   }),
   route({
     method: "POST",
     path: "/konten/:id/rollen",
     policy: { right: Rolle.right("bearbeiten"), scope: "schule" },
-    find: (tx, visit) => findeFremdesKonto(tx, visit.params.id, visit.accountId),
+    object: { relation: "konto_rolle", load: ladeKonto },
     handle: async (visit, konto) => {
       await weiseRollenZu(visit, konto, visit.form.getAll("rolle"));
       return redirect(`/konten/${konto.id}?erledigt=rollen`);

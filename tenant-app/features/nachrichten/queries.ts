@@ -1,6 +1,5 @@
 import type { KeyObject } from "node:crypto";
 import type { Transaction } from "../../ground/database/database.ts";
-import type { Found } from "../../ground/gate/route.ts";
 import { nameDesKontos, sortiertNachName } from "../konten/public.ts";
 import { oeffneBetreff, type VerschlosseneNachricht } from "./inhalt.ts";
 
@@ -89,29 +88,13 @@ export interface LesbareNachricht extends VerschlosseneNachricht {
   readonly gesendet_am: Date;
 }
 
-/** A message that the account may read: written or received by it. */
-export async function findeLesbare(
-  tx: Transaction,
-  id: string | undefined,
-  ich: string,
-): Promise<Found<LesbareNachricht> | undefined> {
-  const nachricht = await tx.one<LesbareNachricht & { empfangen: boolean }>(
-    `SELECT n.id, n.absender_id, ${nameDesKontos("n.absender_id")} AS absender, n.gesendet_am, n.schluessel, n.betreff, n.inhalt,
-            EXISTS (SELECT FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id AND e.konto_id = $2) AS empfangen
+/** A message. */
+export function ladeNachricht(tx: Transaction, id: string): Promise<LesbareNachricht | undefined> {
+  return tx.one<LesbareNachricht>(
+    `SELECT n.id, n.absender_id, ${nameDesKontos("n.absender_id")} AS absender, n.gesendet_am, n.schluessel, n.betreff, n.inhalt
        FROM nachricht n WHERE n.id = $1`,
-    [id, ich],
+    [id],
   );
-  return nachricht && { object: nachricht, relation: { eigen: nachricht.absender_id === ich || nachricht.empfangen } };
-}
-
-/** A message that the account may delete: written by it (R18). */
-export async function findeGeschriebene(
-  tx: Transaction,
-  id: string | undefined,
-  ich: string,
-): Promise<Found<LesbareNachricht> | undefined> {
-  const found = await findeLesbare(tx, id, ich);
-  return found && { object: found.object, relation: { eigen: found.object.absender_id === ich } };
 }
 
 export interface Empfaenger {

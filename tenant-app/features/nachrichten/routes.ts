@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { isDuplicate } from "../../ground/database/database.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
-import { type Declared, route } from "../../ground/gate/route.ts";
+import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
@@ -15,10 +15,9 @@ import { Nachricht } from "./public.ts";
 import {
   type Empfaenger,
   empfaenger,
-  findeGeschriebene,
-  findeLesbare,
   gesendete,
   type LesbareNachricht,
+  ladeNachricht,
   type Nachrichtenzeile,
   posteingang,
 } from "./queries.ts";
@@ -47,6 +46,8 @@ const neu = view<{
   readonly anhaengeOffen: boolean;
 }>("nachrichten/neu");
 
+const nachricht: Subject<LesbareNachricht> = { relation: "nachricht", load: ladeNachricht };
+
 /** Reading, writing and deleting messages. */
 export const nachrichtenRoutes: readonly Declared[] = [
   route({
@@ -72,14 +73,14 @@ export const nachrichtenRoutes: readonly Declared[] = [
     method: "GET",
     path: "/nachrichten/:id",
     policy: { right: Nachricht.right("lesen") },
-    find: (tx, visit) => findeLesbare(tx, visit.params.id, visit.accountId),
+    object: nachricht,
     handle: messagePage,
   }),
   route({
     method: "POST",
     path: "/nachrichten/:id/loeschen",
     policy: { right: Nachricht.right("loeschen") },
-    find: (tx, visit) => findeGeschriebene(tx, visit.params.id, visit.accountId),
+    object: nachricht,
     handle: async (visit, nachricht) => {
       await loesche(visit, nachricht);
       return redirect("/nachrichten/gesendet?erledigt=nachricht-geloescht");
@@ -164,13 +165,14 @@ async function startPage(visit: PersonVisit): Promise<Reply> {
   if (!antwort.success) {
     return draftPage(visit, leer);
   }
-  const found = await visit.transaction((tx) => findeLesbare(tx, antwort.data, visit.person.accountId));
-  if (!found?.relation.eigen || found.object.absender_id === null) {
+  // Row-level security shows it only to those who may read it.
+  const found = await visit.transaction((tx) => ladeNachricht(tx, antwort.data));
+  if (!found || found.absender_id === null) {
     return draftPage(visit, leer);
   }
-  const { betreff } = oeffne(visit.app.fieldKey, found.object.id, found.object);
+  const { betreff } = oeffne(visit.app.fieldKey, found.id, found);
   const re = betreff.startsWith("Re: ") ? betreff : `Re: ${betreff}`;
-  return draftPage(visit, { ...leer, betreff: re.slice(0, 200), an: [found.object.absender_id] });
+  return draftPage(visit, { ...leer, betreff: re.slice(0, 200), an: [found.absender_id] });
 }
 
 async function draftPage(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {

@@ -9,7 +9,7 @@ import { formKey, keyHash, sameSecret } from "./keys.ts";
 import type { Keys, Person } from "./person.ts";
 import { cookiesNeeded, forbidden, foreignForm, notFound, sessionOver, staleForm } from "./refusal.ts";
 import { type Reply, redirect } from "./reply.ts";
-import { decide, type Scope } from "./rights.ts";
+import { decide, type Relation, type Scope } from "./rights.ts";
 import type { Declared } from "./route.ts";
 import { readUpload } from "./upload.ts";
 import { asPerson, type PersonVisit, type Visit } from "./visit.ts";
@@ -130,18 +130,29 @@ async function admit(
   if (!general.allowed || (policy.scope && !general.scopes.has(policy.scope))) {
     throw forbidden();
   }
-  if (!declared.find) {
+  if (!declared.object) {
     return { person, badges, scopes: general.scopes, object: undefined };
   }
-  const found = await declared.find(tx, { ...visit, accountId: person.accountId });
-  if (!found) {
+  const asked = { ...visit, accountId: person.accountId };
+  const id = declared.object.id?.(asked) ?? visit.params.id ?? "";
+  const [relation, object] = await Promise.all([
+    relationTo(tx, declared.object.relation, id, policy.right.action),
+    declared.object.load(tx, id, asked),
+  ]);
+  const decision = decide(person.rules, policy.right, relation);
+  if (object === undefined || !decision.allowed || (policy.scope && !decision.scopes.has(policy.scope))) {
     throw notFound();
   }
-  const decision = decide(person.rules, policy.right, found.relation);
-  if (!decision.allowed || (policy.scope && !decision.scopes.has(policy.scope))) {
-    throw notFound();
-  }
-  return { person, badges, scopes: decision.scopes, object: found.object };
+  return { person, badges, scopes: decision.scopes, object };
+}
+
+/** What is true of one object for the acting account, as the database defines it. */
+async function relationTo(tx: Transaction, view: string, id: string, action: string): Promise<Relation> {
+  const rows = await tx.all<{ umfang: string }>(
+    `SELECT DISTINCT umfang FROM bezug.${view} WHERE id = $1 AND aktion = $2`,
+    [id, action],
+  );
+  return Object.fromEntries(rows.map(({ umfang }) => [umfang, true]));
 }
 
 /** Counters of the features for the acting person, all in one statement. */

@@ -24,6 +24,9 @@ export function mount(
       throw new Error(`Route ${name} is declared twice`);
     }
     seen.add(name);
+    if (declared.object && !/^[a-z_]+$/.test(declared.object.relation)) {
+      throw new Error(`Route ${name}: the relation of its object is no name of a view`);
+    }
     const handler = runner(declared);
     guarded.add(handler);
     if (declared.method === "GET") {

@@ -12,7 +12,12 @@ export type Reply =
   | (Common & { readonly kind: "page"; readonly view: string; readonly data: object })
   | (Common & { readonly kind: "redirect"; readonly location: string })
   | (Common & { readonly kind: "text"; readonly type: string; readonly body: string | Buffer })
-  | (Common & { readonly kind: "download"; readonly name: string; readonly length: number; readonly stream: Readable });
+  | (Common & {
+      readonly kind: "download";
+      readonly name: string;
+      readonly length: number;
+      readonly open: () => Readable;
+    });
 
 export interface Extra {
   readonly cookies?: readonly string[];
@@ -33,7 +38,10 @@ export function text(
   return { kind: "text", status, type, body, ...extra };
 }
 
-/** A file to save, never to show: its type is not believed, its name goes out encoded. */
-export function download(name: string, length: number, stream: Readable): Reply {
-  return { kind: "download", status: 200, name, length, stream };
+/**
+ * A file to save, never to show: its type is not believed, its name goes out encoded.
+ * @param open begins to read, when somebody listens to what may go wrong
+ */
+export function download(name: string, length: number, open: () => Readable): Reply {
+  return { kind: "download", status: 200, name, length, open };
 }

@@ -1,7 +1,6 @@
 import type { Transaction } from "../database/database.ts";
 import type { Policy, PublicPolicy, RightPolicy, SignedInPolicy } from "./policy.ts";
 import type { Reply } from "./reply.ts";
-import type { Relation } from "./rights.ts";
 import type { PersonVisit, UploadVisit, Visit } from "./visit.ts";
 
 interface Where {
@@ -33,16 +32,23 @@ export interface UploadRoute extends Where {
   handle(visit: UploadVisit): Promise<Reply>;
 }
 
-/** An object and what is true of it for the person who asks. */
-export interface Found<T> {
-  readonly object: T;
-  readonly relation: Relation;
+/** The object of a route: how it is found, and who says how it stands to the person. */
+export interface Subject<T> {
+  /**
+   * View in the schema `bezug` that says what is true of which object: `(id, aktion, umfang)` for the acting account. Row-level security
+   * asks the same.
+   */
+  readonly relation: string;
+  /** Its id; without this the parameter `id` of the path. */
+  id?(visit: Visit & { readonly accountId: string }): string;
+  /** Loads it; undefined if it does not exist. Asked together with the relation, so what it loads is used only if that allows it. */
+  load(tx: Transaction, id: string, visit: Visit & { readonly accountId: string }): Promise<T | undefined>;
 }
 
 /** A route about one object: the gate loads it, decides on it, and answers 404 for those of others. */
 export interface ObjectRoute<T> extends Where {
   readonly policy: RightPolicy;
-  find(tx: Transaction, visit: Visit & { readonly accountId: string }): Promise<Found<T> | undefined>;
+  readonly object: Subject<T>;
   handle(visit: PersonVisit, object: T): Promise<Reply>;
 }
 
@@ -51,10 +57,8 @@ export interface Declared extends Where {
   readonly policy: Policy;
   readonly anyHost: boolean;
   readonly body: "none" | "form" | "upload";
-  readonly find:
-    | ((tx: Transaction, visit: Visit & { readonly accountId: string }) => Promise<Found<unknown> | undefined>)
-    | undefined;
-  /** Called by the gate only, after the decision. `found` is what `find` returned. */
+  readonly object: Subject<unknown> | undefined;
+  /** Called by the gate only, after the decision. `found` is what was loaded. */
   run(visit: Visit | PersonVisit | UploadVisit, found: unknown): Promise<Reply>;
 }
 
@@ -75,7 +79,7 @@ export function route<T>(definition: AnyRoute<T>): Declared {
     policy,
     anyHost: "anyHost" in definition,
     body: upload ? "upload" : method === "POST" ? "form" : "none",
-    find: "find" in definition ? definition.find : undefined,
+    object: "object" in definition ? definition.object : undefined,
     // The gate builds the visit that the kind of route asks for; the overloads keep declaration and handler together.
     run: (visit, found) => (definition.handle as (visit: unknown, found: unknown) => Promise<Reply>)(visit, found),
   };

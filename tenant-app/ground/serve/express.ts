@@ -151,7 +151,7 @@ function write(app: App, response: ServerResponse<IncomingMessage>, reply: Reply
       response.setHeader("Content-Length", reply.length);
       response.setHeader("Content-Disposition", contentDisposition(reply.name));
       // A blob that turns out to be changed breaks the connection: the browser reports a failed download.
-      pipeline(reply.stream, response, (error) => {
+      pipeline(reply.open(), response, (error) => {
         if (error) {
           app.log.warn({ error: describe(error) }, "download ended early");
         }
