@@ -1,7 +1,10 @@
 import type { KeyObject } from "node:crypto";
+import type { App } from "../../ground/app.ts";
+import { textOrUnreadable } from "../../ground/crypto/damaged.ts";
 import { openKey, openText, type Place } from "../../ground/crypto/fields.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
+import { type Cut, choose, type Slice } from "../../ground/pages/keyset.ts";
 import { nameDesKontos } from "../konten/public.ts";
 import { istAngehaengt } from "../nachrichten/public.ts";
 
@@ -12,8 +15,6 @@ export const Datei = resource({
   actions: { lesen: "lesen", anlegen: "hochladen", bearbeiten: "freigeben", loeschen: "löschen" },
   deeds: ["freigeben"],
 });
-
-export const pageSize = 25;
 
 export const place = (column: "schluessel" | "name", row: string): Place => ({ table: "datei", column, row });
 
@@ -27,12 +28,11 @@ export interface Dateizeile {
   readonly geteilt: boolean;
 }
 
-export interface Dateiseite {
+export interface Dateiseite extends Slice {
   readonly zeilen: readonly Dateizeile[];
-  readonly weitere: boolean;
 }
 
-export interface Row {
+interface Row {
   id: string;
   schluessel: Buffer;
   name: Buffer;
@@ -42,23 +42,28 @@ export interface Row {
   geteilt: boolean;
 }
 
-export const columns = `d.id, d.schluessel, d.name, d.groesse::float8 AS groesse, d.hochgeladen_am,
+const columns = `d.id, d.schluessel, d.name, d.groesse::float8 AS groesse, d.hochgeladen_am,
   ${nameDesKontos("d.besitzer_id")} AS besitzer,
   (EXISTS (SELECT FROM datei_freigabe f WHERE f.datei_id = d.id) OR ${istAngehaengt("d.id")}) AS geteilt`;
 
-/** Files that the account owns, newest first. `seite` counts from 1. */
-export async function eigeneDateien(
-  tx: Transaction,
-  fieldKey: KeyObject,
-  ich: string,
-  seite: number,
-): Promise<Dateiseite> {
-  const rows = await tx.all<Row>(
-    `SELECT ${columns} FROM datei d WHERE d.besitzer_id = $1
-      ORDER BY d.hochgeladen_am DESC, d.id LIMIT $2 OFFSET $3`,
-    [ich, pageSize + 1, (seite - 1) * pageSize],
+/** Files that the account owns, newest first. */
+export async function eigeneDateien(tx: Transaction, app: App, ich: string, cut: Cut | undefined): Promise<Dateiseite> {
+  const slice = await choose(
+    tx,
+    { from: "datei d WHERE d.besitzer_id = $1", values: [ich], at: "d.hochgeladen_am", id: "d.id" },
+    cut,
   );
-  return asPage(fieldKey, rows);
+  return { ...slice, zeilen: await zeilenZu(tx, app, slice) };
+}
+
+/** What is shown of the chosen files, in their order. */
+export async function zeilenZu(tx: Transaction, app: App, { entries }: Slice): Promise<readonly Dateizeile[]> {
+  const rows = await tx.all<Row>(
+    `SELECT ${columns} FROM datei d JOIN unnest($1::uuid[]) WITH ORDINALITY AS gewaehlt (id, stelle) ON gewaehlt.id = d.id
+      ORDER BY gewaehlt.stelle`,
+    [entries.map(({ id }) => id)],
+  );
+  return rows.map((row) => clear(app, row));
 }
 
 /**
@@ -67,7 +72,7 @@ export async function eigeneDateien(
  */
 export async function gezeigteDateien(
   tx: Transaction,
-  fieldKey: KeyObject,
+  app: App,
   welche: string,
   werte: readonly unknown[],
 ): Promise<Dateizeile[]> {
@@ -75,7 +80,7 @@ export async function gezeigteDateien(
     `SELECT ${columns} FROM datei d WHERE d.id IN (${welche}) ORDER BY d.hochgeladen_am, d.id`,
     werte,
   );
-  return rows.map((row) => clear(fieldKey, row));
+  return rows.map((row) => clear(app, row));
 }
 
 /** Those of the files that are the account's own; at most 20. */
@@ -97,12 +102,7 @@ export function oeffneDatei(
   return { key, name: openText(key, place("name", row.id), row.name) };
 }
 
-/** One page of rows that were read one too many. */
-export function asPage(fieldKey: KeyObject, rows: readonly Row[]): Dateiseite {
-  return { weitere: rows.length > pageSize, zeilen: rows.slice(0, pageSize).map((row) => clear(fieldKey, row)) };
-}
-
-function clear(fieldKey: KeyObject, row: Row): Dateizeile {
+function clear(app: App, row: Row): Dateizeile {
   const { schluessel: _key, ...rest } = row;
-  return { ...rest, name: oeffneDatei(fieldKey, row).name };
+  return { ...rest, name: textOrUnreadable(app.log, () => oeffneDatei(app.fieldKey, row).name) };
 }

@@ -1,21 +1,22 @@
-import type { KeyObject } from "node:crypto";
+import type { App } from "../../ground/app.ts";
 import type { Transaction } from "../../ground/database/database.ts";
+import { type Cut, choose } from "../../ground/pages/keyset.ts";
 import { nameDesKontos } from "../konten/public.ts";
-import { asPage, columns, type Dateiseite, pageSize, type Row } from "./public.ts";
+import { type Dateiseite, zeilenZu } from "./public.ts";
 
 /** Files that others gave the account to read, newest first. */
 export async function geteilteDateien(
   tx: Transaction,
-  fieldKey: KeyObject,
+  app: App,
   ich: string,
-  seite: number,
+  cut: Cut | undefined,
 ): Promise<Dateiseite> {
-  const rows = await tx.all<Row>(
-    `SELECT ${columns} FROM datei_freigabe f JOIN datei d ON d.id = f.datei_id
-      WHERE f.konto_id = $1 AND d.besitzer_id <> $1 ORDER BY f.freigegeben_am DESC, d.id LIMIT $2 OFFSET $3`,
-    [ich, pageSize + 1, (seite - 1) * pageSize],
+  const slice = await choose(
+    tx,
+    { from: "datei_freigabe f WHERE f.konto_id = $1", values: [ich], at: "f.freigegeben_am", id: "f.datei_id" },
+    cut,
   );
-  return asPage(fieldKey, rows);
+  return { ...slice, zeilen: await zeilenZu(tx, app, slice) };
 }
 
 /** A file as somebody sees it who may read it. */

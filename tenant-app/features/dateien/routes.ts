@@ -1,8 +1,9 @@
+import { textOrUnreadable } from "../../ground/crypto/damaged.ts";
 import { download, type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { type Paging, paging, requestedCut } from "../../ground/pages/keyset.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { type Paging, paging, requestedPage } from "../../ground/pages/paging.ts";
 import { type Personenwahl, personenwahl } from "../adressbuch/public.ts";
 import { blobsOf } from "./blobs.ts";
 import { gibFrei, loescheDatei, nimmDateiAn } from "./commands.ts";
@@ -91,9 +92,9 @@ export const dateienRoutes: readonly Declared[] = [
 ];
 
 async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promise<Reply> {
-  const seite = requestedPage(visit.query);
+  const cut = requestedCut(visit.query);
   const load = which === "eigene" ? eigeneDateien : geteilteDateien;
-  const found = await visit.transaction((tx) => load(tx, visit.app.fieldKey, visit.person.accountId, seite));
+  const found = await visit.transaction((tx) => load(tx, visit.app, visit.person.accountId, cut));
   const path = which === "eigene" ? "/dateien" : "/dateien/geteilt";
   return page(
     visit,
@@ -101,7 +102,7 @@ async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promis
     {
       eigene: which === "eigene",
       zeilen: found.zeilen,
-      ...paging(path, seite, found.weitere),
+      ...paging(path, found),
       darfHochladen: visit.may(Datei.right("anlegen")),
       groessteMegabyte: Math.floor(visit.app.config.uploadLimit / 1024 / 1024),
     },
@@ -121,7 +122,7 @@ async function filePage(
   const wahl = darfTeilen
     ? await visit.transaction(async (tx) => personenwahl(tx, visit, an ?? (await freigaben(tx, datei.id)), suche))
     : undefined;
-  const { name } = oeffneDatei(visit.app.fieldKey, datei);
+  const name = textOrUnreadable(visit.app.log, () => oeffneDatei(visit.app.fieldKey, datei).name);
   return page(
     visit,
     dateiseite,

@@ -1,9 +1,9 @@
-import type { KeyObject } from "node:crypto";
+import type { App } from "../../ground/app.ts";
+import { textOrUnreadable } from "../../ground/crypto/damaged.ts";
 import type { Transaction } from "../../ground/database/database.ts";
+import { type Cut, choose, type Slice } from "../../ground/pages/keyset.ts";
 import { nameDesKontos, sortiertNachName } from "../konten/public.ts";
 import { oeffneBetreff, type VerschlosseneNachricht } from "./inhalt.ts";
-
-export const pageSize = 25;
 
 export interface Nachrichtenzeile {
   readonly id: string;
@@ -25,58 +25,64 @@ interface Row {
   anhaenge: number;
 }
 
-/** One page of messages, newest first, and whether there are more. */
-export interface Nachrichtenseite {
+/** One page of messages, newest first. */
+export interface Nachrichtenseite extends Slice {
   readonly zeilen: readonly Nachrichtenzeile[];
-  readonly weitere: boolean;
 }
 
 const attachments = "(SELECT count(*)::int FROM nachricht_datei nd WHERE nd.nachricht_id = n.id) AS anhaenge";
 
-/** Messages the account received. `seite` counts from 1. */
+/** Messages the account received. */
 export async function posteingang(
   tx: Transaction,
-  fieldKey: KeyObject,
+  app: App,
   ich: string,
-  seite: number,
+  cut: Cut | undefined,
 ): Promise<Nachrichtenseite> {
+  const slice = await choose(
+    tx,
+    { from: "nachricht_empfaenger e WHERE e.konto_id = $1", values: [ich], at: "e.gesendet_am", id: "e.nachricht_id" },
+    cut,
+  );
   const rows = await tx.all<Row>(
     `SELECT n.id, n.schluessel, n.betreff, ${nameDesKontos("n.absender_id")} AS mit, n.gesendet_am,
             e.gelesen_am IS NULL AS ungelesen, ${attachments}
-       FROM nachricht_empfaenger e JOIN nachricht n ON n.id = e.nachricht_id
-      WHERE e.konto_id = $1 ORDER BY e.gesendet_am DESC, e.nachricht_id LIMIT $2 OFFSET $3`,
-    [ich, pageSize + 1, (seite - 1) * pageSize],
+       FROM nachricht n JOIN nachricht_empfaenger e ON e.nachricht_id = n.id AND e.konto_id = $2
+      WHERE n.id = ANY ($1::uuid[]) ORDER BY n.gesendet_am DESC, n.id DESC`,
+    [slice.entries.map(({ id }) => id), ich],
   );
-  return asPage(fieldKey, rows);
+  return { ...slice, zeilen: rows.map((row) => klar(app, row)) };
 }
 
 /** Messages the account wrote. */
 export async function gesendete(
   tx: Transaction,
-  fieldKey: KeyObject,
+  app: App,
   ich: string,
-  seite: number,
+  cut: Cut | undefined,
 ): Promise<Nachrichtenseite> {
+  const slice = await choose(
+    tx,
+    { from: "nachricht n WHERE n.absender_id = $1", values: [ich], at: "n.gesendet_am", id: "n.id" },
+    cut,
+  );
   const rows = await tx.all<Row>(
     `SELECT n.id, n.schluessel, n.betreff, n.gesendet_am, false AS ungelesen, ${attachments},
             (SELECT string_agg(wer, ', ') FROM (
                SELECT ${nameDesKontos("e.konto_id")} AS wer FROM nachricht_empfaenger e
                 WHERE e.nachricht_id = n.id ORDER BY ${sortiertNachName("e.konto_id")} LIMIT 4) AS erste)
             || CASE WHEN (SELECT count(*) FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id) > 4 THEN ' und weitere' ELSE '' END AS mit
-       FROM nachricht n WHERE n.absender_id = $1 ORDER BY n.gesendet_am DESC, n.id LIMIT $2 OFFSET $3`,
-    [ich, pageSize + 1, (seite - 1) * pageSize],
+       FROM nachricht n WHERE n.id = ANY ($1::uuid[]) ORDER BY n.gesendet_am DESC, n.id DESC`,
+    [slice.entries.map(({ id }) => id)],
   );
-  return asPage(fieldKey, rows);
+  return { ...slice, zeilen: rows.map((row) => klar(app, row)) };
 }
 
-function asPage(fieldKey: KeyObject, rows: readonly Row[]): Nachrichtenseite {
+function klar(app: App, { schluessel, betreff, mit, ...row }: Row): Nachrichtenzeile {
   return {
-    weitere: rows.length > pageSize,
-    zeilen: rows.slice(0, pageSize).map(({ schluessel, betreff, mit, ...row }) => ({
-      ...row,
-      betreff: oeffneBetreff(fieldKey, row.id, { schluessel, betreff }),
-      mit: mit ?? "Nicht mehr vorhandenes Konto",
-    })),
+    ...row,
+    betreff: textOrUnreadable(app.log, () => oeffneBetreff(app.fieldKey, row.id, { schluessel, betreff })),
+    mit: mit ?? "Nicht mehr vorhandenes Konto",
   };
 }
 

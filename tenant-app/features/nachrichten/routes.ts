@@ -1,16 +1,17 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import { textOrUnreadable } from "../../ground/crypto/damaged.ts";
 import { isDuplicate } from "../../ground/database/database.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
+import { type Paging, paging, requestedCut } from "../../ground/pages/keyset.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { type Paging, paging, requestedPage } from "../../ground/pages/paging.ts";
 import { type Personenwahl, personenwahl } from "../adressbuch/public.ts";
 import { Datei, type Dateizeile, eigeneDateien, gezeigteDateien } from "../dateien/public.ts";
 import { loesche, nachrichtangaben, sende } from "./commands.ts";
-import { oeffne } from "./inhalt.ts";
+import { oeffne, oeffneBetreff } from "./inhalt.ts";
 import { Nachricht } from "./public.ts";
 import {
   type Empfaenger,
@@ -89,9 +90,9 @@ export const nachrichtenRoutes: readonly Declared[] = [
 ];
 
 async function listPage(visit: PersonVisit, fach: "eingang" | "gesendet"): Promise<Reply> {
-  const seite = requestedPage(visit.query);
+  const cut = requestedCut(visit.query);
   const load = fach === "eingang" ? posteingang : gesendete;
-  const found = await visit.transaction((tx) => load(tx, visit.app.fieldKey, visit.person.accountId, seite));
+  const found = await visit.transaction((tx) => load(tx, visit.app, visit.person.accountId, cut));
   const path = fach === "eingang" ? "/nachrichten" : "/nachrichten/gesendet";
   return page(
     visit,
@@ -99,7 +100,7 @@ async function listPage(visit: PersonVisit, fach: "eingang" | "gesendet"): Promi
     {
       eingang: fach === "eingang",
       zeilen: found.zeilen,
-      ...paging(path, seite, found.weitere),
+      ...paging(path, found),
       darfSchreiben: visit.may(Nachricht.right("anlegen")),
     },
     { title: fach === "eingang" ? "Nachrichten" : "Gesendete Nachrichten" },
@@ -119,13 +120,16 @@ async function messagePage(visit: PersonVisit, nachricht: LesbareNachricht): Pro
       an: await empfaenger(tx, nachricht.id),
       anhaenge: await gezeigteDateien(
         tx,
-        visit.app.fieldKey,
+        visit.app,
         "SELECT nd.datei_id FROM nachricht_datei nd WHERE nd.nachricht_id = $1",
         [nachricht.id],
       ),
     };
   });
-  const { betreff, inhalt } = oeffne(visit.app.fieldKey, nachricht.id, nachricht);
+  const text = (welcher: "betreff" | "inhalt") =>
+    textOrUnreadable(visit.app.log, () => oeffne(visit.app.fieldKey, nachricht.id, nachricht)[welcher]);
+  const betreff = text("betreff");
+  const inhalt = text("inhalt");
   return page(
     visit,
     nachrichtseite,
@@ -170,7 +174,7 @@ async function startPage(visit: PersonVisit): Promise<Reply> {
   if (!found || found.absender_id === null) {
     return draftPage(visit, leer);
   }
-  const { betreff } = oeffne(visit.app.fieldKey, found.id, found);
+  const betreff = textOrUnreadable(visit.app.log, () => oeffneBetreff(visit.app.fieldKey, found.id, found));
   const re = betreff.startsWith("Re: ") ? betreff : `Re: ${betreff}`;
   return draftPage(visit, { ...leer, betreff: re.slice(0, 200), an: [found.absender_id] });
 }
@@ -179,7 +183,7 @@ async function draftPage(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
   const { wahl, dateien } = await visit.transaction(async (tx) => ({
     wahl: await personenwahl(tx, visit, entwurf.an, entwurf.suche),
     dateien: visit.may(Datei.right("lesen"))
-      ? await eigeneDateien(tx, visit.app.fieldKey, visit.person.accountId, 1)
+      ? await eigeneDateien(tx, visit.app, visit.person.accountId, undefined)
       : undefined,
   }));
   return page(
