@@ -158,13 +158,18 @@ describe("changing accounts", () => {
     const wechsler = await school.konto("Willi", "Wechsel", "schueler");
     const browser = await school.angemeldet(wechsler);
     expect((await browser.get("/konten")).status).toBe(403);
-    await admin.get(`/konten/${wechsler.id}`);
-    await admin.post(`/konten/${wechsler.id}/rollen`, { rolle: ["administrator", "gibt-es-nicht"] });
+    const page = `/konten/${wechsler.id}`;
+    const unknown = await admin.fuelle(page, { rolle: ["administrator", "gibt-es-nicht"] });
+    expect(unknown.status).toBe(422);
+    expect((await browser.get("/konten")).status).toBe(403);
+    expect((await admin.fuelle(page, { rolle: ["administrator"] })).status).toBe(303);
     expect((await browser.get("/konten")).status).toBe(200);
-    await browser.get(`/konten/${wechsler.id}`);
-    expect((await browser.post(`/konten/${wechsler.id}/rollen`, { rolle: ["schulleitung"] })).status).toBe(404);
+    // One's own account has no roles to tick, and whoever sends some changes none.
+    await browser.fuelle(page, { rolle: ["schulleitung"] });
+    const own = await school.database.query("SELECT rolle_id FROM konto_rolle WHERE konto_id = $1", [wechsler.id]);
+    expect(own).toEqual([{ rolle_id: "administrator" }]);
     expect((await browser.post(`/konten/${wechsler.id}/sperren`, {})).status).toBe(404);
-    await admin.post(`/konten/${wechsler.id}/rollen`, {});
+    expect((await admin.fuelle(page, { rolle: [] })).status).toBe(303);
     expect((await browser.get("/konten")).status).toBe(403);
     const rows = await school.database.query("SELECT FROM journal.eintrag WHERE objekt = $1 AND ressource = 'Rolle'", [
       wechsler.id,
@@ -186,18 +191,12 @@ describe("changing accounts", () => {
 
   test("editing keeps the user name; wrong values are named", async () => {
     const person = await school.konto("Alt", "Name", "lehrer");
-    await admin.get(`/konten/${person.id}`);
-    const empty = { telefon: "", mobil: "", anschrift: "" };
-    const bad = await admin.post(`/konten/${person.id}`, { vorname: "Neu", nachname: "", email: "x", ...empty });
+    const page = `/konten/${person.id}`;
+    const bad = await admin.fuelle(page, { vorname: "Neu", nachname: "", email: "x" });
     expect(bad.status).toBe(422);
     expect(bad.text).toContain('id="fehler-nachname"');
     expect(bad.text).toContain('id="fehler-email"');
-    const good = await admin.post(`/konten/${person.id}`, {
-      vorname: "Neu",
-      nachname: "Name",
-      email: "neu@schule.example",
-      ...empty,
-    });
+    const good = await admin.fuelle(page, { vorname: "Neu", nachname: "Name", email: "neu@schule.example" });
     expect(good.status).toBe(303);
     const rows = await school.database.query("SELECT vorname, benutzername FROM konto WHERE id = $1", [person.id]);
     expect(rows).toEqual([{ vorname: "Neu", benutzername: person.benutzername }]);
@@ -227,7 +226,7 @@ describe("profile", () => {
     const page = await browser.get("/profil");
     expect(page.text.match(/\(freiwillig\)/g)).toHaveLength(3);
     expect(page.text).toContain("Geben Sie nur an, was wirklich gebraucht wird");
-    const saved = await browser.post("/profil", { email: "k@schule.example", telefon: "", mobil: "", anschrift: "" });
+    const saved = await browser.fuelle("/profil", { email: "k@schule.example" });
     expect(saved.status).toBe(303);
   });
 
@@ -235,7 +234,7 @@ describe("profile", () => {
     const browser = await school.angemeldet(schueler);
     await browser.get("/profil");
     const kontakt = { telefon: "0561 4711-0815", mobil: "+49 170 5550123", anschrift: "Geheimweg 7\n34117 Kassel" };
-    expect((await browser.post("/profil", { email: "tim@schule.example", ...kontakt })).status).toBe(303);
+    expect((await browser.fuelle("/profil", { email: "tim@schule.example", ...kontakt })).status).toBe(303);
     const page = await browser.get("/profil");
     expect(page.text).toContain("0561 4711-0815");
     expect(page.text).toContain("Geheimweg 7");
@@ -269,8 +268,11 @@ describe("rights", () => {
     ["POST", "/konten/:id/sperren", { schulleitung: 403, lehrer: 403, schueler: 403, administrator: 303 }],
     ["POST", "/konten/:id/entsperren", { schulleitung: 403, lehrer: 403, schueler: 403, administrator: 303 }],
     ["POST", "/konten/:id/einmalpasswort", { schulleitung: 403, lehrer: 403, schueler: 403, administrator: 200 }],
-    ["POST", "/konten/:id/rollen", { schulleitung: 403, lehrer: 403, schueler: 403, administrator: 303 }],
     ["GET", "/rollen", { schulleitung: 200, lehrer: 403, schueler: 403, administrator: 200 }],
+    ["POST", "/rollen", { schulleitung: 403, lehrer: 403, schueler: 403, administrator: 422 }],
+    ["GET", "/rollen/lehrer", { schulleitung: 403, lehrer: 403, schueler: 403, administrator: 200 }],
+    ["POST", "/rollen/lehrer", { schulleitung: 403, lehrer: 403, schueler: 403, administrator: 422 }],
+    ["POST", "/rollen/eltern/loeschen", { schulleitung: 403, lehrer: 403, schueler: 403, administrator: 422 }],
     ["GET", "/profil", { schulleitung: 200, lehrer: 200, schueler: 200, administrator: 200 }],
     ["POST", "/profil", { schulleitung: 403, lehrer: 422, schueler: 422, administrator: 422 }],
     ["GET", "/nachrichten", { schulleitung: 200, lehrer: 200, schueler: 200, administrator: 200 }],

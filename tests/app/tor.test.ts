@@ -252,9 +252,10 @@ describe("hostile input", () => {
         nachname: value,
         email: "a@b.example",
         vorgang: value,
-        rolle: value,
       });
       expect([201, 422], value).toContain(answer.status);
+      const role = { vorname: "x", nachname: "y", email: "a@b.example", rolle: value };
+      expect((await browser.post("/konten", role)).status, value).toBe(422);
       const search = await browser.get(`/konten?suche=${encodeURIComponent(value)}&seite=${encodeURIComponent(value)}`);
       expect(search.status, value).toBe(200);
       expect(search.text).not.toContain("<script>alert");

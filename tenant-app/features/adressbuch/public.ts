@@ -10,7 +10,7 @@ import { istAnsprechbar, rollentext } from "../rollen/public.ts";
 export const Adressbuch = resource({
   name: "Adressbuch",
   title: "Adressbuch",
-  actions: { lesen: "Personen finden" },
+  actions: { lesen: ["Personen finden", "mitglied", "schule"] },
 });
 
 /** Somebody who can be written to or given a file: a name and roles, nothing more. */

@@ -12,7 +12,12 @@ import { istAngehaengt } from "../nachrichten/public.ts";
 export const Datei = resource({
   name: "Datei",
   title: "Dateien",
-  actions: { lesen: "lesen", anlegen: "hochladen", bearbeiten: "freigeben", loeschen: "löschen" },
+  actions: {
+    lesen: ["lesen", "eigen", "mitglied"],
+    anlegen: ["hochladen", "eigen"],
+    bearbeiten: ["freigeben", "eigen"],
+    loeschen: ["löschen", "eigen"],
+  },
   deeds: ["freigeben"],
 });
 

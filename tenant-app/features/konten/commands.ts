@@ -1,7 +1,8 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
-import { gibRollen, nimmRollen, Rolle, rollenDesKontos } from "../rollen/public.ts";
+import { StaleForm } from "../../ground/pages/stale.ts";
+import { bewahreAdministrator, gibRollen, nimmRollen, Rolle, rollenDesKontos } from "../rollen/public.ts";
 import { beendeSitzungen, imPasswortgang, neuesEinmalpasswort, setzeEinmalpasswort } from "../zugang/public.ts";
 import { type Personenangaben, speichereKonto } from "./anlegen.ts";
 import { searchName } from "./benutzername.ts";
@@ -32,36 +33,62 @@ export async function legeKontoAn(
   });
 }
 
-/** Changes name, mail address and contact data of an account; the user name stays. */
+export interface Kontoaenderung {
+  readonly angaben: Personenangaben;
+  /** Undefined: they stay as they are. */
+  readonly kontakt: Kontaktdaten | undefined;
+  /** Undefined: they stay as they are. Row-level security refuses a change of one's own (matrix: never one's own). */
+  readonly rollen: readonly string[] | undefined;
+}
+
+/**
+ * Changes name, mail address, contact data and roles of an account, all or nothing; the user name stays.
+ * @param version of the account that the form was filled in from
+ * @throws StaleForm when it has been changed since; Refused when nobody would be left to manage the school
+ */
 export function aendereKonto(
   visit: PersonVisit,
   konto: Kontozeile,
-  angaben: Personenangaben,
-  kontakt: Kontaktdaten | undefined,
+  version: number,
+  { angaben, kontakt, rollen }: Kontoaenderung,
 ): Promise<void> {
-  return visit.transaction(async (tx) => {
-    await tx.run("UPDATE konto SET vorname = $2, nachname = $3, email = $4, suchname = $5 WHERE id = $1", [
-      konto.id,
-      angaben.vorname,
-      angaben.nachname,
-      angaben.email,
-      searchName(angaben.vorname, angaben.nachname),
-    ]);
-    if (kontakt) {
-      await speichereKontaktdaten(tx, visit.app.fieldKey, konto.id, visit.now, kontakt);
-    }
-    const { vorname, nachname, email } = konto;
-    await schreibe(tx, visit, "bearbeiten", konto.id, { alt: { vorname, nachname, email }, neu: angaben });
-  });
+  return bewahreAdministrator(() =>
+    visit.transaction(async (tx) => {
+      const changed = await tx.run(
+        "UPDATE konto SET vorname = $3, nachname = $4, email = $5, suchname = $6 WHERE id = $1 AND version = $2",
+        [
+          konto.id,
+          version,
+          angaben.vorname,
+          angaben.nachname,
+          angaben.email,
+          searchName(angaben.vorname, angaben.nachname),
+        ],
+      );
+      if (changed === 0) {
+        throw new StaleForm();
+      }
+      if (kontakt) {
+        await speichereKontaktdaten(tx, visit.app.fieldKey, konto.id, visit.now, kontakt);
+      }
+      const { vorname, nachname, email } = konto;
+      await schreibe(tx, visit, "bearbeiten", konto.id, { alt: { vorname, nachname, email }, neu: angaben });
+      if (rollen) {
+        await weiseRollenZu(tx, visit, konto.id, rollen);
+      }
+    }),
+  );
 }
 
-/** Locks an account: its sessions are gone with this transaction (R35). */
+/** Locks an account. Throws Refused when nobody would be left to manage the school. Its sessions are gone with this transaction (R35). */
 export function sperreKonto(visit: PersonVisit, konto: Kontozeile): Promise<void> {
-  return visit.transaction(async (tx) => {
-    await tx.run("UPDATE konto SET gesperrt_am = coalesce(gesperrt_am, $2) WHERE id = $1", [konto.id, visit.now]);
-    await beendeSitzungen(tx, konto.id);
-    await schreibe(tx, visit, "sperren", konto.id, {});
-  });
+  return bewahreAdministrator(() =>
+    visit.transaction(async (tx) => {
+      await tx.run("UPDATE konto SET gesperrt_am = coalesce(gesperrt_am, $2) WHERE id = $1", [konto.id, visit.now]);
+      await beendeSitzungen(tx, konto.id);
+      await schreibe(tx, visit, "sperren", konto.id, {});
+    }),
+  );
 }
 
 export function entsperreKonto(visit: PersonVisit, konto: Kontozeile): Promise<void> {
@@ -82,28 +109,47 @@ export async function erneuerePasswort(visit: PersonVisit, konto: Kontozeile): P
   return { benutzername: konto.benutzername, einmalpasswort };
 }
 
-/** Gives an account exactly these roles; row-level security refuses it for one's own (matrix: never one's own). */
-export function weiseRollenZu(visit: PersonVisit, konto: Kontozeile, rollen: readonly string[]): Promise<void> {
-  return visit.transaction(async (tx) => {
-    const vorher = (await rollenDesKontos(tx, konto.id)).filter((rolle) => rolle.gewaehlt).map((rolle) => rolle.id);
-    await nimmRollen(tx, konto.id, rollen);
-    const nachher = await gibRollen(tx, konto.id, rollen);
-    await writeJournal(tx, visit.now, {
-      by: visit.person.accountId,
-      resource: Rolle,
-      deed: "zuweisen",
-      object: konto.id,
-      values: { alt: vorher, neu: nachher },
-    });
+/** Gives an account exactly these roles. */
+async function weiseRollenZu(
+  tx: Transaction,
+  visit: PersonVisit,
+  kontoId: string,
+  rollen: readonly string[],
+): Promise<void> {
+  const vorher = (await rollenDesKontos(tx, kontoId)).filter((rolle) => rolle.gewaehlt).map((rolle) => rolle.id);
+  if (vorher.length === rollen.length && vorher.every((id) => rollen.includes(id))) {
+    return;
+  }
+  await nimmRollen(tx, kontoId, rollen);
+  const nachher = await gibRollen(tx, kontoId, rollen);
+  await writeJournal(tx, visit.now, {
+    by: visit.person.accountId,
+    resource: Rolle,
+    deed: "zuweisen",
+    object: kontoId,
+    values: { alt: vorher, neu: nachher },
   });
 }
 
-/** Own contact data and mail address. */
-export function aendereProfil(visit: PersonVisit, email: string | undefined, kontakt: Kontaktdaten): Promise<void> {
+/**
+ * Own contact data and mail address.
+ * @throws StaleForm when the account has been changed since the form was filled in
+ */
+export function aendereProfil(
+  visit: PersonVisit,
+  version: number,
+  email: string | undefined,
+  kontakt: Kontaktdaten,
+): Promise<void> {
   const { accountId: kontoId } = visit.person;
   return visit.transaction(async (tx) => {
-    if (email !== undefined) {
-      await tx.run("UPDATE konto SET email = $2 WHERE id = $1", [kontoId, email]);
+    const changed = await tx.run("UPDATE konto SET email = coalesce($3, email) WHERE id = $1 AND version = $2", [
+      kontoId,
+      version,
+      email ?? null,
+    ]);
+    if (changed === 0) {
+      throw new StaleForm();
     }
     await speichereKontaktdaten(tx, visit.app.fieldKey, kontoId, visit.now, kontakt);
     await schreibe(tx, visit, "bearbeiten", kontoId, { neu: email === undefined ? {} : { email } });

@@ -36,7 +36,6 @@ export const konten: Feature = {
     "konto-vorhanden": "Dieses Konto wurde bereits angelegt. Ein Einmalpasswort können Sie hier neu vergeben.",
     gesperrt: "Das Konto ist gesperrt. Laufende Sitzungen sind beendet.",
     entsperrt: "Die Sperre ist aufgehoben.",
-    rollen: "Die Rollen wurden gespeichert. Sie gelten ab sofort.",
   },
   commands: [createAdministrator, resetPassword, lockAccount, unlockAccount],
   usage: { accounts: "SELECT count(*) FROM konto WHERE geloescht_am IS NULL" },

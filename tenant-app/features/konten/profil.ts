@@ -3,6 +3,7 @@ import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
+import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { personenangaben } from "./anlegen.ts";
 import { aendereProfil } from "./commands.ts";
 import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
@@ -30,7 +31,7 @@ export const profilRoutes: readonly Declared[] = [
     path: "/profil",
     policy: { right: Kontaktdaten.right("lesen") },
     object: eigenesKonto,
-    handle: (visit, konto) => profilePage(visit, konto, {}, []),
+    handle: (visit, konto) => profilePage(visit, konto, {}),
   }),
   route({
     method: "POST",
@@ -41,38 +42,55 @@ export const profilRoutes: readonly Declared[] = [
   }),
 ];
 
-async function profilePage(
-  visit: PersonVisit,
-  konto: Kontozeile,
-  eingabe: Readonly<Record<string, string>>,
-  errors: readonly InputError[],
-): Promise<Reply> {
+interface ProfileState {
+  /** What was typed. */
+  readonly werte?: Angaben & { readonly email: string };
+  readonly errors?: readonly InputError[];
+  readonly stale?: readonly Difference[];
+}
+
+async function profilePage(visit: PersonVisit, konto: Kontozeile, state: ProfileState): Promise<Reply> {
   const kontakt = await visit.transaction((tx) => ladeKontaktdaten(tx, visit.app.fieldKey, konto.id));
   return page(
     visit,
     profil,
     {
       konto,
-      werte: { email: konto.email, ...kontakt, ...eingabe },
+      werte: { email: konto.email, ...kontakt, ...state.werte },
       rollentext: konto.rollen.join(", "),
       darfKontakt: visit.may(Kontaktdaten.right("bearbeiten")),
       darfEmail: visit.may(Konto.right("bearbeiten")),
     },
-    { title: "Mein Profil", errors },
+    {
+      title: "Mein Profil",
+      errors: state.errors ?? [],
+      ...(state.stale === undefined ? {} : { stale: state.stale }),
+    },
   );
 }
 
 async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
   const werte = fieldsOf(visit.form, "email", "telefon", "mobil", "anschrift");
+  const mitEmail = visit.may(Konto.right("bearbeiten"));
   try {
-    const email = visit.may(Konto.right("bearbeiten"))
-      ? checked(personenangaben.pick({ email: true }), werte).email
-      : undefined;
-    await aendereProfil(visit, email, checked(kontaktangaben, werte));
+    const email = mitEmail ? checked(personenangaben.pick({ email: true }), werte).email : undefined;
+    await aendereProfil(visit, versionOf(visit.form), email, checked(kontaktangaben, werte));
     return redirect("/profil?erledigt=profil");
   } catch (error) {
     if (error instanceof InputProblem) {
-      return profilePage(visit, konto, werte, error.errors);
+      return profilePage(visit, konto, { werte, errors: error.errors });
+    }
+    if (error instanceof StaleForm) {
+      const now = (await visit.transaction((tx) => ladeKonto(tx, konto.id))) ?? konto;
+      const kontakt = await visit.transaction((tx) => ladeKontaktdaten(tx, visit.app.fieldKey, konto.id));
+      const inWords = ({ email, telefon, mobil, anschrift }: Angaben & { readonly email: string }) => ({
+        ...(mitEmail ? { "E-Mail-Adresse": email } : {}),
+        Telefon: telefon,
+        Mobil: mobil,
+        Anschrift: anschrift,
+      });
+      const stale = differences(inWords({ ...kontakt, email: now.email }), inWords(werte));
+      return profilePage(visit, now, { werte, stale });
     }
     throw error;
   }

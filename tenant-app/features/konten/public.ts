@@ -5,14 +5,20 @@ import { resource } from "../../ground/gate/rights.ts";
 export const Konto = resource({
   name: "Konto",
   title: "Konten",
-  actions: { lesen: "ansehen", anlegen: "anlegen", bearbeiten: "ändern", sperren: "sperren", loeschen: "löschen" },
+  actions: {
+    lesen: ["ansehen", "eigen", "schule"],
+    anlegen: ["anlegen", "schule"],
+    bearbeiten: ["ändern", "eigen", "schule"],
+    sperren: ["sperren", "schule"],
+    loeschen: ["löschen", "schule"],
+  },
   deeds: ["entsperren", "einmalpasswort", "passwort"],
 });
 
 export const Kontaktdaten = resource({
   name: "Kontaktdaten",
   title: "Kontaktdaten",
-  actions: { lesen: "ansehen", bearbeiten: "ändern" },
+  actions: { lesen: ["ansehen", "eigen", "schule"], bearbeiten: ["ändern", "eigen", "schule"] },
 });
 
 /** SQL: the name of the account that a column names; null if it is gone. */

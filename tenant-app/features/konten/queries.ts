@@ -12,10 +12,11 @@ export interface Kontozeile {
   readonly angelegt_am: Date;
   readonly gesperrt_am: Date | null;
   readonly erste_anmeldung_am: Date | null;
+  readonly version: number;
   readonly rollen: readonly string[];
 }
 
-const columns = `k.id, k.benutzername, k.vorname, k.nachname, k.email, k.angelegt_am, k.gesperrt_am, k.erste_anmeldung_am,
+const columns = `k.id, k.benutzername, k.vorname, k.nachname, k.email, k.angelegt_am, k.gesperrt_am, k.erste_anmeldung_am, k.version,
   ${rollennamen("k.id")} AS rollen`;
 
 /** An account; deleted ones are not found. */

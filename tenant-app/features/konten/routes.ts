@@ -6,6 +6,7 @@ import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
+import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { Rolle, type Rollenwahl, rollenDesKontos } from "../rollen/public.ts";
 import { personenangaben } from "./anlegen.ts";
 import {
@@ -15,7 +16,6 @@ import {
   legeKontoAn,
   type NeuerZugang,
   sperreKonto,
-  weiseRollenZu,
 } from "./commands.ts";
 import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
 import { Kontaktdaten, Konto } from "./public.ts";
@@ -46,7 +46,7 @@ const zugangszettel = view<
 >("konten/zugangszettel");
 const kontoseite = view<{
   readonly konto: Kontozeile;
-  readonly werte: Angabenwerte & Partial<Angaben>;
+  readonly werte: Angabenwerte & Partial<Angaben> & { readonly version: number };
   readonly rollenwahl: readonly Rollenwahl[];
   readonly rollentext: string;
   readonly zeigeKontakt: boolean;
@@ -88,7 +88,7 @@ export const kontoRoutes: readonly Declared[] = [
     path: "/konten/:id",
     policy: forEverybody("lesen"),
     object: konto,
-    handle: (visit, konto) => accountPage(visit, konto, {}, []),
+    handle: (visit, konto) => accountPage(visit, konto, {}),
   }),
   route({
     method: "POST",
@@ -123,16 +123,6 @@ export const kontoRoutes: readonly Declared[] = [
     policy: forEverybody("bearbeiten"),
     object: fremdesKonto,
     handle: async (visit, konto) => passwordSlip(visit, konto, await erneuerePasswort(visit, konto), 200),
-  }),
-  route({
-    method: "POST",
-    path: "/konten/:id/rollen",
-    policy: { right: Rolle.right("bearbeiten"), scope: "schule" },
-    object: { relation: "konto_rolle", load: ladeKonto },
-    handle: async (visit, konto) => {
-      await weiseRollenZu(visit, konto, visit.form.getAll("rolle"));
-      return redirect(`/konten/${konto.id}?erledigt=rollen`);
-    },
   }),
 ];
 
@@ -201,49 +191,92 @@ function passwordSlip(
   return page(visit, zugangszettel, { konto, ...zugang, adresse: origin }, { title, status });
 }
 
-async function accountPage(
-  visit: PersonVisit,
-  konto: Kontozeile,
-  eingabe: Readonly<Record<string, string>>,
-  fehler: readonly InputError[],
-): Promise<Reply> {
+interface AccountState {
+  /** What was typed. */
+  readonly werte?: Angabenwerte & Partial<Angaben>;
+  /** Which roles are ticked. */
+  readonly rollen?: readonly string[] | undefined;
+  readonly errors?: readonly InputError[];
+  readonly stale?: readonly Difference[];
+}
+
+async function accountPage(visit: PersonVisit, konto: Kontozeile, state: AccountState): Promise<Reply> {
   const zeigeKontakt = visit.may(Kontaktdaten.right("lesen"), "schule");
   const { rollen, kontakt } = await visit.transaction(async (tx) => ({
     rollen: await rollenDesKontos(tx, konto.id),
     kontakt: zeigeKontakt ? await ladeKontaktdaten(tx, visit.app.fieldKey, konto.id) : undefined,
   }));
   const eigenes = konto.id === visit.person.accountId;
+  const darfBearbeiten = visit.may(Konto.right("bearbeiten"), "schule");
   return page(
     visit,
     kontoseite,
     {
       konto,
-      werte: { ...konto, ...kontakt, ...eingabe },
-      rollenwahl: rollen,
+      werte: { ...konto, ...kontakt, ...state.werte },
+      rollenwahl: rollen.map((rolle) => ({ ...rolle, gewaehlt: state.rollen?.includes(rolle.id) ?? rolle.gewaehlt })),
       rollentext: konto.rollen.join(", "),
       zeigeKontakt,
       darfKontakt: visit.may(Kontaktdaten.right("bearbeiten"), "schule"),
-      darfBearbeiten: visit.may(Konto.right("bearbeiten"), "schule"),
-      darfPasswort: visit.may(Konto.right("bearbeiten"), "schule") && !eigenes,
+      darfBearbeiten,
+      darfPasswort: darfBearbeiten && !eigenes,
       darfSperren: visit.may(Konto.right("sperren"), "schule") && !eigenes,
-      darfRollen: visit.may(Rolle.right("bearbeiten"), "schule") && !eigenes,
+      darfRollen: darfBearbeiten && visit.may(Rolle.right("bearbeiten"), "schule") && !eigenes,
       eigenes,
     },
-    { title: `${konto.vorname} ${konto.nachname}`, errors: fehler },
+    {
+      title: `${konto.vorname} ${konto.nachname}`,
+      errors: state.errors ?? [],
+      ...(state.stale === undefined ? {} : { stale: state.stale }),
+    },
   );
 }
 
 async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
   const mitKontakt = visit.may(Kontaktdaten.right("bearbeiten"), "schule");
+  const mitRollen = visit.may(Rolle.right("bearbeiten"), "schule") && konto.id !== visit.person.accountId;
   const werte = fieldsOf(visit.form, "vorname", "nachname", "email", "telefon", "mobil", "anschrift");
+  const rollen = mitRollen ? visit.form.getAll("rolle") : undefined;
+  const version = versionOf(visit.form);
   try {
     const angaben = checked(personenangaben, werte);
-    await aendereKonto(visit, konto, angaben, mitKontakt ? checked(kontaktangaben, werte) : undefined);
+    const kontakt = mitKontakt ? checked(kontaktangaben, werte) : undefined;
+    await aendereKonto(visit, konto, version, { angaben, kontakt, rollen });
     return redirect(`/konten/${konto.id}?erledigt=konto`);
   } catch (error) {
     if (error instanceof InputProblem) {
-      return accountPage(visit, konto, werte, error.errors);
+      return accountPage(visit, konto, { werte, rollen, errors: error.errors });
+    }
+    if (error instanceof StaleForm) {
+      return stalePage(visit, konto, werte, rollen);
     }
     throw error;
   }
+}
+
+/** Both states of an account: what is stored by now, and what the form says. */
+async function stalePage(
+  visit: PersonVisit,
+  konto: Kontozeile,
+  werte: Angabenwerte & Angaben,
+  rollen: readonly string[] | undefined,
+): Promise<Reply> {
+  const { now, wahl } = await visit.transaction(async (tx) => ({
+    now: (await ladeKonto(tx, konto.id)) ?? konto,
+    wahl: await rollenDesKontos(tx, konto.id),
+  }));
+  const names = (ids: readonly string[]) =>
+    wahl
+      .filter(({ id }) => ids.includes(id))
+      .map(({ name }) => name)
+      .join(", ");
+  const inWords = ({ vorname, nachname, email }: Angabenwerte, ids: readonly string[] | undefined) => ({
+    Vorname: vorname,
+    Nachname: nachname,
+    "E-Mail-Adresse": email,
+    ...(ids === undefined ? {} : { Rollen: names(ids) }),
+  });
+  const given = wahl.filter(({ gewaehlt }) => gewaehlt).map(({ id }) => id);
+  const stale = differences(inWords(now, rollen && given), inWords(werte, rollen));
+  return accountPage(visit, now, { werte, rollen, stale });
 }

@@ -4,7 +4,7 @@ import { resource } from "../../ground/gate/rights.ts";
 export const Nachricht = resource({
   name: "Nachricht",
   title: "Nachrichten",
-  actions: { lesen: "lesen", anlegen: "schreiben", loeschen: "löschen" },
+  actions: { lesen: ["lesen", "eigen"], anlegen: ["schreiben", "eigen"], loeschen: ["löschen", "eigen"] },
 });
 
 /** SQL: whether the account that a column names has written to the one that the parameter names. */

@@ -8,5 +8,10 @@ export const rollen: Feature = {
   tables: ["rolle", "recht", "konto_rolle"],
   resources: [Rolle],
   routes: rollenRoutes,
+  confirmations: {
+    "rolle-angelegt": "Die Rolle ist angelegt. Legen Sie nun fest, was sie erlaubt.",
+    rolle: "Die Rolle wurde gespeichert. Ihre Rechte gelten ab sofort.",
+    "rolle-geloescht": "Die Rolle wurde gelöscht.",
+  },
   navigation: [{ href: "/rollen", text: "Rollen", right: Rolle.right("lesen"), scope: "schule", place: 85 }],
 };

@@ -1,13 +1,34 @@
-import type { Transaction } from "../../ground/database/database.ts";
+import { isRefusedBy, type Transaction } from "../../ground/database/database.ts";
+import { Refused } from "../../ground/gate/refusal.ts";
 import { resource } from "../../ground/gate/rights.ts";
+import { InputProblem } from "../../ground/pages/input.ts";
 
 /** What rules say of roles. */
 export const Rolle = resource({
   name: "Rolle",
   title: "Rollen",
-  actions: { lesen: "ansehen", bearbeiten: "ändern und zuweisen" },
-  deeds: ["zuweisen"],
+  actions: { lesen: ["ansehen", "schule"], bearbeiten: ["ändern und zuweisen", "schule"] },
+  deeds: ["anlegen", "loeschen", "zuweisen"],
 });
+
+/**
+ * Runs what may take an administrator from the school. The database refuses at commit when nobody would be left who can manage accounts
+ * and roles, whoever else changes what at the same time; that becomes a refusal in words.
+ */
+export async function bewahreAdministrator<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isRefusedBy(error, "CM001")) {
+      throw new Refused(
+        409,
+        "Jemand muss die Schule verwalten können",
+        "Danach gäbe es kein Konto mehr, das Konten und Rollen verwalten darf. Es wurde nichts geändert. Geben Sie diese Rechte zuerst einem anderen Konto, das nicht gesperrt ist.",
+      );
+    }
+    throw error;
+  }
+}
 
 export interface Rollenwahl {
   readonly id: string;
@@ -25,9 +46,16 @@ export function rollenDesKontos(tx: Transaction, kontoId: string | null): Promis
   );
 }
 
-/** Adds those of the wanted roles that exist; returns them. */
+/** Adds roles; returns their names. Throws InputProblem when one does not exist: it may have been deleted meanwhile. */
 export async function gibRollen(tx: Transaction, kontoId: string, rollen: readonly string[]): Promise<string[]> {
-  const known = await tx.all<{ id: string }>("SELECT id FROM rolle WHERE id = ANY ($1::text[])", [rollen]);
+  const wanted = [...new Set(rollen)];
+  const known = await tx.all<{ id: string }>("SELECT id FROM rolle WHERE id = ANY ($1::text[])", [wanted]);
+  if (known.length < wanted.length) {
+    throw new InputProblem({
+      field: "rolle",
+      text: "Eine der gewählten Rollen gibt es nicht mehr. Bitte wählen Sie neu.",
+    });
+  }
   await tx.run(
     "INSERT INTO konto_rolle (konto_id, rolle_id) SELECT $1, rolle FROM unnest($2::text[]) AS rolle ON CONFLICT DO NOTHING",
     [kontoId, known.map(({ id }) => id)],

@@ -1,72 +1,231 @@
+import { z } from "zod";
 import type { Catalogue } from "../../ground/catalogue.ts";
-import type { Reply } from "../../ground/gate/reply.ts";
-import { type Declared, route } from "../../ground/gate/route.ts";
+import { type Reply, redirect } from "../../ground/gate/reply.ts";
+import { type Scope, scopes } from "../../ground/gate/rights.ts";
+import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { checked, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { istVorhanden } from "../konten/public.ts";
-import { Rolle } from "./public.ts";
+import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { aendereRolle, legeRolleAn, loescheRolle, type Rollenangaben, rollenname } from "./commands.ts";
+import { Rolle as Rollenrecht } from "./public.ts";
+import { ladeRolle, ladeRollen, type Recht, type Rolle } from "./queries.ts";
 
-/** What each role may do, for those who answer for it. */
+const lesen = { right: Rollenrecht.right("lesen"), scope: "schule" } as const;
+const bearbeiten = { right: Rollenrecht.right("bearbeiten"), scope: "schule" } as const;
+
+const rolle: Subject<Rolle> = { relation: "rolle", id: ({ params }) => params.rolle ?? "", load: ladeRolle };
+
+/** What each role may do: shown to those who answer for it, edited by those who may. */
 export const rollenRoutes: readonly Declared[] = [
+  route({ method: "GET", path: "/rollen", policy: lesen, handle: (visit) => listPage(visit, "", []) }),
+  route({ method: "POST", path: "/rollen", policy: bearbeiten, handle: create }),
   route({
     method: "GET",
-    path: "/rollen",
-    policy: { right: Rolle.right("lesen"), scope: "schule" },
-    handle: rolesPage,
+    path: "/rollen/:rolle",
+    policy: bearbeiten,
+    object: rolle,
+    handle: async (visit, found) => rolePage(visit, found, {}),
   }),
+  route({ method: "POST", path: "/rollen/:rolle", policy: bearbeiten, object: rolle, handle: change }),
+  route({ method: "POST", path: "/rollen/:rolle/loeschen", policy: bearbeiten, object: rolle, handle: remove }),
 ];
 
-interface Recht {
-  readonly ressource: string;
-  readonly aktion: string;
+/** Rules in words: one row for all that is allowed of a thing within the same scope. */
+interface Rechtezeile {
+  readonly wofuer: string;
+  readonly darf: string;
   readonly umfang: string;
 }
 
-interface Rollenzeile {
-  readonly id: string;
+const liste = view<{
+  readonly rollen: ReadonlyArray<Rolle & { readonly zeilen: readonly Rechtezeile[] }>;
+  readonly darfBearbeiten: boolean;
   readonly name: string;
-  readonly aktiv: boolean;
-  readonly konten: number;
-  readonly rechte: readonly Recht[] | null;
-}
+}>("rollen/liste");
 
-const liste = view<{ readonly rollen: readonly Rollenzeile[] }>("rollen/liste");
-
-/** In words, one row for all that is allowed of a thing within the same scope. */
-function inWords({ resources }: Catalogue, rechte: readonly Recht[]): readonly Recht[] {
-  const rows = new Map<string, Recht>();
+function inWords({ resources }: Catalogue, rechte: readonly Recht[]): readonly Rechtezeile[] {
+  const rows = new Map<string, Rechtezeile>();
   for (const { ressource, aktion, umfang } of rechte) {
     const known = resources.get(ressource);
     const key = JSON.stringify([ressource, umfang]);
-    const word = known?.actions[aktion] ?? aktion;
+    const word = known?.actions[aktion]?.text ?? aktion;
     const row = rows.get(key);
     rows.set(key, {
-      ressource: known?.title ?? ressource,
-      aktion: row === undefined ? word : `${row.aktion}, ${word}`,
-      umfang: scopeWords.get(umfang) ?? umfang,
+      wofuer: known?.title ?? ressource,
+      darf: row === undefined ? word : `${row.darf}, ${word}`,
+      umfang: scopeWords[umfang] ?? umfang,
     });
   }
   return [...rows.values()];
 }
 
-async function rolesPage(visit: PersonVisit): Promise<Reply> {
-  const rows = await visit.transaction((tx) =>
-    tx.all<Rollenzeile>(
-      `SELECT r.id, r.name, r.aktiv,
-              (SELECT count(*)::int FROM konto_rolle kr WHERE kr.rolle_id = r.id AND ${istVorhanden("kr.konto_id")}) AS konten,
-              (SELECT json_agg(json_build_object('ressource', x.ressource, 'aktion', x.aktion, 'umfang', x.umfang)
-                               ORDER BY x.ressource, x.aktion) FROM recht x WHERE x.rolle_id = r.id) AS rechte
-         FROM rolle r ORDER BY r.rang, r.name`,
-    ),
-  );
-  const rollen = rows.map((rolle) => ({ ...rolle, rechte: inWords(visit.app.catalogue, rolle.rechte ?? []) }));
-  return page(visit, liste, { rollen }, { title: "Rollen" });
+async function listPage(visit: PersonVisit, name: string, errors: readonly InputError[]): Promise<Reply> {
+  const found = await visit.transaction(ladeRollen);
+  const rollen = found.map((one) => ({ ...one, zeilen: inWords(visit.app.catalogue, one.rechte) }));
+  const darfBearbeiten = visit.may(bearbeiten.right, "schule");
+  return page(visit, liste, { rollen, darfBearbeiten, name }, { title: "Rollen", errors });
 }
 
-const scopeWords: ReadonlyMap<string, string> = new Map([
-  ["eigen", "eigene"],
-  ["unterrichtet", "im eigenen Unterricht"],
-  ["mitglied", "als Mitglied oder durch Freigabe"],
-  ["kind", "des eigenen Kindes"],
-  ["schule", "der ganzen Schule"],
-]);
+async function create(visit: PersonVisit): Promise<Reply> {
+  const name = visit.form.get("name") ?? "";
+  try {
+    const id = await legeRolleAn(visit, checked(z.object({ name: rollenname }), { name }).name);
+    return redirect(`/rollen/${id}?erledigt=rolle-angelegt`);
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return listPage(visit, name, error.errors);
+    }
+    throw error;
+  }
+}
+
+interface Auswahl {
+  readonly wert: string;
+  readonly text: string;
+  readonly gewaehlt: boolean;
+}
+
+interface Rechtefrage {
+  readonly feld: string;
+  readonly text: string;
+  readonly wahl: readonly Auswahl[];
+  /** Whether nothing can be chosen but what is so already. */
+  readonly fest: boolean;
+}
+
+const rollenseite = view<{
+  readonly rolle: Rolle;
+  readonly werte: {
+    readonly name: string;
+    readonly aktiv: boolean;
+    readonly ansprechbar: boolean;
+    readonly version: number;
+  };
+  readonly gruppen: ReadonlyArray<{ readonly titel: string; readonly fragen: readonly Rechtefrage[] }>;
+  readonly loeschbar: boolean;
+}>("rollen/rolle");
+
+const fieldOf = (ressource: string, aktion: string) => `recht-${ressource}-${aktion}`;
+
+/** Every action of every resource, with the scopes that the person may give: those that they hold, and what is so already. */
+function questions(visit: PersonVisit, stored: readonly Recht[], chosen: readonly Recht[]) {
+  const scopeIn = (rechte: readonly Recht[], ressource: string, aktion: string): Scope | "" =>
+    rechte.find((recht) => recht.ressource === ressource && recht.aktion === aktion)?.umfang ?? "";
+  return [...visit.app.catalogue.resources.values()].map(({ name, title, actions, right }) => ({
+    titel: title,
+    fragen: Object.entries(actions).map(([aktion, { text, scopes: possible }]) => {
+      const now = scopeIn(stored, name, aktion);
+      const held = possible.filter((scope) => visit.may(right(aktion), scope) || visit.may(right(aktion), "schule"));
+      const offered = ["", ...scopes.filter((scope) => held.includes(scope) || scope === now)] as const;
+      const wanted = scopeIn(chosen, name, aktion);
+      const wahl = offered.map((wert) => ({ wert, text: scopeWords[wert], gewaehlt: wert === wanted }));
+      return { feld: fieldOf(name, aktion), text, wahl, fest: held.length === 0 };
+    }),
+  }));
+}
+
+interface RoleState {
+  readonly angaben?: Rollenangaben;
+  readonly errors?: readonly InputError[];
+  readonly stale?: readonly Difference[];
+}
+
+function rolePage(visit: PersonVisit, found: Rolle, { angaben, errors = [], stale }: RoleState): Reply {
+  const { name, aktiv, ansprechbar, rechte } = angaben ?? found;
+  return page(
+    visit,
+    rollenseite,
+    {
+      rolle: found,
+      werte: { name, aktiv, ansprechbar, version: found.version },
+      gruppen: questions(visit, found.rechte, rechte),
+      loeschbar: !found.ausgeliefert && found.konten === 0,
+    },
+    { title: found.name, errors, ...(stale === undefined ? {} : { stale }) },
+  );
+}
+
+/** What a form says, as far as it was offered: anything else stays as it is stored. */
+function read(visit: PersonVisit, found: Rolle): Rollenangaben {
+  const { form } = visit;
+  const rechte = questions(visit, found.rechte, found.rechte).flatMap(({ fragen }) =>
+    fragen.flatMap(({ feld, wahl }): Recht[] => {
+      const [, ressource = "", aktion = ""] = feld.split("-");
+      const stored = wahl.find(({ gewaehlt }) => gewaehlt)?.wert ?? "";
+      const sent = form.get(feld) ?? stored;
+      const wert = wahl.some((one) => one.wert === sent) ? sent : stored;
+      const umfang = scopes.find((scope) => scope === wert);
+      return umfang === undefined ? [] : [{ ressource, aktion, umfang }];
+    }),
+  );
+  // Rules of a kind that this version does not know: of a newer one that was here before.
+  const known = visit.app.catalogue.resources;
+  const unknown = found.rechte.filter(
+    ({ ressource, aktion }) => !Object.hasOwn(known.get(ressource)?.actions ?? {}, aktion),
+  );
+  return {
+    name: form.get("name") ?? "",
+    aktiv: form.has("aktiv"),
+    ansprechbar: form.has("ansprechbar"),
+    rechte: [...rechte, ...unknown],
+  };
+}
+
+async function change(visit: PersonVisit, found: Rolle): Promise<Reply> {
+  const angaben = read(visit, found);
+  const version = versionOf(visit.form);
+  try {
+    const { name } = checked(z.object({ name: rollenname }), angaben);
+    await aendereRolle(visit, found.id, version, { ...angaben, name });
+    return redirect("/rollen?erledigt=rolle");
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return rolePage(visit, found, { angaben, errors: error.errors });
+    }
+    if (error instanceof StaleForm) {
+      const now = (await visit.transaction((tx) => ladeRolle(tx, found.id))) ?? found;
+      const stale = differences(described(visit.app.catalogue, now), described(visit.app.catalogue, angaben));
+      return rolePage(visit, now, { angaben, stale });
+    }
+    throw error;
+  }
+}
+
+/** A role in words, by what people call each part. */
+function described(
+  { resources }: Catalogue,
+  { name, aktiv, ansprechbar, rechte }: Rollenangaben,
+): Record<string, string> {
+  const rules = rechte.map(({ ressource, aktion, umfang }): [string, string] => {
+    const known = resources.get(ressource);
+    return [`${known?.title ?? ressource} ${known?.actions[aktion]?.text ?? aktion}`, scopeWords[umfang]];
+  });
+  return {
+    Name: name,
+    "In Gebrauch": aktiv ? "ja" : "nein",
+    "Für alle ansprechbar": ansprechbar ? "ja" : "nein",
+    ...Object.fromEntries(rules),
+  };
+}
+
+async function remove(visit: PersonVisit, found: Rolle): Promise<Reply> {
+  try {
+    await loescheRolle(visit, found);
+    return redirect("/rollen?erledigt=rolle-geloescht");
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return rolePage(visit, found, { errors: error.errors });
+    }
+    throw error;
+  }
+}
+
+const scopeWords: Readonly<Record<Scope | "", string>> = {
+  "": "nicht erlaubt",
+  eigen: "nur eigene",
+  unterrichtet: "im eigenen Unterricht",
+  mitglied: "als Mitglied oder durch Freigabe",
+  kind: "des eigenen Kindes",
+  schule: "der ganzen Schule",
+};

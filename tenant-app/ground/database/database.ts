@@ -195,6 +195,11 @@ function translated(error: unknown): unknown {
   return unusable ? new DatabaseUnavailable("the database did not answer", { cause: error }) : error;
 }
 
+/** True for what a rule of our own in the database refuses, by its code (`CM…`). */
+export function isRefusedBy(error: unknown, code: `CM${string}`): boolean {
+  return error instanceof pg.DatabaseError && error.code === code;
+}
+
 /** True for a violated unique constraint; with `constraint`, only for that one. */
 export function isDuplicate(error: unknown, constraint?: string): boolean {
   return (

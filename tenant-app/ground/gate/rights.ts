@@ -13,13 +13,19 @@ export interface Right {
   readonly action: string;
 }
 
+/** How the page of roles says an action, and for whose data a rule may allow it. */
+export interface ActionWords {
+  readonly text: string;
+  readonly scopes: readonly Scope[];
+}
+
 /** A kind of thing that rules speak of, with the words that people read. */
 export interface Resource<Action extends string = string, Deed extends string = string> {
   readonly name: string;
   /** What the page of roles calls it, e.g. „Nachrichten". */
   readonly title: string;
-  /** What a rule may allow, and how the page of roles says it. */
-  readonly actions: Readonly<Record<Action, string>>;
+  /** What a rule may allow. */
+  readonly actions: Readonly<Record<Action, ActionWords>>;
   /** What the journal may record of it: all actions, and what else is done to it under one of them. */
   readonly deeds: ReadonlySet<string>;
   /** The right to one action, for policies and for asking. */
@@ -30,15 +36,21 @@ export interface Resource<Action extends string = string, Deed extends string = 
 
 /**
  * Declares a resource.
+ * @param definition.actions of each the words, and the scopes in which its relation can be true
  * @param definition.deeds what the journal records beside the actions, e.g. a lock that is lifted under the right to lock
  */
 export function resource<Action extends string, Deed extends string = never>(definition: {
   readonly name: string;
   readonly title: string;
-  readonly actions: Readonly<Record<Action, string>>;
+  readonly actions: Readonly<Record<Action, readonly [text: string, ...scopes: Scope[]]>>;
   readonly deeds?: readonly Deed[];
 }): Resource<Action, Action | Deed> {
-  const { name, title, actions, deeds = [] } = definition;
+  const { name, title, deeds = [] } = definition;
+  const words = Object.entries<readonly [string, ...Scope[]]>(definition.actions);
+  const actions = {} as Record<Action, ActionWords>;
+  for (const [action, [text, ...held]] of words) {
+    actions[action as Action] = { text, scopes: held };
+  }
   return {
     name,
     title,

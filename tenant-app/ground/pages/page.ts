@@ -4,6 +4,7 @@ import type { Extra, Reply } from "../gate/reply.ts";
 import type { PersonVisit, Visit } from "../gate/visit.ts";
 import { byField, type InputError } from "./input.ts";
 import { type Frame, frameOf, publicFrame } from "./layout.ts";
+import type { Difference } from "./stale.ts";
 
 /** A view and the data that it shows. */
 export interface View<Data extends object> {
@@ -26,6 +27,8 @@ interface PageExtra extends Extra {
   readonly status?: number;
   /** What is to be mended in the form on this page; a page with errors is answered with 422 unless a status is given. */
   readonly errors?: readonly InputError[];
+  /** What differs between a form and what is stored by now; the page is answered with 409 unless a status is given. */
+  readonly stale?: readonly Difference[];
   /** Counters that this page has changed. */
   readonly badges?: Readonly<Record<string, number>>;
   /** What stands above the errors. */
@@ -39,15 +42,29 @@ export function page<Data extends object>(
   visit: Visit | PersonVisit,
   { name }: View<Data>,
   data: NoInfer<Data>,
-  { title, errors = [], errorTitle, badges = {}, formKey, status = errors.length > 0 ? 422 : 200, ...extra }: PageExtra,
+  {
+    title,
+    errors = [],
+    errorTitle,
+    stale,
+    badges = {},
+    formKey,
+    status = statusOf(errors, stale),
+    ...extra
+  }: PageExtra,
 ): Reply {
   const frame = frameOf("person" in visit ? { ...visit, badges: { ...visit.badges, ...badges } } : visit);
   const all = {
     ...inFrame(frame, title, errors, errorTitle),
+    veraltet: stale,
     ...(formKey === undefined ? {} : { sicherheit: formKey }),
     ...data,
   };
   return { kind: "page", view: name, data: all, status, ...extra };
+}
+
+function statusOf(errors: readonly InputError[], stale: readonly Difference[] | undefined): number {
+  return errors.length > 0 ? 422 : stale === undefined ? 200 : 409;
 }
 
 /** The page of a refusal: it knows nothing of who asked. */
