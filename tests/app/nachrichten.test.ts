@@ -97,7 +97,7 @@ describe("messages", () => {
     expect(teacher.text).toContain(`value="${anna.id}"`);
     const past = await schueler.post("/nachrichten", { betreff: "x", inhalt: "y", an: [carl.id], schritt: "senden" });
     expect(past.status).toBe(422);
-    expect(past.text).toContain("mindestens eine Person");
+    expect(past.text).toContain("Eine der gewählten Personen");
   });
 
   test("missing subject and text are named, and the same form sent twice makes one message", async () => {

@@ -2,6 +2,7 @@ import type { Transaction } from "../../ground/database/database.ts";
 import { likePattern, plainLetters } from "../../ground/database/search.ts";
 import { resource } from "../../ground/gate/rights.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { InputProblem } from "../../ground/pages/input.ts";
 import { type Ansprechkonto, ansprechbareKonten } from "../konten/public.ts";
 import { hatGeschrieben } from "../nachrichten/public.ts";
 import { istAnsprechbar, rollentext } from "../rollen/public.ts";
@@ -24,31 +25,40 @@ export interface Ansprechperson extends Ansprechkonto {
  */
 const reachable = `$2 OR ${istAnsprechbar("k.id")} OR ${hatGeschrieben("k.id", "$1")}`;
 
-export const mostFound = 20;
-/** No more recipients at once. */
-const most = 500;
+/** A search shows no more at once, and says so. */
+const mostFound = 20;
+/** No more people can be chosen at once, and more are refused. */
+export const mostChosen = 500;
 
-/** People whose name contains the words; nobody for fewer than two letters. At most `mostFound`. */
-export async function suchePersonen(tx: Transaction, visit: PersonVisit, suche: string): Promise<Ansprechperson[]> {
-  const plain = plainLetters(suche.trim().slice(0, 100)).replace(/\s+/g, " ");
-  if (plain.length < 2 || !visit.may(Adressbuch.right("lesen"))) {
-    return [];
-  }
-  return ansprechbareKonten<Ansprechperson>(tx, visit.person.accountId, {
-    bedingung: `(${reachable}) AND k.suchname LIKE $3`,
-    werte: [everybody(visit), likePattern(plain)],
-    spalten: `${rollentext("k.id")} AS rollen`,
-    hoechstens: mostFound,
-  });
+/** What a search found, and how many there are in all. */
+interface Found {
+  readonly personen: readonly Ansprechperson[];
+  readonly insgesamt: number;
 }
 
-/** Those of the wanted people who may be addressed; others are left out without a word. */
-export async function erreichbare(
+/** People whose name contains the words; nobody for nothing to look for. */
+async function suchePersonen(tx: Transaction, visit: PersonVisit, suche: string): Promise<Found> {
+  const plain = plainLetters(suche.trim().slice(0, 100)).replace(/\s+/g, " ");
+  if (plain.length < 1 || !visit.may(Adressbuch.right("lesen"))) {
+    return { personen: [], insgesamt: 0 };
+  }
+  const rows = await ansprechbareKonten<Ansprechperson & { readonly insgesamt: number }>(tx, visit.person.accountId, {
+    bedingung: `(${reachable}) AND k.suchname LIKE $3`,
+    werte: [everybody(visit), likePattern(plain)],
+    spalten: `${rollentext("k.id")} AS rollen, (count(*) OVER ())::int AS insgesamt`,
+    hoechstens: mostFound,
+  });
+  return { personen: rows.map(({ insgesamt: _count, ...person }) => person), insgesamt: rows[0]?.insgesamt ?? 0 };
+}
+
+/** Those of the wanted people who may be addressed; `verhinderte`: who might be, were they not locked or gone. */
+async function erreichbareVon(
   tx: Transaction,
   visit: PersonVisit,
   ids: readonly string[],
+  verhinderte?: true,
 ): Promise<Ansprechperson[]> {
-  const wanted = ids.filter((id) => /^[0-9a-f-]{36}$/.test(id)).slice(0, most);
+  const wanted = ids.filter((id) => /^[0-9a-f-]{36}$/.test(id));
   if (wanted.length === 0 || !visit.may(Adressbuch.right("lesen"))) {
     return [];
   }
@@ -56,8 +66,45 @@ export async function erreichbare(
     bedingung: `(${reachable}) AND k.id::text = ANY ($3::text[])`,
     werte: [everybody(visit), wanted],
     spalten: `${rollentext("k.id")} AS rollen`,
-    hoechstens: most,
+    hoechstens: mostChosen,
+    ...(verhinderte ? { verhinderte } : {}),
   });
+}
+
+/**
+ * Exactly the people who were chosen: all of them, or none.
+ * @param ids as the form sent them
+ * @param ohnehin people who count although they are not to be found any more, such as those who have it already
+ * @throws InputProblem, with names and numbers, when there are too many or some can not be addressed any more
+ */
+export async function alleGewaehlten(
+  tx: Transaction,
+  visit: PersonVisit,
+  ids: readonly string[],
+  ohnehin: readonly string[] = [],
+): Promise<readonly Ansprechperson[]> {
+  const wanted = [...new Set(ids)].filter((id) => !ohnehin.includes(id));
+  if (wanted.length > mostChosen) {
+    const text = `Sie haben ${wanted.length} Personen gewählt, höchstens ${mostChosen} sind auf einmal möglich. Es wurde nichts gesendet oder gespeichert.`;
+    throw new InputProblem({ field: "suche", text });
+  }
+  const found = await erreichbareVon(tx, visit, wanted);
+  if (found.length < wanted.length) {
+    const missing = wanted.filter((id) => !found.some((person) => person.id === id));
+    // Nobody is named whom this person could not find anyway.
+    const named = (await erreichbareVon(tx, visit, missing, true)).map(({ name }) => name);
+    const unnamed = missing.length - named.length;
+    const others = unnamed === 1 ? "eine weitere Person" : `${unnamed} weitere Personen`;
+    const who = named.length > 0 ? [...named, ...(unnamed > 0 ? [others] : [])].join(", ") : ofThem(missing.length);
+    const verb = missing.length === 1 ? "kann" : "können";
+    const text = `${who} ${verb} nicht angeschrieben werden. Es wurde nichts gesendet oder gespeichert; die Auswahl zeigt, wer übrig ist.`;
+    throw new InputProblem({ field: "suche", text });
+  }
+  return found;
+}
+
+function ofThem(count: number): string {
+  return count === 1 ? "Eine der gewählten Personen" : `${count} der gewählten Personen`;
 }
 
 function everybody(visit: PersonVisit): boolean {
@@ -67,6 +114,8 @@ function everybody(visit: PersonVisit): boolean {
 export interface Personenwahl {
   readonly gewaehlt: readonly Ansprechperson[];
   readonly gefunden: readonly Ansprechperson[];
+  /** How many more there are that are not shown. */
+  readonly weitere: number;
   readonly suche: string;
   readonly gesucht: boolean;
 }
@@ -78,8 +127,24 @@ export async function personenwahl(
   an: readonly string[],
   suche: string,
 ): Promise<Personenwahl> {
-  const gewaehlt = await erreichbare(tx, visit, an);
+  const gewaehlt = await erreichbareVon(tx, visit, an);
   const chosen = new Set(gewaehlt.map((person) => person.id));
-  const gefunden = (await suchePersonen(tx, visit, suche)).filter((person) => !chosen.has(person.id));
-  return { gewaehlt, gefunden, suche, gesucht: suche.trim() !== "" };
+  const { personen, insgesamt } = await suchePersonen(tx, visit, suche);
+  return {
+    gewaehlt,
+    gefunden: personen.filter((person) => !chosen.has(person.id)),
+    weitere: insgesamt - personen.length,
+    suche,
+    gesucht: suche.trim() !== "",
+  };
+}
+
+/**
+ * Whether a form with such a part asks for people to be found, or to be done. Its first button is the one that the Enter key presses: it
+ * looks for people if what to look for has changed since the last time, and else does what the form is for.
+ */
+export function willSuchen(form: URLSearchParams): boolean {
+  const schritt = form.get("schritt");
+  const suche = (form.get("suche") ?? "").trim();
+  return schritt === "suchen" || (schritt === "eingabe" && suche !== (form.get("gesucht") ?? "").trim());
 }

@@ -3,7 +3,7 @@ import { newRowKey, seal } from "../../ground/crypto/fields.ts";
 import { Refused } from "../../ground/gate/refusal.ts";
 import type { PersonVisit, UploadVisit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
-import { erreichbare } from "../adressbuch/public.ts";
+import { alleGewaehlten } from "../adressbuch/public.ts";
 import { blobsOf, StorageFull } from "./blobs.ts";
 import { safeFileName } from "./name.ts";
 import { plaetzeOf } from "./plaetze.ts";
@@ -24,15 +24,23 @@ export async function nimmDateiAn(visit: UploadVisit): Promise<string> {
       hangUp: true,
     });
   }
+  const name = safeFileName(upload.name);
+  if (name === undefined) {
+    release();
+    upload.content.destroy();
+    throw new Refused(422, "Der Dateiname ist zu lang", "Bitte geben Sie der Datei einen kürzeren Namen.", {
+      hangUp: true,
+    });
+  }
   const id = randomUUID();
   const { rowKey, wrapped } = newRowKey(app.fieldKey, place("schluessel", id));
   try {
     const groesse = await blobsOf(app).write(id, rowKey, upload.content);
-    const name = seal(rowKey, place("name", id), safeFileName(upload.name));
+    const sealedName = seal(rowKey, place("name", id), name);
     await visit.transaction(async (tx) => {
       await tx.run(
         `INSERT INTO datei (id, besitzer_id, schluessel, name, groesse, hochgeladen_am) VALUES ($1, $2, $3, $4, $5, $6)`,
-        [id, person.accountId, wrapped, name, groesse, now],
+        [id, person.accountId, wrapped, sealedName, groesse, now],
       );
       const values = { neu: { groesse } };
       await writeJournal(tx, now, { by: person.accountId, resource: Datei, deed: "anlegen", object: id, values });
@@ -67,13 +75,17 @@ export function loescheDatei(visit: PersonVisit, datei: LesbareDatei): Promise<v
   });
 }
 
-/** Lets exactly these people read the file, and nobody else by sharing (R22: reading only). */
+/**
+ * Lets exactly these people read the file, and nobody else by sharing (R22: reading only).
+ * @throws InputProblem that says who stands in the way; then nothing changes
+ */
 export function gibFrei(visit: PersonVisit, datei: LesbareDatei, an: readonly string[]): Promise<void> {
   return visit.transaction(async (tx) => {
     const vorher = await freigaben(tx, datei.id);
-    const erlaubt = (await erreichbare(tx, visit, an)).map((person) => person.id);
     // Whoever had it already keeps it if still ticked, even when no longer to be found in the address book.
-    const nachher = [...new Set([...erlaubt, ...vorher.filter((id) => an.includes(id))])];
+    const bleibt = vorher.filter((id) => an.includes(id));
+    const neu = await alleGewaehlten(tx, visit, an, bleibt);
+    const nachher = [...bleibt, ...neu.map((person) => person.id)];
     await tx.run("DELETE FROM datei_freigabe WHERE datei_id = $1 AND konto_id <> ALL ($2::uuid[])", [
       datei.id,
       nachher,

@@ -4,6 +4,7 @@ import { textOrUnreadable } from "../../ground/crypto/damaged.ts";
 import { openKey, openText, type Place } from "../../ground/crypto/fields.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
+import { InputProblem } from "../../ground/pages/input.ts";
 import { type Cut, choose, type Slice } from "../../ground/pages/keyset.ts";
 import { nameDesKontos } from "../konten/public.ts";
 import { istAngehaengt } from "../nachrichten/public.ts";
@@ -88,13 +89,27 @@ export async function gezeigteDateien(
   return rows.map((row) => clear(app, row));
 }
 
-/** Those of the files that are the account's own; at most 20. */
-export async function eigeneVon(tx: Transaction, ids: readonly string[], ich: string): Promise<string[]> {
-  const wanted = ids.filter((id) => /^[0-9a-f-]{36}$/.test(id)).slice(0, 20);
+/** No more files hang on one message, and more are refused. */
+export const mostAttached = 20;
+
+/**
+ * Exactly the files that were ticked, all the account's own: all of them, or none.
+ * @throws InputProblem, with numbers, when there are too many or one is gone
+ */
+export async function alleEigenen(tx: Transaction, ids: readonly string[], ich: string): Promise<string[]> {
+  const wanted = [...new Set(ids)];
+  if (wanted.length > mostAttached) {
+    const text = `Sie haben ${wanted.length} Dateien gewählt, höchstens ${mostAttached} passen an eine Nachricht. Es wurde nichts gesendet.`;
+    throw new InputProblem({ field: "datei", text });
+  }
   const rows = await tx.all<{ id: string }>(
     "SELECT d.id FROM datei d WHERE d.id::text = ANY ($1::text[]) AND d.besitzer_id = $2",
     [wanted, ich],
   );
+  if (rows.length < wanted.length) {
+    const text = "Eine der gewählten Dateien gibt es nicht mehr. Es wurde nichts gesendet; bitte wählen Sie neu.";
+    throw new InputProblem({ field: "datei", text });
+  }
   return rows.map(({ id }) => id);
 }
 

@@ -2,9 +2,11 @@ import { textOrUnreadable } from "../../ground/crypto/damaged.ts";
 import { download, type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { type Paging, paging, requestedCut } from "../../ground/pages/keyset.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { type Personenwahl, personenwahl } from "../adressbuch/public.ts";
+import { type Personenwahl, personenwahl, willSuchen } from "../adressbuch/public.ts";
+import { leserDurchNachrichten } from "../nachrichten/public.ts";
 import { blobsOf } from "./blobs.ts";
 import { gibFrei, loescheDatei, nimmDateiAn } from "./commands.ts";
 import { Datei, type Dateizeile, eigeneDateien, oeffneDatei } from "./public.ts";
@@ -26,6 +28,8 @@ const dateiseite = view<{
   readonly besitzer: string;
   readonly eigene: boolean;
   readonly wahl: Personenwahl | undefined;
+  /** Names of those who read it with a message. */
+  readonly leser: string;
   readonly darfLoeschen: boolean;
 }>("dateien/datei");
 
@@ -60,7 +64,7 @@ export const dateienRoutes: readonly Declared[] = [
     path: "/dateien/:id",
     policy: { right: Datei.right("lesen") },
     object: datei,
-    handle: (visit, datei) => filePage(visit, datei, undefined, ""),
+    handle: (visit, datei) => filePage(visit, datei, {}),
   }),
   route({
     method: "GET",
@@ -110,18 +114,22 @@ async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promis
   );
 }
 
-/** `an`: who is ticked; undefined for whoever is in the database. */
-async function filePage(
-  visit: PersonVisit,
-  datei: LesbareDatei,
-  an: readonly string[] | undefined,
-  suche: string,
-): Promise<Reply> {
+interface FileState {
+  /** Who is ticked; without this, whoever may read it by now. */
+  readonly an?: readonly string[];
+  readonly suche?: string;
+  readonly errors?: readonly InputError[];
+}
+
+async function filePage(visit: PersonVisit, datei: LesbareDatei, state: FileState): Promise<Reply> {
   const eigene = datei.besitzer_id === visit.person.accountId;
   const darfTeilen = eigene && visit.may(Datei.right("bearbeiten"));
-  const wahl = darfTeilen
-    ? await visit.transaction(async (tx) => personenwahl(tx, visit, an ?? (await freigaben(tx, datei.id)), suche))
-    : undefined;
+  const { wahl, leser } = await visit.transaction(async (tx) => ({
+    wahl: darfTeilen
+      ? await personenwahl(tx, visit, state.an ?? (await freigaben(tx, datei.id)), state.suche ?? "")
+      : undefined,
+    leser: eigene ? await leserDurchNachrichten(tx, datei.id) : [],
+  }));
   const name = textOrUnreadable(visit.app.log, () => oeffneDatei(visit.app.fieldKey, datei).name);
   return page(
     visit,
@@ -134,17 +142,26 @@ async function filePage(
       besitzer: datei.besitzer,
       eigene,
       wahl,
+      leser: leser.join(", "),
       darfLoeschen: eigene && visit.may(Datei.right("loeschen")),
     },
-    { title: name },
+    { title: name, errors: state.errors ?? [] },
   );
 }
 
 async function share(visit: PersonVisit, datei: LesbareDatei): Promise<Reply> {
   const an = visit.form.getAll("an");
-  if (visit.form.get("schritt") === "suchen") {
-    return filePage(visit, datei, an, visit.form.get("suche") ?? "");
+  const suche = visit.form.get("suche") ?? "";
+  if (willSuchen(visit.form)) {
+    return filePage(visit, datei, { an, suche });
   }
-  await gibFrei(visit, datei, an);
-  return redirect(`/dateien/${datei.id}?erledigt=freigegeben`);
+  try {
+    await gibFrei(visit, datei, an);
+    return redirect(`/dateien/${datei.id}?erledigt=freigegeben`);
+  } catch (error) {
+    if (error instanceof InputProblem) {
+      return filePage(visit, datei, { an, suche, errors: error.errors });
+    }
+    throw error;
+  }
 }

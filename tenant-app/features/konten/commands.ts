@@ -3,7 +3,7 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { StaleForm } from "../../ground/pages/stale.ts";
 import { bewahreAdministrator, gibRollen, nimmRollen, Rolle, rollenDesKontos } from "../rollen/public.ts";
-import { beendeSitzungen, imPasswortgang, neuesEinmalpasswort, setzeEinmalpasswort } from "../zugang/public.ts";
+import { beendeSitzungen, neuesEinmalpasswort, setzeEinmalpasswort } from "../zugang/public.ts";
 import { type Personenangaben, speichereKonto } from "./anlegen.ts";
 import { searchName } from "./benutzername.ts";
 import { type Kontaktdaten, speichereKontaktdaten } from "./kontaktdaten.ts";
@@ -23,7 +23,7 @@ export async function legeKontoAn(
   angaben: Personenangaben,
   rollen: readonly string[],
 ): Promise<NeuerZugang> {
-  const { einmalpasswort, pruefwert } = await imPasswortgang(visit.app, neuesEinmalpasswort);
+  const { einmalpasswort, pruefwert } = neuesEinmalpasswort();
   return visit.transaction(async (tx) => {
     const benutzername = await speichereKonto(tx, visit.now, { ...angaben, id });
     await setzeEinmalpasswort(tx, visit.now, id, pruefwert);
@@ -100,7 +100,7 @@ export function entsperreKonto(visit: PersonVisit, konto: Kontozeile): Promise<v
 
 /** A new one-time password for somebody else; their sessions end. */
 export async function erneuerePasswort(visit: PersonVisit, konto: Kontozeile): Promise<NeuerZugang> {
-  const { einmalpasswort, pruefwert } = await imPasswortgang(visit.app, neuesEinmalpasswort);
+  const { einmalpasswort, pruefwert } = neuesEinmalpasswort();
   await visit.transaction(async (tx) => {
     await setzeEinmalpasswort(tx, visit.now, konto.id, pruefwert);
     await beendeSitzungen(tx, konto.id);

@@ -117,7 +117,7 @@ async function setOneTimePassword(
   id: string,
   recipient: Recipient | undefined,
 ): Promise<{ sealedPassword?: string }> {
-  const { einmalpasswort, pruefwert } = await neuesEinmalpasswort();
+  const { einmalpasswort, pruefwert } = neuesEinmalpasswort();
   await setzeEinmalpasswortAlsBetreiber(tx, tools.now, id, pruefwert);
   await writeJournal(tx, tools.now, { by: undefined, resource: Konto, deed: "einmalpasswort", object: id });
   return recipient ? { sealedPassword: await sealFor(recipient, einmalpasswort) } : {};

@@ -1,3 +1,4 @@
+import { notFound } from "../../ground/gate/refusal.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
@@ -29,9 +30,14 @@ export const profilRoutes: readonly Declared[] = [
   route({
     method: "GET",
     path: "/profil",
-    policy: { right: Kontaktdaten.right("lesen") },
-    object: eigenesKonto,
-    handle: (visit, konto) => profilePage(visit, konto, {}),
+    policy: { signedIn: "Shows nothing but the person's own account; contact data by right alone" },
+    handle: async (visit) => {
+      const konto = await visit.transaction((tx) => ladeKonto(tx, visit.person.accountId));
+      if (konto === undefined) {
+        throw notFound();
+      }
+      return profilePage(visit, konto, {});
+    },
   }),
   route({
     method: "POST",

@@ -71,16 +71,19 @@ export function ansprechbareKonten<Row extends Ansprechkonto>(
     werte,
     spalten,
     hoechstens,
+    verhinderte,
   }: {
     readonly bedingung: string;
     readonly werte: readonly unknown[];
     readonly spalten: string;
     readonly hoechstens: number;
+    /** Those that are locked or deleted, in place of the others. */
+    readonly verhinderte?: true;
   },
 ): Promise<Row[]> {
   return tx.all<Row>(
     `SELECT k.id, k.vorname || ' ' || k.nachname AS name, ${spalten} FROM konto k
-      WHERE k.geloescht_am IS NULL AND k.gesperrt_am IS NULL AND k.id <> $1 AND (${bedingung})
+      WHERE (k.geloescht_am IS NULL AND k.gesperrt_am IS NULL) = ${verhinderte !== true} AND k.id <> $1 AND (${bedingung})
       ORDER BY k.nachname, k.vorname, k.id LIMIT ${hoechstens}`,
     [ich, ...werte],
   );

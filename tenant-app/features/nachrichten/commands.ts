@@ -2,8 +2,8 @@ import { z } from "zod";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
-import { erreichbare } from "../adressbuch/public.ts";
-import { eigeneVon } from "../dateien/public.ts";
+import { alleGewaehlten } from "../adressbuch/public.ts";
+import { alleEigenen } from "../dateien/public.ts";
 import { verschliesse } from "./inhalt.ts";
 import { Nachricht } from "./public.ts";
 import type { LesbareNachricht } from "./queries.ts";
@@ -36,16 +36,16 @@ export interface NeueNachricht {
 }
 
 /**
- * Sends a message to all recipients or to none. Throws InputProblem when nobody is left to send it to, and a
+ * Sends a message with all files to all recipients, or nothing to nobody. Throws InputProblem that says who or what stands in the way, and a
  * violation of `nachricht_pkey` when the same form was sent before.
  */
 export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
   const { app, person, now } = visit;
   return visit.transaction(async (tx) => {
-    const empfaenger = await erreichbare(tx, visit, neu.an);
-    if (empfaenger.length === 0) {
+    if (neu.an.length === 0) {
       throw new InputProblem({ field: "suche", text: "Bitte wählen Sie mindestens eine Person aus." });
     }
+    const empfaenger = await alleGewaehlten(tx, visit, neu.an);
     const { schluessel, betreff, inhalt } = verschliesse(app.fieldKey, neu.id, neu);
     await tx.run(
       "INSERT INTO nachricht (id, absender_id, schluessel, betreff, inhalt, gesendet_am) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -58,7 +58,7 @@ export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
     );
     await tx.run(
       "INSERT INTO nachricht_datei (nachricht_id, datei_id) SELECT $1, datei FROM unnest($2::uuid[]) AS datei",
-      [neu.id, await eigeneVon(tx, neu.dateien, person.accountId)],
+      [neu.id, await alleEigenen(tx, neu.dateien, person.accountId)],
     );
     await writeJournal(tx, now, { by: person.accountId, resource: Nachricht, deed: "anlegen", object: neu.id });
   });

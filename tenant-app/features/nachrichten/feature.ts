@@ -5,7 +5,7 @@ import { nachrichtenRoutes } from "./routes.ts";
 /** Messages between accounts. */
 export const nachrichten: Feature = {
   name: "nachrichten",
-  tables: ["nachricht", "nachricht_empfaenger", "nachricht_datei"],
+  tables: ["nachricht", "nachricht_empfaenger", "nachricht_datei", "nachricht_anhang_geloescht"],
   resources: [Nachricht],
   routes: nachrichtenRoutes,
   navigation: [

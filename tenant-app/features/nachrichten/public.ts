@@ -1,4 +1,6 @@
+import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
+import { nameDesKontos } from "../konten/public.ts";
 
 /** What rules say of messages. */
 export const Nachricht = resource({
@@ -11,6 +13,16 @@ export const Nachricht = resource({
 export const hatGeschrieben = (spalte: string, an: string): string =>
   `EXISTS (SELECT FROM nachricht n JOIN nachricht_empfaenger e ON e.nachricht_id = n.id AND e.konto_id = ${an}
             WHERE n.absender_id = ${spalte})`;
+
+/** Names of those to whom a file was sent with a message, as its sender sees them. */
+export async function leserDurchNachrichten(tx: Transaction, dateiId: string): Promise<string[]> {
+  const rows = await tx.all<{ name: string }>(
+    `SELECT DISTINCT ${nameDesKontos("e.konto_id")} AS name
+       FROM nachricht_datei nd JOIN nachricht_empfaenger e ON e.nachricht_id = nd.nachricht_id WHERE nd.datei_id = $1 ORDER BY 1`,
+    [dateiId],
+  );
+  return rows.map(({ name }) => name);
+}
 
 /** SQL: whether the file that a column names hangs on a message. */
 export const istAngehaengt = (spalte: string): string =>

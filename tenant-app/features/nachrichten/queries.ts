@@ -92,12 +92,15 @@ export interface LesbareNachricht extends VerschlosseneNachricht {
   readonly absender_id: string | null;
   readonly absender: string | null;
   readonly gesendet_am: Date;
+  /** How many attachments their owner has deleted since. */
+  readonly geloeschte: number;
 }
 
 /** A message. */
 export function ladeNachricht(tx: Transaction, id: string): Promise<LesbareNachricht | undefined> {
   return tx.one<LesbareNachricht>(
-    `SELECT n.id, n.absender_id, ${nameDesKontos("n.absender_id")} AS absender, n.gesendet_am, n.schluessel, n.betreff, n.inhalt
+    `SELECT n.id, n.absender_id, ${nameDesKontos("n.absender_id")} AS absender, n.gesendet_am, n.schluessel, n.betreff, n.inhalt,
+            coalesce((SELECT g.anzahl FROM nachricht_anhang_geloescht g WHERE g.nachricht_id = n.id), 0) AS geloeschte
        FROM nachricht n WHERE n.id = $1`,
     [id],
   );

@@ -8,7 +8,7 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { type Paging, paging, requestedCut } from "../../ground/pages/keyset.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { type Personenwahl, personenwahl } from "../adressbuch/public.ts";
+import { type Personenwahl, personenwahl, willSuchen } from "../adressbuch/public.ts";
 import { Datei, type Dateizeile, eigeneDateien, gezeigteDateien } from "../dateien/public.ts";
 import { loesche, nachrichtangaben, sende } from "./commands.ts";
 import { oeffne, oeffneBetreff } from "./inhalt.ts";
@@ -35,6 +35,7 @@ const nachrichtseite = view<{
   readonly eigene: boolean;
   readonly an: readonly Empfaenger[];
   readonly anhaenge: readonly Dateizeile[];
+  readonly geloeschte: number;
   readonly darfAntworten: boolean;
   readonly darfLoeschen: boolean;
 }>("nachrichten/nachricht");
@@ -142,6 +143,7 @@ async function messagePage(visit: PersonVisit, nachricht: LesbareNachricht): Pro
       eigene,
       an,
       anhaenge,
+      geloeschte: nachricht.geloeschte,
       darfAntworten: !eigene && nachricht.absender_id !== null && visit.may(Nachricht.right("anlegen")),
       darfLoeschen: eigene && visit.may(Nachricht.right("loeschen")),
     },
@@ -202,11 +204,11 @@ async function draftPage(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
 }
 
 async function write(visit: PersonVisit): Promise<Reply> {
-  const werte = fieldsOf(visit.form, "betreff", "inhalt", "suche", "vorgang", "schritt");
+  const werte = fieldsOf(visit.form, "betreff", "inhalt", "suche", "vorgang");
   const parsed = uuid.safeParse(werte.vorgang);
   const vorgang = parsed.success ? parsed.data.toLowerCase() : randomUUID();
   const entwurf = { ...werte, vorgang, an: visit.form.getAll("an"), dateien: visit.form.getAll("datei"), fehler: [] };
-  if (werte.schritt === "suchen") {
+  if (willSuchen(visit.form)) {
     return draftPage(visit, entwurf);
   }
   try {

@@ -12,7 +12,7 @@ interface Kachel {
 
 const startseite = view<{
   readonly gruss: string;
-  readonly vorname: string;
+  readonly name: string;
   readonly ohneRolle: boolean;
   readonly kacheln: readonly Kachel[];
 }>("start/start");
@@ -29,7 +29,7 @@ export const startRoutes: readonly Declared[] = [
         startseite,
         {
           gruss: greeting(visit.now),
-          vorname: visit.person.firstName,
+          name: `${visit.person.firstName} ${visit.person.lastName}`,
           ohneRolle: visit.person.roles.length === 0,
           kacheln: kacheln(visit),
         },

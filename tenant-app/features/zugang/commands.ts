@@ -1,5 +1,12 @@
 import type { App } from "../../ground/app.ts";
-import { hashPassword, verifyPassword } from "../../ground/crypto/passwords.ts";
+import {
+  hashPassword,
+  isOneTimeHash,
+  oneTimeAsMade,
+  verifyOneTime,
+  verifyPassword,
+} from "../../ground/crypto/passwords.ts";
+import { plainLetters } from "../../ground/database/search.ts";
 import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
@@ -7,7 +14,7 @@ import { Konto, kontoZurAnmeldung, merkeErsteAnmeldung } from "../konten/public.
 import { versuche } from "./bremse.ts";
 import { passwordProblem } from "./passwortregeln.ts";
 import { imPasswortgang } from "./public.ts";
-import { eigenerZugang } from "./queries.ts";
+import { eigenerZugang, type Zugang } from "./queries.ts";
 import { beginneSitzung } from "./sitzung.ts";
 
 export type Anmeldung =
@@ -19,6 +26,30 @@ export type Anmeldung =
 
 /** Hash of a password that nobody has: checking an unknown name takes as long as checking a known one. */
 let nobody: Promise<string> | undefined;
+function nobodysHash(): Promise<string> {
+  nobody ??= hashPassword("niemand");
+  return nobody;
+}
+
+/** A user name as it was made, however it is typed: `Petra.Müller` is `petra.mueller`. */
+export function alsBenutzername(getippt: string): string {
+  return plainLetters(getippt.replace(/\s+/g, ""));
+}
+
+/** Whether a password is right. Of a one-time password capitals, blanks and dashes of any kind do not count: it is read from paper. */
+async function passt(getippt: string, zugang: Zugang | undefined, nobody: string): Promise<boolean> {
+  const pruefwert = zugang?.passwort ?? nobody;
+  if (isOneTimeHash(pruefwert)) {
+    // How long it takes does not tell that somebody has not chosen their own yet.
+    await verifyPassword(getippt, nobody);
+    return verifyOneTime(getippt, pruefwert);
+  }
+  return (
+    (await verifyPassword(getippt, pruefwert)) ||
+    // One that was set by an earlier version.
+    (zugang?.einmalig_bis != null && (await verifyPassword(oneTimeAsMade(getippt), pruefwert)))
+  );
+}
 
 /** Checks name and password and begins a session. Throws Refused (503) when too many sign in at once. */
 export async function meldeAn(
@@ -26,7 +57,7 @@ export async function meldeAn(
   eingabe: { readonly benutzername: string; readonly passwort: string },
 ): Promise<Anmeldung> {
   const { app, now, address } = visit;
-  const benutzername = eingabe.benutzername.trim().toLowerCase();
+  const benutzername = alsBenutzername(eingabe.benutzername);
   const konto = await app.database.as({}, (tx) => kontoZurAnmeldung(tx, benutzername));
   // No connection is held while the password waits its turn.
   return imPasswortgang(app, async () => {
@@ -39,8 +70,7 @@ export async function meldeAn(
       return { art: "warten", sekunden: Math.ceil(versuch.waitMs / 1000) };
     }
     const zugang = konto && (await app.database.as({ konto: konto.id }, (tx) => eigenerZugang(tx, konto.id)));
-    nobody ??= hashPassword("niemand");
-    const richtig = await verifyPassword(eingabe.passwort, zugang?.passwort ?? (await nobody));
+    const richtig = await passt(eingabe.passwort, zugang, await nobodysHash());
     if (!konto || !zugang || !richtig) {
       return { art: "falsch" };
     }
@@ -102,7 +132,7 @@ async function checkedHash(
     throw new InputProblem({ field: "bisher", text: warteText(Math.ceil(versuch.waitMs / 1000)) });
   }
   const zugang = await visit.transaction((tx) => eigenerZugang(tx, person.accountId));
-  if (!zugang || !(await verifyPassword(eingabe.bisher, zugang.passwort))) {
+  if (!zugang || !(await passt(eingabe.bisher, zugang, await nobodysHash()))) {
     throw new InputProblem({ field: "bisher", text: "Das bisherige Passwort ist nicht richtig." });
   }
   await versuch.succeeded();

@@ -1,5 +1,5 @@
 import { perApp } from "../../ground/app.ts";
-import { hashPassword, oneTimePassword } from "../../ground/crypto/passwords.ts";
+import { hashOneTime, oneTimePassword } from "../../ground/crypto/passwords.ts";
 import { boundedQueue, TooBusy } from "../../ground/crypto/queue.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { Refused } from "../../ground/gate/refusal.ts";
@@ -27,9 +27,9 @@ export async function imPasswortgang<T>(app: Parameters<typeof queueOf>[0], work
 }
 
 /** A new one-time password and what is stored of it. */
-export async function neuesEinmalpasswort(): Promise<{ readonly einmalpasswort: string; readonly pruefwert: string }> {
+export function neuesEinmalpasswort(): { readonly einmalpasswort: string; readonly pruefwert: string } {
   const einmalpasswort = oneTimePassword();
-  return { einmalpasswort, pruefwert: await hashPassword(einmalpasswort) };
+  return { einmalpasswort, pruefwert: hashOneTime(einmalpasswort) };
 }
 
 /** Stores a one-time password, as the app: needs the right to create or edit accounts. */

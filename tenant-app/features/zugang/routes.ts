@@ -28,12 +28,17 @@ export const zugangRoutes: readonly Declared[] = [
     method: "POST",
     path: "/anmelden",
     policy: { public: "Whoever is to sign in cannot be signed in yet" },
+    stale: signedInElsewhere,
     handle: login,
   }),
   route({
     method: "POST",
     path: "/abmelden",
-    policy: { signedIn: "Ends nothing but the person's own session", beforePasswordChange: true },
+    policy: {
+      signedIn: "Ends nothing but the person's own session",
+      beforePasswordChange: true,
+      signedOut: "/anmelden",
+    },
     handle: async (visit) => {
       const cookies = await visit.transaction((tx) => beendeSitzung(tx, visit.person.session));
       return redirect("/anmelden?abgemeldet=ja", { cookies });
@@ -52,6 +57,21 @@ export const zugangRoutes: readonly Declared[] = [
     handle: changePassword,
   }),
 ];
+
+/** A login page that was open while somebody signed in in another tab, or for longer than the browser kept its key. */
+async function signedInElsewhere(visit: Visit): Promise<Reply> {
+  const { benutzername, weiter } = fieldsOf(visit.form, "benutzername", "weiter");
+  if (visit.sentSession) {
+    return redirect(ownPath(weiter));
+  }
+  const text = "Diese Seite war zu lange offen. Bitte geben Sie Ihr Passwort noch einmal ein.";
+  return loginPage(visit, {
+    benutzername: benutzername.slice(0, 200),
+    weiter,
+    fehler: [{ field: "", text }],
+    status: 422,
+  });
+}
 
 async function login(visit: Visit): Promise<Reply> {
   const eingabe = fieldsOf(visit.form, "benutzername", "passwort", "weiter");

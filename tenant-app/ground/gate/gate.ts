@@ -13,10 +13,15 @@ import { decide, type Relation, type Scope } from "./rights.ts";
 import type { Declared } from "./route.ts";
 import { readUpload } from "./upload.ts";
 import { asPerson, type PersonVisit, type Visit } from "./visit.ts";
+import { noteVisitor } from "./visitor.ts";
 
-interface Passed {
+/** Who stands behind a session. */
+interface Known {
   readonly person: Person;
   readonly badges: Readonly<Record<string, number>>;
+}
+
+interface Passed extends Known {
   readonly scopes: ReadonlySet<Scope>;
   readonly object: unknown;
 }
@@ -43,7 +48,7 @@ export async function pass(
     requireOwnOrigin(app, request);
   }
   if ("public" in declared.policy) {
-    return declared.run(declared.body === "form" ? await publicForm(visit, request) : visit, undefined);
+    return declared.body === "form" ? publicForm(visit, declared, request) : declared.run(visit, undefined);
   }
   const { sitzung, sicherheit } = keys;
   if (sitzung === undefined || sicherheit === undefined) {
@@ -55,39 +60,66 @@ export async function pass(
 
 /** A page: decided and made in one transaction. */
 function show(visit: Visit, declared: Declared, keys: Keys): Promise<Reply> {
-  return asBrowser(visit, keys, async (tx) => {
-    const passed = await admit(tx, visit, declared, keys, true);
-    if (typeof passed === "string") {
-      return turnedAway(passed, visit, declared);
-    }
-    const formed = formKey(visit.app.sessionKey, keys);
-    return declared.run(
-      asPerson(visit, { ...passed, formKey: formed }, (work) => work(tx)),
-      passed.object,
-    );
-  });
+  const refused = rememberingWho();
+  return refused.asThem(
+    asBrowser(visit, keys, async (tx) => {
+      const asked = asPersonOf(visit, keys, (work) => work(tx));
+      const passed = await admit(tx, visit, declared, keys, (who) => refused.know(asked(who)));
+      return typeof passed === "string"
+        ? turnedAway(passed, visit, declared)
+        : declared.run(asked(passed), passed.object);
+    }),
+  );
 }
 
 /**
  * A form: decided before it is read, and once more in each transaction that its route makes, for it may take long to come and
  * rights may have changed meanwhile.
  */
-async function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMessage): Promise<Reply> {
-  const passed = await asBrowser(visit, keys, (tx) => admit(tx, visit, declared, keys, true));
-  if (typeof passed === "string") {
-    return turnedAway(passed, visit, declared);
-  }
-  const formed = formKey(visit.app.sessionKey, keys);
-  const person = asPerson(visit, { ...passed, formKey: formed }, (work) =>
+function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMessage): Promise<Reply> {
+  const refused = rememberingWho();
+  const asked = asPersonOf(visit, keys, (work) =>
     asBrowser(visit, keys, async (tx) => {
-      const again = await admit(tx, visit, declared, keys, false);
-      if (typeof again === "string") {
+      if (typeof (await admit(tx, visit, declared, keys)) === "string") {
         throw sessionOver();
       }
       return work(tx);
     }),
   );
-  return declared.run(await withBody(person, declared, request), passed.object);
+  const decideAndRun = async () => {
+    const passed = await asBrowser(visit, keys, (tx) =>
+      admit(tx, visit, declared, keys, (who) => refused.know(asked(who))),
+    );
+    return typeof passed === "string"
+      ? turnedAway(passed, visit, declared)
+      : declared.run(await withBody(asked(passed), declared, request), passed.object);
+  };
+  return refused.asThem(decideAndRun());
+}
+
+/** What a person's visit is made of, once they are known. */
+function asPersonOf(visit: Visit, keys: Keys, transaction: PersonVisit["transaction"]) {
+  const formed = formKey(visit.app.sessionKey, keys);
+  return ({ person, badges, scopes = none }: Known & { readonly scopes?: ReadonlySet<Scope> }) =>
+    asPerson(visit, { person, badges, scopes, formKey: formed }, transaction);
+}
+
+/** Notes with an error who met it, so that its page is in their frame. */
+function rememberingWho() {
+  let known: PersonVisit | undefined;
+  return {
+    know: (visitor: PersonVisit) => {
+      known = visitor;
+    },
+    asThem: async <T>(work: Promise<T>): Promise<T> => {
+      try {
+        return await work;
+      } catch (error) {
+        noteVisitor(error, known);
+        throw error;
+      }
+    },
+  };
 }
 
 /** A transaction in which row-level security shows only the session whose key was sent. */
@@ -102,24 +134,25 @@ function turnedAway(why: "signed-out" | "choose-password", visit: Visit, declare
 
 /**
  * Session, rules and object, in a transaction that from the identity on acts as the person.
- * @param counted whether a page may follow, which shows the counters
+ * @param know is told who it is as soon as that is known; without it no page follows, and nothing is counted
  */
 async function admit(
   tx: Transaction,
   visit: Visit,
   declared: Declared,
   keys: Keys,
-  counted: boolean,
+  know?: (who: Known) => void,
 ): Promise<Passed | "signed-out" | "choose-password"> {
   const { policy } = declared;
   const { identity, catalogue, sessionKey } = visit.app;
   const [person, badges] = await Promise.all([
     identity.find(tx, sessionKey, keys, visit.now),
-    counted ? countBadges(tx, catalogue.badges) : {},
+    know ? countBadges(tx, catalogue.badges) : {},
   ]);
   if (!person) {
     return "signed-out";
   }
+  know?.({ person, badges });
   if (person.passwordOnly && !("beforePasswordChange" in policy)) {
     return "choose-password";
   }
@@ -189,13 +222,18 @@ async function withBody(visit: PersonVisit, declared: Declared, request: Incomin
   return visit;
 }
 
-async function publicForm(visit: Visit, request: IncomingMessage): Promise<Visit> {
+async function publicForm(visit: Visit, declared: Declared, request: IncomingMessage): Promise<Reply> {
   const form = await readForm(request);
   if (visit.securityKey === undefined) {
     throw cookiesNeeded();
   }
-  requireFormKey(form, formKey(visit.app.sessionKey, { sicherheit: visit.securityKey }));
-  return { ...visit, form };
+  const expected = formKey(visit.app.sessionKey, { sicherheit: visit.securityKey });
+  const filled = { ...visit, form };
+  if (declared.stale && !sameSecret(form.get("sicherheit") ?? "", expected)) {
+    return declared.stale(filled);
+  }
+  requireFormKey(form, expected);
+  return declared.run(filled, undefined);
 }
 
 function requireFormKey(form: URLSearchParams, expected: string): void {
@@ -216,6 +254,9 @@ function requireOwnOrigin(app: App, request: IncomingMessage): void {
 /** A page asks to sign in and returns to it; a form is refused, for its contents would be lost on the way. */
 function notSignedIn(visit: Visit, declared: Declared): Reply {
   if (declared.method !== "GET") {
+    if ("signedIn" in declared.policy && declared.policy.signedOut !== undefined) {
+      return redirect(declared.policy.signedOut);
+    }
     throw sessionOver();
   }
   const next = visit.path + (visit.query.size > 0 ? `?${visit.query}` : "");
@@ -233,6 +274,7 @@ function visitOf(app: App, request: IncomingMessage, params: Record<string, stri
     params,
     address: addressOf(request),
     form: new URLSearchParams(),
+    sentSession: keys.sitzung !== undefined,
     securityKey: keys.sicherheit,
   };
 }

@@ -9,6 +9,8 @@ export interface PublicPolicy {
 /** Open to everybody who is signed in, because it touches nothing but their own session; with the reason. */
 export interface SignedInPolicy {
   readonly signedIn: string;
+  /** Where a form of somebody leads who is not signed in any more; without this it is refused, for what it says would be lost. */
+  readonly signedOut?: string;
   /** Also open to somebody who signed in with a one-time password and must choose their own first. */
   readonly beforePasswordChange?: true;
 }
@@ -25,7 +27,11 @@ export type Policy = PublicPolicy | SignedInPolicy | RightPolicy;
 const reason = z.string().min(10, "a reason is needed");
 const policySchema = z.union([
   z.strictObject({ public: reason }),
-  z.strictObject({ signedIn: reason, beforePasswordChange: z.literal(true).optional() }),
+  z.strictObject({
+    signedIn: reason,
+    beforePasswordChange: z.literal(true).optional(),
+    signedOut: z.string().startsWith("/").optional(),
+  }),
   z.strictObject({
     right: z.strictObject({ resource: z.string(), action: z.string() }),
     scope: z.enum(scopes).optional(),

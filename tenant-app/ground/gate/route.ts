@@ -13,6 +13,8 @@ export interface PublicRoute extends Where {
   readonly policy: PublicPolicy;
   /** Answered for every Host header: health checks ask by address. */
   readonly anyHost?: true;
+  /** Answers a form whose hidden field is not of the keys in the cookies, which then does nothing; without this it is refused. */
+  stale?(visit: Visit): Promise<Reply>;
   handle(visit: Visit): Promise<Reply>;
 }
 
@@ -58,6 +60,7 @@ export interface Declared extends Where {
   readonly anyHost: boolean;
   readonly body: "none" | "form" | "upload";
   readonly object: Subject<unknown> | undefined;
+  readonly stale: ((visit: Visit) => Promise<Reply>) | undefined;
   /** Called by the gate only, after the decision. `found` is what was loaded. */
   run(visit: Visit | PersonVisit | UploadVisit, found: unknown): Promise<Reply>;
 }
@@ -79,6 +82,7 @@ export function route<T>(definition: AnyRoute<T>): Declared {
     policy,
     anyHost: "anyHost" in definition,
     body: upload ? "upload" : method === "POST" ? "form" : "none",
+    stale: "stale" in definition ? definition.stale : undefined,
     object: "object" in definition ? definition.object : undefined,
     // The gate builds the visit that the kind of route asks for; the overloads keep declaration and handler together.
     run: (visit, found) => (definition.handle as (visit: unknown, found: unknown) => Promise<Reply>)(visit, found),

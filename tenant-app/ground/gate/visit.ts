@@ -18,6 +18,8 @@ export interface Visit {
   readonly address: string;
   /** Fields of a form; empty for GET. */
   readonly form: URLSearchParams;
+  /** Whether the browser sent a session key, whatever it is worth. */
+  readonly sentSession: boolean;
   /** Security key the browser holds, for the forms of public pages. */
   readonly securityKey: string | undefined;
 }

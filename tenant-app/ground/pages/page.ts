@@ -67,12 +67,12 @@ function statusOf(errors: readonly InputError[], stale: readonly Difference[] | 
   return errors.length > 0 ? 422 : stale === undefined ? 200 : 409;
 }
 
-/** The page of a refusal: it knows nothing of who asked. */
-export function refusalPage(app: App, { status, title, advice }: Refused): Reply {
+/** The page of a refusal, in the frame of whoever met it. */
+export function refusalPage(app: App, { status, title, advice }: Refused, visitor: PersonVisit | undefined): Reply {
   return {
     kind: "page",
     view: "ground/error",
-    data: { ...inFrame(publicFrame(app), title, []), rat: advice },
+    data: { ...inFrame(visitor ? frameOf(visitor) : publicFrame(app), title, []), rat: advice },
     status,
   };
 }

@@ -8,6 +8,7 @@ import { assertGuarded, mount, mountAround } from "../gate/mount.ts";
 import { notFound, Refused, unavailable } from "../gate/refusal.ts";
 import type { Reply } from "../gate/reply.ts";
 import type { Declared } from "../gate/route.ts";
+import { visitorOf } from "../gate/visitor.ts";
 import { sandboxed, setHeaders } from "../pages/headers.ts";
 import { refusalPage } from "../pages/page.ts";
 
@@ -89,7 +90,7 @@ function answerError(app: App, response: ServerResponse, error: unknown): void {
   if (refused.retryAfter !== undefined) {
     response.setHeader("Retry-After", String(refused.retryAfter));
   }
-  write(app, response, refusalPage(app, refused));
+  write(app, response, refusalPage(app, refused, visitorOf(error)));
 }
 
 function refusalOf(app: App, error: unknown): Refused {

@@ -5,7 +5,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { chunkLength, opening, sealing } from "../../../tenant-app/ground/crypto/chunks.ts";
 import { newRowKey, open, openKey, openText, seal } from "../../../tenant-app/ground/crypto/fields.ts";
-import { hashPassword, oneTimePassword, verifyPassword } from "../../../tenant-app/ground/crypto/passwords.ts";
+import {
+  hashOneTime,
+  hashPassword,
+  oneTimeAsMade,
+  oneTimePassword,
+  verifyOneTime,
+  verifyPassword,
+} from "../../../tenant-app/ground/crypto/passwords.ts";
 import { boundedQueue, TooBusy } from "../../../tenant-app/ground/crypto/queue.ts";
 
 const newKey = () => createSecretKey(randomBytes(32));
@@ -122,8 +129,29 @@ describe("passwords", () => {
     const many = new Set(Array.from({ length: 500 }, oneTimePassword));
     expect(many.size).toBe(500);
     for (const one of many) {
-      expect(one).toMatch(/^[a-hjkmnp-z2-9]{4}-[a-hjkmnp-z2-9]{4}-[a-hjkmnp-z2-9]{4}$/);
+      expect(one).toMatch(/^[a-hjkmnp-z2-9]{5}-[a-hjkmnp-z2-9]{5}-[a-hjkmnp-z2-9]{5}$/);
     }
+  });
+
+  test("one-time passwords count however they are typed from paper, and no other does", () => {
+    const made = oneTimePassword();
+    const stored = hashOneTime(made);
+    expect(stored).not.toContain(made);
+    const [a = "", b = "", c = ""] = made.split("-");
+    for (const typed of [
+      made,
+      made.toUpperCase(),
+      `${a} ${b} ${c}`,
+      `${a}–${b}—${c}`,
+      a + b + c,
+      ` ${a} - ${b} - ${c} `,
+    ]) {
+      expect(verifyOneTime(typed, stored), typed).toBe(true);
+    }
+    for (const wrong of ["", oneTimePassword(), made.slice(1), `${made}x`])
+      expect(verifyOneTime(wrong, stored)).toBe(false);
+    expect(hashOneTime(made)).not.toBe(stored);
+    expect(oneTimeAsMade("AB2C defg–hj2k")).toBe("ab2c-defg-hj2k");
   });
 
   test("a burst runs a few at a time, lets some wait and refuses the rest at once", async () => {
