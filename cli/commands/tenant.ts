@@ -381,6 +381,10 @@ async function grownBy(
   return { storage: wanted };
 }
 
+function lockedWords(slug: string, username: string): string {
+  return `yes: nobody signs in with it until it is unlocked, by the school or by  classmind tenant reset-password ${slug} ${username} --unlock`;
+}
+
 /** `classmind tenant …` */
 export function addTenantCommands(program: Command, session: Session): void {
   const tenant = program.command("tenant").description("create, look at, change and remove schools");
@@ -570,23 +574,27 @@ export function addTenantCommands(program: Command, session: Session): void {
   tenant
     .command("reset-password <slug> <username>")
     .description("set a new one-time password for an account of a school")
+    .option("--unlock", "unlock the account as well")
     .option("--reason <text>", "why; kept in the audit")
     .action(async (slug: string, username: string, _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<ChangeOptions>();
+      const options = command.optsWithGlobals<ChangeOptions & { readonly unlock?: boolean }>();
       const client = connect(session, options);
       const recipient = await createRecipient();
       const body = {
         username,
         recipient: recipient.publicKey,
+        ...(options.unlock ? { unlock: true } : {}),
         ...(options.reason === undefined ? {} : { reason: options.reason }),
       };
       const started = await client.post<Operation>(`/v1/tenants/${encodeURIComponent(slug)}/reset-password`, body);
       const { result } = await waitForOperation(client, session.terminal, started, READY_TIMEOUT);
-      const { sealedPassword } = result as { sealedPassword: string };
-      print(session, options, { slug, username, password: await recipient.open(sealedPassword) }, (value) =>
+      const { sealedPassword, locked = false } = result as { sealedPassword: string; locked?: boolean };
+      const password = await recipient.open(sealedPassword);
+      print(session, options, { slug, username, password, locked }, (value) =>
         details([
           ["User name", value.username],
           ["One-time password", value.password],
+          ...(value.locked ? [["Locked", lockedWords(slug, username)] as const] : []),
         ]),
       );
     });

@@ -290,6 +290,34 @@ describe("admin commands", () => {
     expect((await browser.meldeAn(konto.benutzername, konto.passwort)).status).toBe(303);
   });
 
+  test("a new password for a locked account says that it is locked; with `unlock` it is not any more", async () => {
+    const { publicKey, privateKey } = await generateKeyPair("ECDH-ES", { crv: "X25519", extractable: true });
+    const recipient = await exportJWK(publicKey);
+    const open = async (sealed: string) =>
+      new TextDecoder().decode((await compactDecrypt(sealed, privateKey)).plaintext);
+    const konto = await school.konto("Gesa", "Gesperrt", "lehrer");
+    await admin("lock-account", { username: konto.benutzername });
+    const locked = await admin("reset-password", { username: konto.benutzername, recipient });
+    expect(locked.json.locked).toBe(true);
+    const password = await open(locked.json.sealedPassword);
+    expect((await school.besucher().meldeAn(konto.benutzername, password)).text).toContain("gesperrt");
+    const unlocked = await admin("reset-password", { username: konto.benutzername, recipient, unlock: true });
+    expect(unlocked.json.locked).toBe(false);
+    const again = await open(unlocked.json.sealedPassword);
+    expect((await school.besucher().meldeAn(konto.benutzername, again)).location).toBe("/passwort");
+  });
+
+  test("the last account that can manage the school is not locked, by the operator either", async () => {
+    const rows = await school.database.query<{ benutzername: string }>(
+      `SELECT k.benutzername FROM konto k JOIN konto_rolle kr ON kr.konto_id = k.id AND kr.rolle_id = 'administrator'
+        WHERE k.gesperrt_am IS NULL`,
+    );
+    for (const { benutzername } of rows.slice(1)) await admin("lock-account", { username: benutzername });
+    const refused = await admin("lock-account", { username: rows[0]?.benutzername });
+    expect(refused.json.error.code).toBe("last-administrator");
+    for (const { benutzername } of rows.slice(1)) await admin("unlock-account", { username: benutzername });
+  });
+
   test("usage counts, and fingerprint changes with any row and any blob, and with nothing else", async () => {
     const konto = await school.konto("Uwe", "Usage", "lehrer");
     const browser = await school.angemeldet(konto);

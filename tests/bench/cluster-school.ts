@@ -69,7 +69,7 @@ async function byHand(platform: ClusterPlatform, directory: string, slug: string
   const namespace = `school-${slug}`;
   const wait = ["wait", "--for=condition=Available", "deployment/app", "--timeout=180s"];
   const took = await seconds(async () => {
-    await platform.kubectl("apply", "-f", file);
+    await platform.kubectl("apply", "--server-side", "-f", file);
     await platform.kubectl("-n", namespace, ...wait);
   });
   await platform.kubectl("delete", "namespace", namespace, "--wait=true");

@@ -87,19 +87,21 @@ const verifyRoutes: readonly Route[] = [
     body: z.strictObject({
       username: z.string().min(1).max(100),
       recipient: schemas.administrator.shape.recipient.unwrap(),
+      unlock: z.boolean().optional(),
       reason: schemas.reason,
     }),
     status: 202,
     response: schemas.operation,
     handle(input) {
-      const { username, recipient, reason } = input.body;
-      const params = { username, recipient };
+      const { username, recipient, unlock, reason } = input.body;
+      // Not sent unless asked for: a school of an earlier version does not know it.
+      const params = { username, recipient, ...(unlock ? { unlock } : {}) };
       return requestWork(input, {
         kind: "reset-password",
         params,
         action: "tenant.reset-password",
         reason,
-        detail: { username },
+        detail: { username, ...(unlock ? { unlock } : {}) },
       });
     },
   }),

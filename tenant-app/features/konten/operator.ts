@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import type { Transaction } from "../../ground/database/database.ts";
+import { isRefusedBy, type Transaction } from "../../ground/database/database.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { AdminError, type AdminTools, command } from "../../ground/operator/command.ts";
 import { type Recipient, recipientSchema, sealFor } from "../../ground/operator/seal.ts";
@@ -45,31 +45,48 @@ export const createAdministrator = command({
 
 export const resetPassword = command({
   name: "reset-password",
-  purpose: "Sets a new one-time password and ends the account's sessions.",
-  input: username.extend({ recipient: recipientSchema }),
-  output: z.strictObject({ username: z.string(), sealedPassword: z.string() }),
+  purpose:
+    "Sets a new one-time password and ends the account's sessions; with `unlock` it also unlocks the account. `locked` says whether the account is locked afterwards: then nobody signs in with it.",
+  input: username.extend({ recipient: recipientSchema, unlock: z.boolean().optional() }),
+  output: z.strictObject({ username: z.string(), sealedPassword: z.string(), locked: z.boolean() }),
   run: async (input, tools) =>
     tools.database.as({}, async (tx) => {
-      const id = await accountId(tx, input.username);
+      const { id, gesperrt } = await account(tx, input.username);
       await beendeSitzungenAlsBetreiber(tx, id);
+      const unlocked = gesperrt && input.unlock === true;
+      if (unlocked) {
+        await entsperre(tx, tools, id);
+      }
       const { sealedPassword = "" } = await setOneTimePassword(tx, tools, id, input.recipient);
-      return { username: input.username, sealedPassword };
+      return { username: input.username, sealedPassword, locked: gesperrt && !unlocked };
     }),
 });
 
 export const lockAccount = command({
   name: "lock-account",
-  purpose: "Locks an account and ends its sessions.",
+  purpose: "Locks an account and ends its sessions. Refuses the last one that can manage accounts and roles.",
   input: username,
   output: z.strictObject({ username: z.string(), locked: z.literal(true) }),
-  run: async (input, tools) =>
-    tools.database.as({}, async (tx) => {
-      const id = await accountId(tx, input.username);
-      await tx.run("UPDATE konto SET gesperrt_am = coalesce(gesperrt_am, $2) WHERE id = $1", [id, tools.now]);
-      await beendeSitzungenAlsBetreiber(tx, id);
-      await writeJournal(tx, tools.now, { by: undefined, resource: Konto, deed: "sperren", object: id });
-      return { username: input.username, locked: true as const };
-    }),
+  run: async (input, tools) => {
+    try {
+      return await tools.database.as({}, async (tx) => {
+        const { id } = await account(tx, input.username);
+        await tx.run("UPDATE konto SET gesperrt_am = coalesce(gesperrt_am, $2) WHERE id = $1", [id, tools.now]);
+        await beendeSitzungenAlsBetreiber(tx, id);
+        await writeJournal(tx, tools.now, { by: undefined, resource: Konto, deed: "sperren", object: id });
+        return { username: input.username, locked: true as const };
+      });
+    } catch (error) {
+      if (isRefusedBy(error, "CM001")) {
+        throw new AdminError(
+          "last-administrator",
+          `Nobody would be left who can manage the school's accounts and roles: let "${input.username}" give another account these rights first`,
+          "username",
+        );
+      }
+      throw error;
+    }
+  },
 });
 
 export const unlockAccount = command({
@@ -79,9 +96,8 @@ export const unlockAccount = command({
   output: z.strictObject({ username: z.string(), locked: z.literal(false) }),
   run: async (input, tools) =>
     tools.database.as({}, async (tx) => {
-      const id = await accountId(tx, input.username);
-      await tx.run("UPDATE konto SET gesperrt_am = NULL WHERE id = $1", [id]);
-      await writeJournal(tx, tools.now, { by: undefined, resource: Konto, deed: "entsperren", object: id });
+      const { id } = await account(tx, input.username);
+      await entsperre(tx, tools, id);
       return { username: input.username, locked: false as const };
     }),
 });
@@ -123,12 +139,22 @@ async function setOneTimePassword(
   return recipient ? { sealedPassword: await sealFor(recipient, einmalpasswort) } : {};
 }
 
-async function accountId(tx: Transaction, benutzername: string): Promise<string> {
-  const row = await tx.one<{ id: string }>("SELECT id FROM konto WHERE benutzername = $1 AND geloescht_am IS NULL", [
-    benutzername,
-  ]);
+async function entsperre(tx: Transaction, tools: AdminTools, id: string): Promise<void> {
+  await tx.run("UPDATE konto SET gesperrt_am = NULL WHERE id = $1", [id]);
+  await writeJournal(tx, tools.now, { by: undefined, resource: Konto, deed: "entsperren", object: id });
+}
+
+/** The account with this user name. Throws AdminError when there is none. */
+async function account(
+  tx: Transaction,
+  benutzername: string,
+): Promise<{ readonly id: string; readonly gesperrt: boolean }> {
+  const row = await tx.one<{ id: string; gesperrt: boolean }>(
+    "SELECT id, gesperrt_am IS NOT NULL AS gesperrt FROM konto WHERE benutzername = $1 AND geloescht_am IS NULL",
+    [benutzername],
+  );
   if (!row) {
     throw new AdminError("unknown-account", `There is no account "${benutzername}" in this school`, "username");
   }
-  return row.id;
+  return row;
 }
