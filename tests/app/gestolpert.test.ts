@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
-import type { Besucher } from "../fixtures/school-visitor.ts";
+import { type Besucher, werteIn } from "../fixtures/school-visitor.ts";
 
 /** What the first schools stumbled over. */
 
@@ -194,6 +194,19 @@ describe("signing in", () => {
     );
     for (const typed of ["ab2c-defg-hj2k", "AB2C DEFG HJ2K"])
       expect((await school.besucher().meldeAn(benutzername, typed)).location).toBe("/passwort");
+  });
+
+  test("reloading the page with a new one-time password makes no other, and the printed slip stays good", async () => {
+    const konto = await school.konto("Nele", "Neu", "schueler");
+    const page = `/konten/${konto.id}`;
+    const { text } = await admin.get(page);
+    const form = werteIn(text, `${page}/einmalpasswort`);
+    const shown = await admin.post(`${page}/einmalpasswort`, form);
+    const einmal = slip(shown.text, "einmalpasswort");
+    const reloaded = await admin.post(`${page}/einmalpasswort`, form);
+    expect(reloaded.location).toBe(`${page}?erledigt=einmalpasswort-vorhanden`);
+    expect((await school.besucher().meldeAn(konto.benutzername, einmal)).location).toBe("/passwort");
+    expect(slip((await admin.fuelle(page, {}, `${page}/einmalpasswort`)).text, "einmalpasswort")).not.toBe(einmal);
   });
 
   test("two open login tabs: the second leads on, and a page that was open too long asks once more", async () => {

@@ -26,7 +26,7 @@ export async function legeKontoAn(
   const { einmalpasswort, pruefwert } = neuesEinmalpasswort();
   return visit.transaction(async (tx) => {
     const benutzername = await speichereKonto(tx, visit.now, { ...angaben, id });
-    await setzeEinmalpasswort(tx, visit.now, id, pruefwert);
+    await setzeEinmalpasswort(tx, visit.now, { kontoId: id, pruefwert, vorgang: id });
     const gegeben = await gibRollen(tx, id, rollen);
     await schreibe(tx, visit, "anlegen", id, { neu: { ...angaben, benutzername, rollen: gegeben } });
     return { benutzername, einmalpasswort };
@@ -98,15 +98,24 @@ export function entsperreKonto(visit: PersonVisit, konto: Kontozeile): Promise<v
   });
 }
 
-/** A new one-time password for somebody else; their sessions end. */
-export async function erneuerePasswort(visit: PersonVisit, konto: Kontozeile): Promise<NeuerZugang> {
+/**
+ * A new one-time password for somebody else; their sessions end.
+ * @returns undefined when the same form was sent before: then it stays as it was
+ */
+export async function erneuerePasswort(
+  visit: PersonVisit,
+  konto: Kontozeile,
+  vorgang: string,
+): Promise<NeuerZugang | undefined> {
   const { einmalpasswort, pruefwert } = neuesEinmalpasswort();
-  await visit.transaction(async (tx) => {
-    await setzeEinmalpasswort(tx, visit.now, konto.id, pruefwert);
+  return visit.transaction(async (tx) => {
+    if (!(await setzeEinmalpasswort(tx, visit.now, { kontoId: konto.id, pruefwert, vorgang }))) {
+      return undefined;
+    }
     await beendeSitzungen(tx, konto.id);
     await schreibe(tx, visit, "einmalpasswort", konto.id, {});
+    return { benutzername: konto.benutzername, einmalpasswort };
   });
-  return { benutzername: konto.benutzername, einmalpasswort };
 }
 
 /** Gives an account exactly these roles. */

@@ -34,6 +34,8 @@ export const konten: Feature = {
     profil: "Ihre Angaben wurden gespeichert.",
     konto: "Die Änderungen am Konto wurden gespeichert.",
     "konto-vorhanden": "Dieses Konto wurde bereits angelegt. Ein Einmalpasswort können Sie hier neu vergeben.",
+    "einmalpasswort-vorhanden":
+      "Das neue Einmalpasswort wurde schon angezeigt und gilt weiter. Noch einmal lässt es sich nicht anzeigen, nur neu vergeben.",
     gesperrt: "Das Konto ist gesperrt. Laufende Sitzungen sind beendet.",
     entsperrt: "Die Sperre ist aufgehoben.",
   },

@@ -45,6 +45,8 @@ const zugangszettel = view<
   }
 >("konten/zugangszettel");
 const kontoseite = view<{
+  /** Of the form for a one-time password. */
+  readonly vorgang: string;
   readonly konto: Kontozeile;
   readonly werte: Angabenwerte & Partial<Angaben> & { readonly version: number };
   readonly rollenwahl: readonly Rollenwahl[];
@@ -122,7 +124,12 @@ export const kontoRoutes: readonly Declared[] = [
     path: "/konten/:id/einmalpasswort",
     policy: forEverybody("bearbeiten"),
     object: fremdesKonto,
-    handle: async (visit, konto) => passwordSlip(visit, konto, await erneuerePasswort(visit, konto), 200),
+    handle: async (visit, konto) => {
+      const zugang = await erneuerePasswort(visit, konto, vorgangOf(visit.form));
+      return zugang
+        ? passwordSlip(visit, konto, zugang, 200)
+        : redirect(`/konten/${konto.id}?erledigt=einmalpasswort-vorhanden`);
+    },
   }),
 ];
 
@@ -163,8 +170,7 @@ async function newPage(visit: PersonVisit, state: NewState): Promise<Reply> {
 async function create(visit: PersonVisit): Promise<Reply> {
   const werte = fieldsOf(visit.form, "vorname", "nachname", "email");
   const rollen = visit.may(Rolle.right("bearbeiten"), "schule") ? visit.form.getAll("rolle") : [];
-  const vorgang = z.uuid().safeParse(visit.form.get("vorgang"));
-  const id = vorgang.success ? vorgang.data.toLowerCase() : randomUUID();
+  const id = vorgangOf(visit.form);
   try {
     const zugang = await legeKontoAn(visit, id, checked(personenangaben, werte), rollen);
     return passwordSlip(visit, { id, ...werte }, zugang, 201);
@@ -177,6 +183,12 @@ async function create(visit: PersonVisit): Promise<Reply> {
     }
     throw error;
   }
+}
+
+/** The hidden number of a form: the same form sent twice does one thing. */
+function vorgangOf(form: URLSearchParams): string {
+  const vorgang = z.uuid().safeParse(form.get("vorgang"));
+  return vorgang.success ? vorgang.data.toLowerCase() : randomUUID();
 }
 
 /** Shows a one-time password, once: it cannot be shown again because it is not stored. */
@@ -212,6 +224,7 @@ async function accountPage(visit: PersonVisit, konto: Kontozeile, state: Account
     visit,
     kontoseite,
     {
+      vorgang: randomUUID(),
       konto,
       werte: { ...konto, ...kontakt, ...state.werte },
       rollenwahl: rollen.map((rolle) => ({ ...rolle, gewaehlt: state.rollen?.includes(rolle.id) ?? rolle.gewaehlt })),

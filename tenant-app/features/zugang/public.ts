@@ -32,15 +32,25 @@ export function neuesEinmalpasswort(): { readonly einmalpasswort: string; readon
   return { einmalpasswort, pruefwert: hashOneTime(einmalpasswort) };
 }
 
-/** Stores a one-time password, as the app: needs the right to create or edit accounts. */
+/**
+ * Stores a one-time password, as the app: needs the right to create or edit accounts.
+ * @param vorgang of the form that asks for it
+ * @returns false when this form has set one before; then nothing changes
+ */
 export async function setzeEinmalpasswort(
   tx: Transaction,
   now: Date,
-  kontoId: string,
-  pruefwert: string,
-): Promise<void> {
+  { kontoId, pruefwert, vorgang }: { readonly kontoId: string; readonly pruefwert: string; readonly vorgang: string },
+): Promise<boolean> {
   const bis = new Date(now.getTime() + einmalGueltigMs);
-  await tx.run("SELECT passwort_setzen($1, $2, $3, $4)", [kontoId, pruefwert, bis, now]);
+  const row = await tx.one<{ gesetzt: boolean }>("SELECT einmalpasswort_setzen($1, $2, $3, $4, $5) AS gesetzt", [
+    kontoId,
+    pruefwert,
+    bis,
+    now,
+    vorgang,
+  ]);
+  return row?.gesetzt ?? false;
 }
 
 /** Stores a one-time password, as the owner of the database: for the operator's programs. */
