@@ -3,6 +3,7 @@ import type { Catalogue, NavigationEntry, Tile } from "./catalogue.ts";
 import type { Identity } from "./gate/person.ts";
 import type { Resource } from "./gate/rights.ts";
 import type { Declared } from "./gate/route.ts";
+import type { InventedSchool } from "./generator/invented.ts";
 import type { Contents, RegisteredCommand } from "./operator/command.ts";
 
 /**
@@ -29,6 +30,8 @@ export interface Feature {
   readonly daily?: (app: App) => Promise<Readonly<Record<string, number>>>;
   /** Programs of the operator. */
   readonly commands?: readonly RegisteredCommand[];
+  /** Fills its tables for an invented school: for tests, benchmarks and trying things out. */
+  readonly invent?: (school: InventedSchool) => Promise<void>;
   /** What the operator's `usage` counts: SQL that yields one number, by the name in its answer. */
   readonly usage?: Readonly<Record<string, string>>;
   /** What it keeps outside the database, for the operator's `fingerprint`, by the name in its answer. */

@@ -38,7 +38,8 @@ beforeAll(async () => {
 
 /** Makes an object of a kind that belongs to somebody; returns its id. */
 const makers: Readonly<Record<string, (owner: TestKonto, browser: Besucher) => Promise<string>>> = {
-  konto: async (owner) => owner.id,
+  // Of others a new one each time: what is done to it ends sessions.
+  konto: async (owner) => (owner.id === stranger.id ? (await school.konto("An", "Deres", "lehrer")).id : owner.id),
   kontaktdaten: async (owner) => owner.id,
   rolle: async () => {
     const id = `probe-${crypto.randomUUID().slice(0, 8)}`;

@@ -1,4 +1,5 @@
 import type { Feature } from "../../ground/feature.ts";
+import { erfindeKonten } from "./erfinden.ts";
 import { createAdministrator, lockAccount, resetPassword, unlockAccount } from "./operator.ts";
 import { profilRoutes } from "./profil.ts";
 import { Kontaktdaten, Konto } from "./public.ts";
@@ -41,4 +42,5 @@ export const konten: Feature = {
   },
   commands: [createAdministrator, resetPassword, lockAccount, unlockAccount],
   usage: { accounts: "SELECT count(*) FROM konto WHERE geloescht_am IS NULL" },
+  invent: erfindeKonten,
 };

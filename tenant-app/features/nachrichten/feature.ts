@@ -1,4 +1,5 @@
 import type { Feature } from "../../ground/feature.ts";
+import { erfindeNachrichten } from "./erfinden.ts";
 import { Nachricht } from "./public.ts";
 import { nachrichtenRoutes } from "./routes.ts";
 
@@ -28,4 +29,5 @@ export const nachrichten: Feature = {
   },
   badges: { ungelesen: "SELECT count(*) FROM nachricht_empfaenger WHERE konto_id = ich() AND gelesen_am IS NULL" },
   usage: { messages: "SELECT count(*) FROM nachricht" },
+  invent: erfindeNachrichten,
 };

@@ -1,4 +1,5 @@
 import type { Feature } from "../../ground/feature.ts";
+import { erfindeRollen } from "./erfinden.ts";
 import { Rolle } from "./public.ts";
 import { rollenRoutes } from "./routes.ts";
 
@@ -14,4 +15,5 @@ export const rollen: Feature = {
     "rolle-geloescht": "Die Rolle wurde gelöscht.",
   },
   navigation: [{ href: "/rollen", text: "Rollen", right: Rolle.right("lesen"), scope: "schule", place: 85 }],
+  invent: erfindeRollen,
 };

@@ -1,6 +1,7 @@
 import type { App } from "../../ground/app.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { bremse } from "./bremse.ts";
+import { erfindeZugaenge } from "./erfinden.ts";
 import { absoluteMs, idleMs, sessions } from "./identity.ts";
 import { zugangRoutes } from "./routes.ts";
 
@@ -15,6 +16,7 @@ export const zugang: Feature = {
   identity: sessions,
   confirmations: { passwort: "Ihr neues Passwort gilt ab sofort. Andere Sitzungen wurden beendet." },
   daily: tidyUp,
+  invent: erfindeZugaenge,
 };
 
 /** Ended sessions, and counters of the login brake that no longer matter. */
