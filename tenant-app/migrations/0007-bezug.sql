@@ -1,6 +1,6 @@
 -- Who may what, defined once. For each kind of thing a view in the schema `bezug` says, for the acting account and now, what is true
 -- of which object: (id, aktion, umfang). The gate asks it by id before anything is done; row-level security asks the same view. Views
--- belong to the owner, so they see all rows and policies do not recurse; they show nothing but what concerns the acting account.
+-- belong to the owner, so they see all rows and policies do not recurse. What is of the whole school shows ids of all, and nothing else.
 CREATE SCHEMA bezug;
 GRANT USAGE ON SCHEMA bezug TO school_app;
 
@@ -17,16 +17,33 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
 $$;
 GRANT EXECUTE ON FUNCTION meine_umfaenge(text, text) TO school_app;
 
--- An account is one's own, or one of the school. Nobody locks or deletes their own.
+-- Rules by which a school is managed: who has them can give themselves whatever they like, by way of somebody else's account. So nobody
+-- acts on an account, gives or switches on a role that has more of them than oneself.
+CREATE FUNCTION verwaltet_nicht_mehr_als_ich(rollen text[]) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT NOT EXISTS (
+    SELECT FROM recht x
+     WHERE x.rolle_id = ANY (rollen) AND x.umfang = 'schule' AND x.ressource IN ('Konto', 'Kontaktdaten', 'Rolle')
+       AND NOT 'schule' = ANY (meine_umfaenge(x.ressource, x.aktion)))
+$$;
+GRANT EXECUTE ON FUNCTION verwaltet_nicht_mehr_als_ich(text[]) TO school_app;
+CREATE FUNCTION steht_nicht_ueber_mir(gefragt uuid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT verwaltet_nicht_mehr_als_ich(ARRAY(SELECT kr.rolle_id FROM konto_rolle kr WHERE kr.konto_id = gefragt))
+$$;
+GRANT EXECUTE ON FUNCTION steht_nicht_ueber_mir(uuid) TO school_app;
+
+-- An account is one's own, or one of the school. Nobody locks or deletes their own, nor changes one that manages more than they do.
 CREATE VIEW bezug.konto (id, aktion, umfang) AS
   SELECT k.id, a.aktion, 'eigen' FROM konto k CROSS JOIN (VALUES ('lesen'), ('bearbeiten')) AS a (aktion)
    WHERE k.id = (SELECT ich()) AND k.geloescht_am IS NULL
   UNION ALL
-  SELECT k.id, a.aktion, 'schule' FROM konto k CROSS JOIN (VALUES ('lesen'), ('bearbeiten')) AS a (aktion)
-   WHERE k.geloescht_am IS NULL
+  SELECT k.id, 'lesen', 'schule' FROM konto k WHERE k.geloescht_am IS NULL
+  UNION ALL
+  SELECT k.id, 'bearbeiten', 'schule' FROM konto k WHERE k.geloescht_am IS NULL AND steht_nicht_ueber_mir(k.id)
   UNION ALL
   SELECT k.id, a.aktion, 'schule' FROM konto k CROSS JOIN (VALUES ('sperren'), ('loeschen')) AS a (aktion)
-   WHERE k.id <> (SELECT ich()) AND k.geloescht_am IS NULL;
+   WHERE k.id <> (SELECT ich()) AND k.geloescht_am IS NULL AND steht_nicht_ueber_mir(k.id);
 
 CREATE VIEW bezug.kontaktdaten (id, aktion, umfang) AS
   SELECT k.id, a.aktion, 'eigen' FROM konto k CROSS JOIN (VALUES ('lesen'), ('bearbeiten')) AS a (aktion)
@@ -34,9 +51,10 @@ CREATE VIEW bezug.kontaktdaten (id, aktion, umfang) AS
   UNION ALL
   SELECT k.id, a.aktion, 'schule' FROM konto k CROSS JOIN (VALUES ('lesen'), ('bearbeiten')) AS a (aktion);
 
--- Roles of an account: never one's own.
+-- Roles of an account: never one's own, nor of one that manages more than oneself.
 CREATE VIEW bezug.konto_rolle (id, aktion, umfang) AS
-  SELECT k.id, 'bearbeiten', 'schule' FROM konto k WHERE k.id <> (SELECT ich()) AND k.geloescht_am IS NULL;
+  SELECT k.id, 'bearbeiten', 'schule' FROM konto k
+   WHERE k.id <> (SELECT ich()) AND k.geloescht_am IS NULL AND steht_nicht_ueber_mir(k.id);
 
 CREATE VIEW bezug.rolle (id, aktion, umfang) AS
   SELECT r.id, a.aktion, 'schule' FROM rolle r CROSS JOIN (VALUES ('lesen'), ('bearbeiten')) AS a (aktion);
@@ -69,8 +87,29 @@ CREATE POLICY konto_anlegen ON konto FOR INSERT TO school_app
   WITH CHECK ((SELECT 'schule' = ANY (meine_umfaenge('Konto', 'anlegen'))));
 DROP POLICY konto_aendern ON konto;
 CREATE POLICY konto_aendern ON konto FOR UPDATE TO school_app
-  USING (id = (SELECT ich())
-    OR (SELECT 'schule' = ANY (meine_umfaenge('Konto', 'bearbeiten') || meine_umfaenge('Konto', 'sperren'))));
+  USING (id = (SELECT ich()) OR EXISTS (
+    SELECT FROM bezug.konto b WHERE b.id = konto.id AND b.umfang = 'schule'
+      AND (b.aktion = 'bearbeiten' AND (SELECT 'schule' = ANY (meine_umfaenge('Konto', 'bearbeiten')))
+        OR b.aktion = 'sperren' AND (SELECT 'schule' = ANY (meine_umfaenge('Konto', 'sperren'))))));
+-- Which columns: one's own name and lock are not one's own to change, and whoever may lock may not rename.
+CREATE FUNCTION konto_spalten() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  fremd CONSTANT boolean := old.id IS DISTINCT FROM ich();
+  alle_bearbeiten CONSTANT boolean := 'schule' = ANY (meine_umfaenge('Konto', 'bearbeiten'));
+BEGIN
+  IF current_user <> 'school_app' THEN
+    RETURN new;
+  END IF;
+  IF (new.vorname, new.nachname, new.suchname) IS DISTINCT FROM (old.vorname, old.nachname, old.suchname)
+     AND NOT alle_bearbeiten
+     OR new.email IS DISTINCT FROM old.email AND NOT (alle_bearbeiten OR NOT fremd AND 'eigen' = ANY (meine_umfaenge('Konto', 'bearbeiten')))
+     OR new.gesperrt_am IS DISTINCT FROM old.gesperrt_am AND NOT (fremd AND 'schule' = ANY (meine_umfaenge('Konto', 'sperren')))
+     OR new.erste_anmeldung_am IS DISTINCT FROM old.erste_anmeldung_am AND fremd THEN
+    RAISE insufficient_privilege USING MESSAGE = 'this column of an account';
+  END IF;
+  RETURN new;
+END $$;
+CREATE TRIGGER konto_spalten BEFORE UPDATE ON konto FOR EACH ROW EXECUTE FUNCTION konto_spalten();
 
 DROP POLICY kontaktdaten_lesen ON kontaktdaten;
 CREATE POLICY kontaktdaten_lesen ON kontaktdaten FOR SELECT TO school_app
@@ -87,8 +126,9 @@ CREATE POLICY kontaktdaten_aendern ON kontaktdaten FOR UPDATE TO school_app
 
 DROP POLICY konto_rolle_geben ON konto_rolle;
 CREATE POLICY konto_rolle_geben ON konto_rolle FOR INSERT TO school_app
-  WITH CHECK (EXISTS (SELECT FROM bezug.konto_rolle b WHERE b.id = konto_id AND b.aktion = 'bearbeiten'
-    AND b.umfang = ANY ((SELECT meine_umfaenge('Rolle', 'bearbeiten'))::text[])));
+  WITH CHECK (verwaltet_nicht_mehr_als_ich(ARRAY[rolle_id])
+    AND EXISTS (SELECT FROM bezug.konto_rolle b WHERE b.id = konto_id AND b.aktion = 'bearbeiten'
+      AND b.umfang = ANY ((SELECT meine_umfaenge('Rolle', 'bearbeiten'))::text[])));
 DROP POLICY konto_rolle_nehmen ON konto_rolle;
 CREATE POLICY konto_rolle_nehmen ON konto_rolle FOR DELETE TO school_app
   USING (EXISTS (SELECT FROM bezug.konto_rolle b WHERE b.id = konto_id AND b.aktion = 'bearbeiten'

@@ -24,6 +24,20 @@ CREATE POLICY rolle_anlegen ON rolle FOR INSERT TO school_app
 CREATE POLICY rolle_aendern ON rolle FOR UPDATE TO school_app
   USING (EXISTS (SELECT FROM bezug.rolle b WHERE b.id = rolle.id AND b.aktion = 'bearbeiten'
     AND b.umfang = ANY ((SELECT meine_umfaenge('Rolle', 'bearbeiten'))::text[])));
+-- Switched on, a role gives what it holds: nobody switches on one that manages more than they do, nor one of their own that gives them more.
+CREATE FUNCTION rolle_einschalten() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_user = 'school_app' AND (
+    NOT verwaltet_nicht_mehr_als_ich(ARRAY[new.id])
+    OR EXISTS (SELECT FROM konto_rolle kr WHERE kr.rolle_id = new.id AND kr.konto_id = ich())
+       AND EXISTS (SELECT FROM recht x WHERE x.rolle_id = new.id
+         AND NOT (x.umfang = ANY (meine_umfaenge(x.ressource, x.aktion)) OR 'schule' = ANY (meine_umfaenge(x.ressource, x.aktion))))) THEN
+    RAISE EXCEPTION USING ERRCODE = 'CM002', MESSAGE = 'this role would give more than whoever switches it on has';
+  END IF;
+  RETURN new;
+END $$;
+CREATE TRIGGER rolle_einschalten BEFORE UPDATE OF aktiv ON rolle
+  FOR EACH ROW WHEN (new.aktiv AND NOT old.aktiv) EXECUTE FUNCTION rolle_einschalten();
 CREATE POLICY rolle_loeschen ON rolle FOR DELETE TO school_app
   USING (NOT ausgeliefert AND EXISTS (SELECT FROM bezug.rolle b WHERE b.id = rolle.id AND b.aktion = 'bearbeiten'
     AND b.umfang = ANY ((SELECT meine_umfaenge('Rolle', 'bearbeiten'))::text[])));
@@ -64,6 +78,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp 
 DECLARE
   betroffen boolean;
 BEGIN
+  -- First of all: what is judged below must not change until this transaction has ended.
+  PERFORM pg_advisory_xact_lock(7284019332);
   CASE tg_table_name
     WHEN 'konto' THEN betroffen := verwaltet(old.id);
     WHEN 'konto_rolle' THEN betroffen := gibt_verwaltung(old.rolle_id);
@@ -71,13 +87,11 @@ BEGIN
     ELSE betroffen := old.umfang = 'schule'
       AND (old.ressource, old.aktion) IN (('Konto', 'bearbeiten'), ('Konto', 'sperren'), ('Rolle', 'bearbeiten'));
   END CASE;
-  IF NOT betroffen THEN
-    RETURN NULL;
-  END IF;
-  PERFORM pg_advisory_xact_lock(7284019332);
-  IF NOT EXISTS (
-    SELECT FROM konto k WHERE k.gesperrt_am IS NULL AND k.geloescht_am IS NULL AND verwaltet(k.id)
-      AND EXISTS (SELECT FROM zugang z WHERE z.konto_id = k.id)) THEN
+  IF betroffen AND NOT EXISTS (
+    SELECT FROM konto k JOIN zugang z ON z.konto_id = k.id
+     WHERE k.gesperrt_am IS NULL AND k.geloescht_am IS NULL AND verwaltet(k.id)
+       AND (z.einmalig_bis IS NULL
+         OR z.einmalig_bis > coalesce(nullif(current_setting('classmind.jetzt', true), '')::timestamptz, now()))) THEN
     RAISE EXCEPTION USING ERRCODE = 'CM001', MESSAGE = 'nobody would be left to manage accounts and roles';
   END IF;
   RETURN NULL;

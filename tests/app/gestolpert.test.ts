@@ -209,7 +209,7 @@ describe("signing in", () => {
     expect(slip((await admin.fuelle(page, {}, `${page}/einmalpasswort`)).text, "einmalpasswort")).not.toBe(einmal);
   });
 
-  test("two open login tabs: the second leads on, and a page that was open too long asks once more", async () => {
+  test("two open login tabs: the second tells that somebody is signed in and leads on, and a page that was open too long asks once more", async () => {
     const browser = school.besucher();
     await browser.get("/anmelden");
     const { sicherheit } = browser;
@@ -220,7 +220,9 @@ describe("signing in", () => {
       weiter: "/dateien",
       sicherheit,
     });
-    expect(second.location).toBe("/dateien");
+    expect(second.status).toBe(409);
+    expect(second.text).toContain("Schon angemeldet");
+    expect(second.text).toContain('href="/dateien"');
     expect((await browser.get("/dateien")).status).toBe(200);
     const late = school.besucher();
     await late.get("/anmelden");

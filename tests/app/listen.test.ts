@@ -78,7 +78,8 @@ describe("a list that is longer than a page", () => {
       "seite=999",
       "aelter=x",
       "aelter=2026-01-01/1",
-      "neuer=%00",
+      "neuer=x%2F",
+      `aelter=0000-01-01%2000:00:00%2B00/${id}`,
       `aelter=2026-13-09%2000:00:00%2B00/${id}`,
       `neuer=2026-02-30%2000:00:00%2B00/${id}`,
     ]) {

@@ -2,8 +2,8 @@ import type { Transaction } from "../../ground/database/database.ts";
 import { likePattern, plainLetters } from "../../ground/database/search.ts";
 import { resource } from "../../ground/gate/rights.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
-import { InputProblem } from "../../ground/pages/input.ts";
-import { type Ansprechkonto, ansprechbareKonten } from "../konten/public.ts";
+import { type InputError, InputProblem } from "../../ground/pages/input.ts";
+import { type Ansprechkonto, ansprechbareKonten, kontenMitNamen } from "../konten/public.ts";
 import { hatGeschrieben } from "../nachrichten/public.ts";
 import { istAnsprechbar, rollentext } from "../rollen/public.ts";
 
@@ -89,18 +89,32 @@ export async function alleGewaehlten(
     throw new InputProblem({ field: "suche", text });
   }
   const found = await erreichbareVon(tx, visit, wanted);
-  if (found.length < wanted.length) {
-    const missing = wanted.filter((id) => !found.some((person) => person.id === id));
-    // Nobody is named whom this person could not find anyway.
-    const named = (await erreichbareVon(tx, visit, missing, true)).map(({ name }) => name);
-    const unnamed = missing.length - named.length;
-    const others = unnamed === 1 ? "eine weitere Person" : `${unnamed} weitere Personen`;
-    const who = named.length > 0 ? [...named, ...(unnamed > 0 ? [others] : [])].join(", ") : ofThem(missing.length);
-    const verb = missing.length === 1 ? "kann" : "können";
-    const text = `${who} ${verb} nicht angeschrieben werden. Es wurde nichts gesendet oder gespeichert; die Auswahl zeigt, wer übrig ist.`;
-    throw new InputProblem({ field: "suche", text });
+  const problem = await fehlende(tx, visit, wanted, found);
+  if (problem) {
+    throw new InputProblem(problem);
   }
   return found;
+}
+
+/** What to say of those who were chosen and can not be addressed; undefined when there are none. */
+export async function fehlende(
+  tx: Transaction,
+  visit: PersonVisit,
+  wanted: readonly string[],
+  found: ReadonlyArray<{ readonly id: string }>,
+): Promise<InputError | undefined> {
+  const missing = wanted.filter((id) => !found.some((person) => person.id === id));
+  if (missing.length === 0) {
+    return undefined;
+  }
+  // Nobody is named whom this person could not find anyway.
+  const named = (await erreichbareVon(tx, visit, missing, true)).map(({ name }) => name);
+  const unnamed = missing.length - named.length;
+  const others = unnamed === 1 ? "eine weitere Person" : `${unnamed} weitere Personen`;
+  const who = named.length > 0 ? [...named, ...(unnamed > 0 ? [others] : [])].join(", ") : ofThem(missing.length);
+  const verb = missing.length === 1 ? "kann" : "können";
+  const text = `${who} ${verb} nicht angeschrieben werden. Es wurde nichts gesendet oder gespeichert; die Auswahl zeigt, wer übrig ist.`;
+  return { field: "suche", text };
 }
 
 function ofThem(count: number): string {
@@ -120,14 +134,27 @@ export interface Personenwahl {
   readonly gesucht: boolean;
 }
 
-/** The state of a "choose people" part of a form: `an` are those ticked, `suche` is what was looked for. */
+/**
+ * The state of a "choose people" part of a form: `an` are those ticked, `suche` is what was looked for.
+ * @param ohnehin people who count although they may not be found any more, such as those who have it already
+ */
 export async function personenwahl(
   tx: Transaction,
   visit: PersonVisit,
   an: readonly string[],
   suche: string,
+  ohnehin: readonly string[] = [],
 ): Promise<Personenwahl> {
-  const gewaehlt = await erreichbareVon(tx, visit, an);
+  const found = await erreichbareVon(tx, visit, an);
+  const known = new Set(found.map((person) => person.id));
+  const anyway = await kontenMitNamen(
+    tx,
+    an.filter((id) => ohnehin.includes(id) && !known.has(id)),
+  );
+  const gewaehlt = [
+    ...found,
+    ...anyway.map(({ id, name, gesperrt }) => ({ id, name, rollen: gesperrt ? "gesperrt" : "" })),
+  ];
   const chosen = new Set(gewaehlt.map((person) => person.id));
   const { personen, insgesamt } = await suchePersonen(tx, visit, suche);
   return {

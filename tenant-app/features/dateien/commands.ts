@@ -80,11 +80,11 @@ export function loescheDatei(visit: PersonVisit, datei: LesbareDatei): Promise<v
  * @throws InputProblem that says who stands in the way; then nothing changes
  */
 export function gibFrei(visit: PersonVisit, datei: LesbareDatei, an: readonly string[]): Promise<void> {
-  return visit.transaction(async (tx) => {
+  return visit.transaction(async (tx, jetzt) => {
     const vorher = await freigaben(tx, datei.id);
     // Whoever had it already keeps it if still ticked, even when no longer to be found in the address book.
     const bleibt = vorher.filter((id) => an.includes(id));
-    const neu = await alleGewaehlten(tx, visit, an, bleibt);
+    const neu = await alleGewaehlten(tx, jetzt, an, bleibt);
     const nachher = [...bleibt, ...neu.map((person) => person.id)];
     await tx.run("DELETE FROM datei_freigabe WHERE datei_id = $1 AND konto_id <> ALL ($2::uuid[])", [
       datei.id,

@@ -62,6 +62,24 @@ export async function eigeneDateien(tx: Transaction, app: App, ich: string, cut:
   return { ...slice, zeilen: await zeilenZu(tx, app, slice) };
 }
 
+/** The account's newest files, and those of the named ones that are its own. */
+export async function neuesteUndGenannte(
+  tx: Transaction,
+  app: App,
+  ich: string,
+  ids: readonly string[],
+): Promise<readonly Dateizeile[]> {
+  const { zeilen } = await eigeneDateien(tx, app, ich, undefined);
+  const missing = ids.filter((id) => !zeilen.some((datei) => datei.id === id));
+  const named = await gezeigteDateien(
+    tx,
+    app,
+    "SELECT e.id FROM datei e WHERE e.id::text = ANY ($1::text[]) AND e.besitzer_id = $2",
+    [missing, ich],
+  );
+  return [...named, ...zeilen];
+}
+
 /** What is shown of the chosen files, in their order. */
 export async function zeilenZu(tx: Transaction, app: App, { entries }: Slice): Promise<readonly Dateizeile[]> {
   const rows = await tx.all<Row>(

@@ -124,12 +124,13 @@ interface FileState {
 async function filePage(visit: PersonVisit, datei: LesbareDatei, state: FileState): Promise<Reply> {
   const eigene = datei.besitzer_id === visit.person.accountId;
   const darfTeilen = eigene && visit.may(Datei.right("bearbeiten"));
-  const { wahl, leser } = await visit.transaction(async (tx) => ({
-    wahl: darfTeilen
-      ? await personenwahl(tx, visit, state.an ?? (await freigaben(tx, datei.id)), state.suche ?? "")
-      : undefined,
-    leser: eigene ? await leserDurchNachrichten(tx, datei.id) : [],
-  }));
+  const { wahl, leser } = await visit.transaction(async (tx) => {
+    const shared = eigene ? await freigaben(tx, datei.id) : [];
+    return {
+      wahl: darfTeilen ? await personenwahl(tx, visit, state.an ?? shared, state.suche ?? "", shared) : undefined,
+      leser: eigene ? await leserDurchNachrichten(tx, datei.id) : [],
+    };
+  });
   const name = textOrUnreadable(visit.app.log, () => oeffneDatei(visit.app.fieldKey, datei).name);
   return page(
     visit,

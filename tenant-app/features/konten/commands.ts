@@ -1,4 +1,5 @@
 import type { Transaction } from "../../ground/database/database.ts";
+import { forbidden } from "../../ground/gate/refusal.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { StaleForm } from "../../ground/pages/stale.ts";
@@ -72,7 +73,8 @@ export function aendereKonto(
         await speichereKontaktdaten(tx, visit.app.fieldKey, konto.id, visit.now, kontakt);
       }
       const { vorname, nachname, email } = konto;
-      await schreibe(tx, visit, "bearbeiten", konto.id, { alt: { vorname, nachname, email }, neu: angaben });
+      const neu = { ...angaben, ...(kontakt ? { kontaktdaten: "gespeichert" } : {}) };
+      await schreibe(tx, visit, "bearbeiten", konto.id, { alt: { vorname, nachname, email }, neu });
       if (rollen) {
         await weiseRollenZu(tx, visit, konto.id, rollen);
       }
@@ -93,8 +95,12 @@ export function sperreKonto(visit: PersonVisit, konto: Kontozeile): Promise<void
 
 export function entsperreKonto(visit: PersonVisit, konto: Kontozeile): Promise<void> {
   return visit.transaction(async (tx) => {
-    await tx.run("UPDATE konto SET gesperrt_am = NULL WHERE id = $1", [konto.id]);
-    await schreibe(tx, visit, "entsperren", konto.id, {});
+    const unlocked = await tx.run("UPDATE konto SET gesperrt_am = NULL WHERE id = $1 AND gesperrt_am IS NOT NULL", [
+      konto.id,
+    ]);
+    if (unlocked > 0) {
+      await schreibe(tx, visit, "entsperren", konto.id, {});
+    }
   });
 }
 
@@ -146,12 +152,16 @@ async function weiseRollenZu(
  */
 export function aendereProfil(
   visit: PersonVisit,
+  konto: Kontozeile,
   version: number,
   email: string | undefined,
   kontakt: Kontaktdaten,
 ): Promise<void> {
   const { accountId: kontoId } = visit.person;
-  return visit.transaction(async (tx) => {
+  return visit.transaction(async (tx, jetzt) => {
+    if (email !== undefined && !jetzt.may(Konto.right("bearbeiten"))) {
+      throw forbidden();
+    }
     const changed = await tx.run("UPDATE konto SET email = coalesce($3, email) WHERE id = $1 AND version = $2", [
       kontoId,
       version,
@@ -161,7 +171,8 @@ export function aendereProfil(
       throw new StaleForm();
     }
     await speichereKontaktdaten(tx, visit.app.fieldKey, kontoId, visit.now, kontakt);
-    await schreibe(tx, visit, "bearbeiten", kontoId, { neu: email === undefined ? {} : { email } });
+    const neu = { ...(email === undefined ? {} : { email }), kontaktdaten: "gespeichert" };
+    await schreibe(tx, visit, "bearbeiten", kontoId, { alt: { email: konto.email }, neu });
   });
 }
 

@@ -36,7 +36,7 @@ export const konten: Feature = {
     konto: "Die Änderungen am Konto wurden gespeichert.",
     "konto-vorhanden": "Dieses Konto wurde bereits angelegt. Ein Einmalpasswort können Sie hier neu vergeben.",
     "einmalpasswort-vorhanden":
-      "Das neue Einmalpasswort wurde schon angezeigt und gilt weiter. Noch einmal lässt es sich nicht anzeigen, nur neu vergeben.",
+      "Mit diesem Formular wurde schon ein Einmalpasswort gesetzt und angezeigt; es wurde kein weiteres gesetzt. Ein neues können Sie hier vergeben.",
     gesperrt: "Das Konto ist gesperrt. Laufende Sitzungen sind beendet.",
     entsperrt: "Die Sperre ist aufgehoben.",
   },

@@ -1,5 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { z } from "zod";
+import type { App } from "../../ground/app.ts";
+import { textOrUnreadable, unreadable } from "../../ground/crypto/damaged.ts";
 import { openText, type Place, seal } from "../../ground/crypto/fields.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 
@@ -16,9 +18,12 @@ const telefonnummer = z
   .max(40, "Die Nummer ist zu lang.")
   .regex(/^[0-9+()/ .-]*$/, "Eine Telefonnummer besteht aus Ziffern, Leerzeichen und den Zeichen + ( ) / . -");
 
+/** What stands in a field that does not decrypt comes back as it is. */
+const oderUnlesbar = telefonnummer.or(z.literal(unreadable));
+
 export const kontaktangaben = z.object({
-  telefon: telefonnummer,
-  mobil: telefonnummer,
+  telefon: oderUnlesbar,
+  mobil: oderUnlesbar,
   anschrift: z.string().trim().max(500, "Die Anschrift darf höchstens 500 Zeichen lang sein."),
 });
 
@@ -29,20 +34,20 @@ function place(column: Column, kontoId: string): Place {
   return { table: "kontaktdaten", column, row: kontoId };
 }
 
-/** Contact data in clear; empty strings for what was not given. Throws UnreadableField. */
-export async function ladeKontaktdaten(tx: Transaction, fieldKey: KeyObject, kontoId: string): Promise<Kontaktdaten> {
+/** Contact data in clear; empty strings for what was not given, words in place of what does not decrypt. */
+export async function ladeKontaktdaten(tx: Transaction, app: App, kontoId: string): Promise<Kontaktdaten> {
   const row = await tx.one<Record<Column, Buffer | null>>(
     "SELECT telefon, mobil, anschrift FROM kontaktdaten WHERE konto_id = $1",
     [kontoId],
   );
   const clear = (column: Column) => {
     const sealed = row?.[column];
-    return sealed ? openText(fieldKey, place(column, kontoId), sealed) : "";
+    return sealed ? textOrUnreadable(app.log, () => openText(app.fieldKey, place(column, kontoId), sealed)) : "";
   };
   return { telefon: clear("telefon"), mobil: clear("mobil"), anschrift: clear("anschrift") };
 }
 
-/** Stores contact data encrypted, bound to table, column and row (R3); empty ones are removed. */
+/** Stores contact data encrypted, but for what was not readable and was left as it was shown: bound to table, column and row (R3); empty ones are removed. */
 export async function speichereKontaktdaten(
   tx: Transaction,
   fieldKey: KeyObject,
@@ -53,10 +58,13 @@ export async function speichereKontaktdaten(
   const sealed = columns.map((column) =>
     daten[column] === "" ? null : seal(fieldKey, place(column, kontoId), daten[column]),
   );
+  const untouched = columns.map((column) => daten[column] === unreadable);
   await tx.run(
-    `INSERT INTO kontaktdaten (konto_id, telefon, mobil, anschrift, geaendert_am) VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT (konto_id) DO UPDATE SET telefon = excluded.telefon, mobil = excluded.mobil,
-       anschrift = excluded.anschrift, geaendert_am = excluded.geaendert_am`,
-    [kontoId, ...sealed, now],
+    `INSERT INTO kontaktdaten AS k (konto_id, telefon, mobil, anschrift, geaendert_am) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (konto_id) DO UPDATE SET
+       telefon = CASE WHEN $6 THEN k.telefon ELSE excluded.telefon END,
+       mobil = CASE WHEN $7 THEN k.mobil ELSE excluded.mobil END,
+       anschrift = CASE WHEN $8 THEN k.anschrift ELSE excluded.anschrift END, geaendert_am = excluded.geaendert_am`,
+    [kontoId, ...sealed, now, ...untouched],
   );
 }

@@ -56,7 +56,7 @@ interface ProfileState {
 }
 
 async function profilePage(visit: PersonVisit, konto: Kontozeile, state: ProfileState): Promise<Reply> {
-  const kontakt = await visit.transaction((tx) => ladeKontaktdaten(tx, visit.app.fieldKey, konto.id));
+  const kontakt = await visit.transaction((tx) => ladeKontaktdaten(tx, visit.app, konto.id));
   return page(
     visit,
     profil,
@@ -64,7 +64,7 @@ async function profilePage(visit: PersonVisit, konto: Kontozeile, state: Profile
       konto,
       werte: { email: konto.email, ...kontakt, ...state.werte },
       rollentext: konto.rollen.join(", "),
-      darfKontakt: visit.may(Kontaktdaten.right("bearbeiten")),
+      darfKontakt: visit.may(Kontaktdaten.right("lesen")) && visit.may(Kontaktdaten.right("bearbeiten")),
       darfEmail: visit.may(Konto.right("bearbeiten")),
     },
     {
@@ -80,7 +80,7 @@ async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
   const mitEmail = visit.may(Konto.right("bearbeiten"));
   try {
     const email = mitEmail ? checked(personenangaben.pick({ email: true }), werte).email : undefined;
-    await aendereProfil(visit, versionOf(visit.form), email, checked(kontaktangaben, werte));
+    await aendereProfil(visit, konto, versionOf(visit.form), email, checked(kontaktangaben, werte));
     return redirect("/profil?erledigt=profil");
   } catch (error) {
     if (error instanceof InputProblem) {
@@ -88,7 +88,7 @@ async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
     }
     if (error instanceof StaleForm) {
       const now = (await visit.transaction((tx) => ladeKonto(tx, konto.id))) ?? konto;
-      const kontakt = await visit.transaction((tx) => ladeKontaktdaten(tx, visit.app.fieldKey, konto.id));
+      const kontakt = await visit.transaction((tx) => ladeKontaktdaten(tx, visit.app, konto.id));
       const inWords = ({ email, telefon, mobil, anschrift }: Angaben & { readonly email: string }) => ({
         ...(mitEmail ? { "E-Mail-Adresse": email } : {}),
         Telefon: telefon,

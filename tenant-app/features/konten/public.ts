@@ -25,6 +25,18 @@ export const Kontaktdaten = resource({
 export const nameDesKontos = (spalte: string): string =>
   `(SELECT k.vorname || ' ' || k.nachname FROM konto k WHERE k.id = ${spalte})`;
 
+/** Accounts by their ids, in the order of their names; those that are gone are left out. */
+export function kontenMitNamen(
+  tx: Transaction,
+  ids: readonly string[],
+): Promise<Array<Ansprechkonto & { readonly gesperrt: boolean }>> {
+  return tx.all<Ansprechkonto & { readonly gesperrt: boolean }>(
+    `SELECT k.id, k.vorname || ' ' || k.nachname AS name, k.gesperrt_am IS NOT NULL AS gesperrt FROM konto k
+      WHERE k.id::text = ANY ($1::text[]) AND k.geloescht_am IS NULL ORDER BY k.nachname, k.vorname, k.id`,
+    [ids],
+  );
+}
+
 /** SQL: how the account that a column names is sorted among people. */
 export const sortiertNachName = (spalte: string): string =>
   `(SELECT (k.nachname, k.vorname, k.id) FROM konto k WHERE k.id = ${spalte})`;

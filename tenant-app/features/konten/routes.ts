@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { isDuplicate } from "../../ground/database/database.ts";
+import { relationTo } from "../../ground/gate/relation.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
@@ -58,6 +59,8 @@ const kontoseite = view<{
   readonly darfSperren: boolean;
   readonly darfRollen: boolean;
   readonly eigenes: boolean;
+  /** Whether it manages more than the person who looks. */
+  readonly darueber: boolean;
 }>("konten/konto");
 
 /** What was typed. */
@@ -203,6 +206,12 @@ function passwordSlip(
   return page(visit, zugangszettel, { konto, ...zugang, adresse: origin }, { title, status });
 }
 
+/** Whether contact data of everybody may be changed; who does not see them cannot. */
+function darfKontaktdaten(visit: PersonVisit): boolean {
+  const { right } = Kontaktdaten;
+  return visit.may(right("lesen"), "schule") && visit.may(right("bearbeiten"), "schule");
+}
+
 interface AccountState {
   /** What was typed. */
   readonly werte?: Angabenwerte & Partial<Angaben>;
@@ -214,12 +223,14 @@ interface AccountState {
 
 async function accountPage(visit: PersonVisit, konto: Kontozeile, state: AccountState): Promise<Reply> {
   const zeigeKontakt = visit.may(Kontaktdaten.right("lesen"), "schule");
-  const { rollen, kontakt } = await visit.transaction(async (tx) => ({
+  const { rollen, kontakt, bezug } = await visit.transaction(async (tx) => ({
     rollen: await rollenDesKontos(tx, konto.id),
-    kontakt: zeigeKontakt ? await ladeKontaktdaten(tx, visit.app.fieldKey, konto.id) : undefined,
+    kontakt: zeigeKontakt ? await ladeKontaktdaten(tx, visit.app, konto.id) : undefined,
+    bezug: await relationTo(tx, "konto", konto.id, "bearbeiten"),
   }));
   const eigenes = konto.id === visit.person.accountId;
-  const darfBearbeiten = visit.may(Konto.right("bearbeiten"), "schule");
+  const darueber = bezug.schule !== true;
+  const darfBearbeiten = visit.may(Konto.right("bearbeiten"), "schule") && !darueber;
   return page(
     visit,
     kontoseite,
@@ -230,10 +241,11 @@ async function accountPage(visit: PersonVisit, konto: Kontozeile, state: Account
       rollenwahl: rollen.map((rolle) => ({ ...rolle, gewaehlt: state.rollen?.includes(rolle.id) ?? rolle.gewaehlt })),
       rollentext: konto.rollen.join(", "),
       zeigeKontakt,
-      darfKontakt: visit.may(Kontaktdaten.right("bearbeiten"), "schule"),
+      darfKontakt: darfKontaktdaten(visit),
       darfBearbeiten,
       darfPasswort: darfBearbeiten && !eigenes,
-      darfSperren: visit.may(Konto.right("sperren"), "schule") && !eigenes,
+      darfSperren: visit.may(Konto.right("sperren"), "schule") && !eigenes && !darueber,
+      darueber: darueber && !eigenes,
       darfRollen: darfBearbeiten && visit.may(Rolle.right("bearbeiten"), "schule") && !eigenes,
       eigenes,
     },
@@ -246,7 +258,7 @@ async function accountPage(visit: PersonVisit, konto: Kontozeile, state: Account
 }
 
 async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
-  const mitKontakt = visit.may(Kontaktdaten.right("bearbeiten"), "schule");
+  const mitKontakt = darfKontaktdaten(visit);
   const mitRollen = visit.may(Rolle.right("bearbeiten"), "schule") && konto.id !== visit.person.accountId;
   const werte = fieldsOf(visit.form, "vorname", "nachname", "email", "telefon", "mobil", "anschrift");
   const rollen = mitRollen ? visit.form.getAll("rolle") : undefined;
@@ -274,22 +286,29 @@ async function stalePage(
   werte: Angabenwerte & Angaben,
   rollen: readonly string[] | undefined,
 ): Promise<Reply> {
-  const { now, wahl } = await visit.transaction(async (tx) => ({
+  const mitKontakt = darfKontaktdaten(visit);
+  const { now, wahl, kontakt } = await visit.transaction(async (tx) => ({
     now: (await ladeKonto(tx, konto.id)) ?? konto,
     wahl: await rollenDesKontos(tx, konto.id),
+    kontakt: mitKontakt ? await ladeKontaktdaten(tx, visit.app, konto.id) : undefined,
   }));
   const names = (ids: readonly string[]) =>
     wahl
       .filter(({ id }) => ids.includes(id))
       .map(({ name }) => name)
       .join(", ");
-  const inWords = ({ vorname, nachname, email }: Angabenwerte, ids: readonly string[] | undefined) => ({
+  const inWords = (
+    { vorname, nachname, email }: Angabenwerte,
+    angaben: Angaben | undefined,
+    ids: readonly string[] | undefined,
+  ) => ({
     Vorname: vorname,
     Nachname: nachname,
     "E-Mail-Adresse": email,
+    ...(angaben && { Telefon: angaben.telefon, Mobil: angaben.mobil, Anschrift: angaben.anschrift }),
     ...(ids === undefined ? {} : { Rollen: names(ids) }),
   });
   const given = wahl.filter(({ gewaehlt }) => gewaehlt).map(({ id }) => id);
-  const stale = differences(inWords(now, rollen && given), inWords(werte, rollen));
+  const stale = differences(inWords(now, kontakt, rollen && given), inWords(werte, kontakt && werte, rollen));
   return accountPage(visit, now, { werte, rollen, stale });
 }

@@ -41,11 +41,11 @@ export interface NeueNachricht {
  */
 export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
   const { app, person, now } = visit;
-  return visit.transaction(async (tx) => {
+  return visit.transaction(async (tx, jetzt) => {
     if (neu.an.length === 0) {
       throw new InputProblem({ field: "suche", text: "Bitte wählen Sie mindestens eine Person aus." });
     }
-    const empfaenger = await alleGewaehlten(tx, visit, neu.an);
+    const empfaenger = await alleGewaehlten(tx, jetzt, neu.an);
     const { schluessel, betreff, inhalt } = verschliesse(app.fieldKey, neu.id, neu);
     await tx.run(
       "INSERT INTO nachricht (id, absender_id, schluessel, betreff, inhalt, gesendet_am) VALUES ($1, $2, $3, $4, $5, $6)",

@@ -119,3 +119,12 @@ export function empfaenger(tx: Transaction, id: string): Promise<Empfaenger[]> {
     [id],
   );
 }
+
+/** Accounts to which a message was sent: all for its sender. */
+export async function empfaengerIds(tx: Transaction, id: string): Promise<string[]> {
+  const rows = await tx.all<{ konto_id: string }>(
+    "SELECT e.konto_id FROM nachricht_empfaenger e WHERE e.nachricht_id = $1",
+    [id],
+  );
+  return rows.map((row) => row.konto_id);
+}

@@ -8,14 +8,15 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { type Paging, paging, requestedCut } from "../../ground/pages/keyset.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { type Personenwahl, personenwahl, willSuchen } from "../adressbuch/public.ts";
-import { Datei, type Dateizeile, eigeneDateien, gezeigteDateien } from "../dateien/public.ts";
+import { fehlende, type Personenwahl, personenwahl, willSuchen } from "../adressbuch/public.ts";
+import { Datei, type Dateizeile, gezeigteDateien, neuesteUndGenannte } from "../dateien/public.ts";
 import { loesche, nachrichtangaben, sende } from "./commands.ts";
 import { oeffne, oeffneBetreff } from "./inhalt.ts";
 import { Nachricht } from "./public.ts";
 import {
   type Empfaenger,
   empfaenger,
+  empfaengerIds,
   gesendete,
   type LesbareNachricht,
   ladeNachricht,
@@ -182,12 +183,18 @@ async function startPage(visit: PersonVisit): Promise<Reply> {
 }
 
 async function draftPage(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
-  const { wahl, dateien } = await visit.transaction(async (tx) => ({
-    wahl: await personenwahl(tx, visit, entwurf.an, entwurf.suche),
-    dateien: visit.may(Datei.right("lesen"))
-      ? await eigeneDateien(tx, visit.app, visit.person.accountId, undefined)
-      : undefined,
-  }));
+  const { wahl, dateien, verloren } = await visit.transaction(async (tx) => {
+    const wahl = await personenwahl(tx, visit, entwurf.an, entwurf.suche);
+    return {
+      wahl,
+      // Whoever was ticked and is not on the page any more is not left out in silence.
+      verloren: await fehlende(tx, visit, entwurf.an, wahl.gewaehlt),
+      dateien: visit.may(Datei.right("lesen"))
+        ? await neuesteUndGenannte(tx, visit.app, visit.person.accountId, entwurf.dateien)
+        : [],
+    };
+  });
+  const errors = entwurf.fehler.length > 0 || !verloren ? entwurf.fehler : [verloren];
   return page(
     visit,
     neu,
@@ -196,10 +203,10 @@ async function draftPage(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
       betreff: entwurf.betreff,
       inhalt: entwurf.inhalt,
       wahl,
-      dateien: (dateien?.zeilen ?? []).map((datei) => ({ ...datei, gewaehlt: entwurf.dateien.includes(datei.id) })),
+      dateien: dateien.map((datei) => ({ ...datei, gewaehlt: entwurf.dateien.includes(datei.id) })),
       anhaengeOffen: entwurf.dateien.length > 0,
     },
-    { title: "Nachricht schreiben", errors: entwurf.fehler },
+    { title: "Nachricht schreiben", errors },
   );
 }
 
@@ -219,8 +226,33 @@ async function write(visit: PersonVisit): Promise<Reply> {
       return draftPage(visit, { ...entwurf, fehler: error.errors });
     }
     if (isDuplicate(error, "nachricht_pkey")) {
-      return redirect("/nachrichten/gesendet?erledigt=gesendet");
+      return sentBefore(visit, entwurf);
     }
     throw error;
   }
+}
+
+/** The same form was sent before. With the same content it was one message; with another, it is a new one that was not sent. */
+async function sentBefore(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
+  const same = await visit.transaction(async (tx) => {
+    const sent = await ladeNachricht(tx, entwurf.vorgang);
+    if (!sent) {
+      return false;
+    }
+    const { betreff, inhalt } = oeffne(visit.app.fieldKey, sent.id, sent);
+    const angaben = checked(nachrichtangaben, entwurf);
+    const an = new Set(await empfaengerIds(tx, sent.id));
+    return (
+      betreff === angaben.betreff &&
+      inhalt === angaben.inhalt &&
+      an.size === new Set(entwurf.an).size &&
+      entwurf.an.every((id) => an.has(id))
+    );
+  });
+  if (same) {
+    return redirect("/nachrichten/gesendet?erledigt=gesendet");
+  }
+  const text =
+    "Aus diesem Formular wurde schon eine andere Nachricht gesendet. Diese hier noch nicht: Senden Sie sie, wenn Sie das möchten.";
+  return draftPage(visit, { ...entwurf, vorgang: randomUUID(), fehler: [{ field: "", text }] });
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { isDuplicate, type Transaction } from "../../ground/database/database.ts";
+import { isDuplicate, isReferenced, isRefusedBy, type Transaction } from "../../ground/database/database.ts";
 import { plainLetters } from "../../ground/database/search.ts";
+import { forbidden } from "../../ground/gate/refusal.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
@@ -46,7 +47,7 @@ export async function legeRolleAn(visit: PersonVisit, name: string): Promise<str
       return id;
     });
   } catch (error) {
-    throw isDuplicate(error, "rolle_name_key") ? taken() : error;
+    throw isDuplicate(error) ? taken() : error;
   }
 }
 
@@ -67,66 +68,86 @@ export async function aendereRolle(
   try {
     await bewahreAdministrator(() =>
       visit.transaction(async (tx) => {
-        const { name, aktiv, ansprechbar } = angaben;
         const before = await ladeRolle(tx, id);
-        const changed = await tx.run(
-          "UPDATE rolle SET name = $3, aktiv = $4, ansprechbar = $5 WHERE id = $1 AND version = $2",
-          [id, version, name, aktiv, ansprechbar],
-        );
-        if (changed === 0 || before === undefined) {
+        if (before === undefined) {
           throw new StaleForm();
         }
-        await setzeRechte(tx, id, before.rechte, angaben.rechte);
+        await schreibeRolle(tx, before, version, angaben);
         await journal(tx, visit, "bearbeiten", id, { alt: withoutCount(before), neu: angaben });
       }),
     );
   } catch (error) {
+    if (isRefusedBy(error, "CM002")) {
+      const text =
+        "Diese Rolle gäbe mehr Rechte, als Sie selbst haben. Jemand, der sie hat, kann sie in Gebrauch nehmen.";
+      throw new InputProblem({ field: "aktiv", text });
+    }
     throw isDuplicate(error, "rolle_name_key") ? taken() : error;
   }
 }
 
-/** Brings the rules of a role to the wanted ones. Given before taken: a right that one takes from oneself cannot be given any more. */
-async function setzeRechte(
+/**
+ * All in one statement: what somebody may is judged by what was so before it, also when they take a right from themselves in it.
+ * @throws StaleForm when the role has been changed; Refused when not all of it was allowed
+ */
+async function schreibeRolle(
   tx: Transaction,
-  id: string,
-  stored: readonly Recht[],
-  wanted: readonly Recht[],
+  before: Rollenzeile,
+  version: number,
+  angaben: Rollenangaben,
 ): Promise<void> {
-  const scopeNow = new Map(stored.map((recht) => [keyOf(recht), recht.umfang]));
-  const kept = new Set(wanted.map(keyOf));
-  const json = (rechte: readonly Recht[]) => JSON.stringify(rechte);
-  await tx.run(
-    `INSERT INTO recht (rolle_id, ressource, aktion, umfang)
-     SELECT $1, x.ressource, x.aktion, x.umfang FROM json_to_recordset($2::json) AS x (ressource text, aktion text, umfang text)`,
-    [id, json(wanted.filter((recht) => !scopeNow.has(keyOf(recht))))],
+  const scopeNow = new Map(before.rechte.map((recht) => [keyOf(recht), recht.umfang]));
+  const kept = new Set(angaben.rechte.map(keyOf));
+  const fresh = angaben.rechte.filter((recht) => !scopeNow.has(keyOf(recht)));
+  const other = angaben.rechte.filter((recht) => (scopeNow.get(keyOf(recht)) ?? recht.umfang) !== recht.umfang);
+  const gone = before.rechte.filter((recht) => !kept.has(keyOf(recht)));
+  const rows = (parameter: string) =>
+    `json_to_recordset(${parameter}::json) AS x (ressource text, aktion text, umfang text)`;
+  const same = "r.rolle_id = g.id AND r.ressource = x.ressource AND r.aktion = x.aktion";
+  const done = await tx.one<{ rolle: number; gegeben: number; umgestellt: number; genommen: number }>(
+    `WITH g AS (UPDATE rolle SET name = $3, aktiv = $4, ansprechbar = $5 WHERE id = $1 AND version = $2 RETURNING id),
+       gegeben AS (INSERT INTO recht (rolle_id, ressource, aktion, umfang)
+                   SELECT g.id, x.ressource, x.aktion, x.umfang FROM g, ${rows("$6")} RETURNING 1),
+       umgestellt AS (UPDATE recht r SET umfang = x.umfang FROM g, ${rows("$7")} WHERE ${same} RETURNING 1),
+       genommen AS (DELETE FROM recht r USING g, ${rows("$8")} WHERE ${same} RETURNING 1)
+     SELECT (SELECT count(*)::int FROM g) AS rolle, (SELECT count(*)::int FROM gegeben) AS gegeben,
+            (SELECT count(*)::int FROM umgestellt) AS umgestellt, (SELECT count(*)::int FROM genommen) AS genommen`,
+    [
+      before.id,
+      version,
+      angaben.name,
+      angaben.aktiv,
+      angaben.ansprechbar,
+      ...[fresh, other, gone].map((list) => JSON.stringify(list)),
+    ],
   );
-  await tx.run(
-    `UPDATE recht r SET umfang = x.umfang FROM json_to_recordset($2::json) AS x (ressource text, aktion text, umfang text)
-      WHERE r.rolle_id = $1 AND r.ressource = x.ressource AND r.aktion = x.aktion AND r.umfang <> x.umfang`,
-    [id, json(wanted)],
-  );
-  await tx.run(
-    `DELETE FROM recht r USING json_to_recordset($2::json) AS x (ressource text, aktion text)
-      WHERE r.rolle_id = $1 AND r.ressource = x.ressource AND r.aktion = x.aktion`,
-    [id, json(stored.filter((recht) => !kept.has(keyOf(recht))))],
-  );
+  if (done?.rolle !== 1) {
+    throw new StaleForm();
+  }
+  if (done.gegeben !== fresh.length || done.umgestellt !== other.length || done.genommen !== gone.length) {
+    throw forbidden();
+  }
 }
 
 /** Removes a role of the school's own that nobody has. Throws InputProblem when somebody has it. */
 export async function loescheRolle(visit: PersonVisit, rolle: Rollenzeile): Promise<void> {
-  await visit.transaction(async (tx) => {
-    const gone = await tx.run(
-      "DELETE FROM rolle r WHERE r.id = $1 AND NOT EXISTS (SELECT FROM konto_rolle kr WHERE kr.rolle_id = r.id)",
-      [rolle.id],
-    );
-    if (gone === 0) {
-      throw new InputProblem({
-        field: "",
-        text: "Diese Rolle ist noch jemandem zugewiesen. Nehmen Sie sie dort zuerst weg.",
-      });
-    }
-    await journal(tx, visit, "loeschen", rolle.id, { alt: withoutCount(rolle) });
-  });
+  const stillGiven = () =>
+    new InputProblem({ field: "", text: "Diese Rolle ist noch jemandem zugewiesen. Nehmen Sie sie dort zuerst weg." });
+  try {
+    await visit.transaction(async (tx) => {
+      const gone = await tx.run(
+        "DELETE FROM rolle r WHERE r.id = $1 AND NOT EXISTS (SELECT FROM konto_rolle kr WHERE kr.rolle_id = r.id)",
+        [rolle.id],
+      );
+      if (gone === 0) {
+        throw stillGiven();
+      }
+      await journal(tx, visit, "loeschen", rolle.id, { alt: withoutCount(rolle) });
+    });
+  } catch (error) {
+    // Somebody gave it in the same moment.
+    throw isReferenced(error) ? stillGiven() : error;
+  }
 }
 
 function withoutCount({ name, aktiv, ansprechbar, rechte }: Rollenzeile): Rollenangaben {

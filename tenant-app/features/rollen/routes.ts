@@ -177,6 +177,7 @@ async function change(visit: PersonVisit, found: Rolle): Promise<Reply> {
   const version = versionOf(visit.form);
   try {
     const { name } = checked(z.object({ name: rollenname }), angaben);
+    refuseBlind(visit.app.catalogue, angaben.rechte);
     await aendereRolle(visit, found.id, version, { ...angaben, name });
     return redirect("/rollen?erledigt=rolle");
   } catch (error) {
@@ -189,6 +190,24 @@ async function change(visit: PersonVisit, found: Rolle): Promise<Reply> {
       return rolePage(visit, now, { angaben, stale });
     }
     throw error;
+  }
+}
+
+/** Who changes a thing sees it: without, what they did would look as if it had been refused. Throws InputProblem. */
+function refuseBlind({ resources }: Catalogue, rechte: readonly Recht[]): void {
+  for (const { name, title, actions } of resources.values()) {
+    const held = new Map(
+      rechte.filter(({ ressource }) => ressource === name).map((recht) => [recht.aktion, recht.umfang]),
+    );
+    const others = [...held].filter(([aktion]) => aktion !== "lesen");
+    const seen = held.get("lesen");
+    const everywhere = others.some(([, umfang]) => umfang === "schule");
+    const words = actions.lesen;
+    if (words && others.length > 0 && (seen === undefined || (everywhere && seen !== "schule"))) {
+      const which = everywhere ? ", und zwar die der ganzen Schule" : "";
+      const text = `${title}: Wer mehr darf als „${words.text}“, muss auch das dürfen${which}.`;
+      throw new InputProblem({ field: fieldOf(name, "lesen"), text });
+    }
   }
 }
 

@@ -44,11 +44,8 @@ async function passt(getippt: string, zugang: Zugang | undefined, nobody: string
     await verifyPassword(getippt, nobody);
     return verifyOneTime(getippt, pruefwert);
   }
-  return (
-    (await verifyPassword(getippt, pruefwert)) ||
-    // One that was set by an earlier version.
-    (zugang?.einmalig_bis != null && (await verifyPassword(oneTimeAsMade(getippt), pruefwert)))
-  );
+  // One that was set by an earlier version.
+  return verifyPassword(zugang?.einmalig_bis == null ? getippt : oneTimeAsMade(getippt), pruefwert);
 }
 
 /** Checks name and password and begins a session. Throws Refused (503) when too many sign in at once. */
@@ -136,7 +133,8 @@ async function checkedHash(
     throw new InputProblem({ field: "bisher", text: "Das bisherige Passwort ist nicht richtig." });
   }
   await versuch.succeeded();
-  if (eingabe.neu === eingabe.bisher) {
+  const asOneTime = isOneTimeHash(zugang.passwort) && verifyOneTime(eingabe.neu, zugang.passwort);
+  if (eingabe.neu === eingabe.bisher || asOneTime) {
     throw new InputProblem({ field: "neu", text: "Das neue Passwort muss sich vom bisherigen unterscheiden." });
   }
   return hashPassword(eingabe.neu);

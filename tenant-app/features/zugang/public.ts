@@ -63,7 +63,7 @@ export async function setzeEinmalpasswortAlsBetreiber(
   await tx.run(
     `INSERT INTO zugang (konto_id, passwort, einmalig_bis, geaendert_am) VALUES ($1, $2, $3, $4)
      ON CONFLICT (konto_id) DO UPDATE SET passwort = excluded.passwort, einmalig_bis = excluded.einmalig_bis,
-       geaendert_am = excluded.geaendert_am`,
+       geaendert_am = excluded.geaendert_am, vorgang = NULL`,
     [kontoId, pruefwert, new Date(now.getTime() + einmalGueltigMs), now],
   );
 }

@@ -12,6 +12,7 @@ import { beendeSitzung } from "./sitzung.ts";
 const anmelden = view<{ readonly benutzername: string; readonly weiter: string; readonly abgemeldet: boolean }>(
   "zugang/anmelden",
 );
+const schonAngemeldet = view<{ readonly weiter: string }>("zugang/schon-angemeldet");
 const passwort = view<{ readonly nurPasswort: boolean; readonly benutzername: string; readonly regel: string }>(
   "zugang/passwort",
 );
@@ -62,7 +63,8 @@ export const zugangRoutes: readonly Declared[] = [
 async function signedInElsewhere(visit: Visit): Promise<Reply> {
   const { benutzername, weiter } = fieldsOf(visit.form, "benutzername", "weiter");
   if (visit.sentSession) {
-    return redirect(ownPath(weiter));
+    // Perhaps the same person, perhaps another one at the same computer: nobody is led into an account without being told.
+    return page(visit, schonAngemeldet, { weiter: ownPath(weiter) }, { title: "Schon angemeldet", status: 409 });
   }
   const text = "Diese Seite war zu lange offen. Bitte geben Sie Ihr Passwort noch einmal ein.";
   return loginPage(visit, {
@@ -126,7 +128,7 @@ function loginPage(visit: Visit, state: LoginState): Reply {
     {
       benutzername: state.benutzername ?? "",
       weiter: ownPath(state.weiter),
-      abgemeldet: visit.query.has("abgemeldet"),
+      abgemeldet: visit.query.has("abgemeldet") && !visit.sentSession,
     },
     {
       title: "Anmelden",

@@ -6,6 +6,11 @@ export class DatabaseUnavailable extends Error {
   override readonly name = "DatabaseUnavailable";
 }
 
+/** Row-level security, or a grant, refused what the gate had allowed: the right was taken meanwhile. */
+export class RefusedByDatabase extends Error {
+  override readonly name = "RefusedByDatabase";
+}
+
 /** Who acts in a transaction, when and for what; row-level security sees exactly this. Nobody: before login and for health checks. */
 export interface Acting {
   readonly konto?: string;
@@ -112,7 +117,8 @@ async function inTransaction<T>(pool: pg.Pool, acting: Acting, work: (tx: Transa
       ask(client, frame, [konto, sitzung, jetzt?.toISOString() ?? "", anfrage]),
     ]);
     begun.catch(() => undefined);
-    const result = await work(transactionOn(client));
+    const tx = transactionOn(client);
+    const result = await work(tx).finally(() => tx.end());
     await begun;
     const { command } = await ask(client, "COMMIT");
     if (command !== "COMMIT") {
@@ -132,13 +138,24 @@ async function inTransaction<T>(pool: pg.Pool, acting: Acting, work: (tx: Transa
   }
 }
 
-function transactionOn(client: pg.PoolClient): Transaction {
+/** Takes statements until it is ended: one that comes later would run as whoever has the connection by then. */
+function transactionOn(client: pg.PoolClient): Transaction & { end(): void } {
+  let ended = false;
+  const within = <Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) => {
+    if (ended) {
+      throw new Error("a statement after the end of its transaction");
+    }
+    return ask<Row>(client, sql, values);
+  };
   return {
     all: async <Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) =>
-      (await ask<Row>(client, sql, values)).rows,
+      (await within<Row>(sql, values)).rows,
     one: async <Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]) =>
-      (await ask<Row>(client, sql, values)).rows[0],
-    run: async (sql, values) => (await ask(client, sql, values)).rowCount ?? 0,
+      (await within<Row>(sql, values)).rows[0],
+    run: async (sql, values) => (await within(sql, values)).rowCount ?? 0,
+    end: () => {
+      ended = true;
+    },
   };
 }
 
@@ -186,6 +203,9 @@ function translated(error: unknown): unknown {
     return error;
   }
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  if (code === "42501") {
+    return new RefusedByDatabase(error.message, { cause: error });
+  }
   const unusable =
     /^(08|57P|53)/.test(code) ||
     code === "57014" ||
@@ -193,6 +213,11 @@ function translated(error: unknown): unknown {
     /^E(CONN|PIPE|TIMEDOUT|NOENT|HOST)/.test(code) ||
     /^(Connection terminated|Client has encountered|Query read timeout)/.test(error.message);
   return unusable ? new DatabaseUnavailable("the database did not answer", { cause: error }) : error;
+}
+
+/** True when a row could not go because others refer to it, or come because what it refers to is gone. */
+export function isReferenced(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === "23503";
 }
 
 /** True for what a rule of our own in the database refuses, by its code (`CM…`). */

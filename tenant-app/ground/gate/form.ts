@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { Refused } from "./refusal.ts";
+import { Refused, unintelligible } from "./refusal.ts";
 
 /** Largest form in bytes: a long message with every character encoded. */
 const limit = 256 * 1024;
@@ -17,7 +17,16 @@ export async function readForm(request: IncomingMessage): Promise<URLSearchParam
   if (Number(request.headers["content-length"] ?? 0) > limit) {
     throw tooLarge();
   }
-  return new URLSearchParams((await readBody(request)).toString("utf8"));
+  const form = new URLSearchParams((await readBody(request)).toString("utf8"));
+  if (hasNul(form)) {
+    throw unintelligible();
+  }
+  return form;
+}
+
+/** Whether fields hold the one character that the database takes in no text. No keyboard types it. */
+export function hasNul(fields: URLSearchParams): boolean {
+  return [...fields].some(([name, value]) => name.includes("\0") || value.includes("\0"));
 }
 
 /** Reads a body whole. What fails leaves the request as it is: its sender is answered, on a connection that still stands. */

@@ -4,12 +4,13 @@ import type { App } from "../app.ts";
 import type { Transaction } from "../database/database.ts";
 import { addressOf } from "./address.ts";
 import { readKeys } from "./cookies.ts";
-import { readForm } from "./form.ts";
+import { hasNul, readForm } from "./form.ts";
 import { formKey, keyHash, sameSecret } from "./keys.ts";
 import type { Keys, Person } from "./person.ts";
-import { cookiesNeeded, forbidden, foreignForm, notFound, sessionOver, staleForm } from "./refusal.ts";
+import { cookiesNeeded, forbidden, foreignForm, notFound, sessionOver, staleForm, unintelligible } from "./refusal.ts";
+import { relationTo } from "./relation.ts";
 import { type Reply, redirect } from "./reply.ts";
-import { decide, type Relation, type Scope } from "./rights.ts";
+import { decide, type Scope } from "./rights.ts";
 import type { Declared } from "./route.ts";
 import { readUpload } from "./upload.ts";
 import { asPerson, type PersonVisit, type Visit } from "./visit.ts";
@@ -41,6 +42,12 @@ export async function pass(
 ): Promise<Reply> {
   const keys = readKeys(request.headers.cookie);
   const visit = visitOf(app, request, params, keys);
+  if (hasNul(visit.query)) {
+    throw unintelligible();
+  }
+  if (Object.values(params).some((value) => value.includes("\0"))) {
+    throw notFound();
+  }
   if (params.id !== undefined && !uuid.test(params.id)) {
     throw notFound();
   }
@@ -63,7 +70,7 @@ function show(visit: Visit, declared: Declared, keys: Keys): Promise<Reply> {
   const refused = rememberingWho();
   return refused.asThem(
     asBrowser(visit, keys, async (tx) => {
-      const asked = asPersonOf(visit, keys, (work) => work(tx));
+      const asked = asPersonOf(visit, keys, (work, visitor) => work(tx, visitor));
       const passed = await admit(tx, visit, declared, keys, (who) => refused.know(asked(who)));
       return typeof passed === "string"
         ? turnedAway(passed, visit, declared)
@@ -78,12 +85,13 @@ function show(visit: Visit, declared: Declared, keys: Keys): Promise<Reply> {
  */
 function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMessage): Promise<Reply> {
   const refused = rememberingWho();
-  const asked = asPersonOf(visit, keys, (work) =>
+  const asked: AsPerson = asPersonOf(visit, keys, (work) =>
     asBrowser(visit, keys, async (tx) => {
-      if (typeof (await admit(tx, visit, declared, keys)) === "string") {
+      const again = await admit(tx, visit, declared, keys);
+      if (typeof again === "string") {
         throw sessionOver();
       }
-      return work(tx);
+      return work(tx, asked(again));
     }),
   );
   const decideAndRun = async () => {
@@ -97,11 +105,22 @@ function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMess
   return refused.asThem(decideAndRun());
 }
 
+type AsPerson = (who: Known & { readonly scopes?: ReadonlySet<Scope> }) => PersonVisit;
+type Work<T> = (tx: Transaction, visit: PersonVisit) => Promise<T>;
+
 /** What a person's visit is made of, once they are known. */
-function asPersonOf(visit: Visit, keys: Keys, transaction: PersonVisit["transaction"]) {
+function asPersonOf(
+  visit: Visit,
+  keys: Keys,
+  transaction: <T>(work: Work<T>, visitor: PersonVisit) => Promise<T>,
+): AsPerson {
   const formed = formKey(visit.app.sessionKey, keys);
-  return ({ person, badges, scopes = none }: Known & { readonly scopes?: ReadonlySet<Scope> }) =>
-    asPerson(visit, { person, badges, scopes, formKey: formed }, transaction);
+  return ({ person, badges, scopes = none }) => {
+    const visitor: PersonVisit = asPerson(visit, { person, badges, scopes, formKey: formed }, (work) =>
+      transaction(work, visitor),
+    );
+    return visitor;
+  };
 }
 
 /** Notes with an error who met it, so that its page is in their frame. */
@@ -179,15 +198,6 @@ async function admit(
   return { person, badges, scopes: decision.scopes, object };
 }
 
-/** What is true of one object for the acting account, as the database defines it. */
-async function relationTo(tx: Transaction, view: string, id: string, action: string): Promise<Relation> {
-  const rows = await tx.all<{ umfang: string }>(
-    `SELECT DISTINCT umfang FROM bezug.${view} WHERE id = $1 AND aktion = $2`,
-    [id, action],
-  );
-  return Object.fromEntries(rows.map(({ umfang }) => [umfang, true]));
-}
-
 /** Counters of the features for the acting person, all in one statement. */
 async function countBadges(
   tx: Transaction,
@@ -216,6 +226,10 @@ async function withBody(visit: PersonVisit, declared: Declared, request: Incomin
     if (!sameSecret(upload.fields.get("sicherheit") ?? "", visit.formKey)) {
       upload.content.resume();
       throw staleForm();
+    }
+    if (hasNul(upload.fields)) {
+      upload.content.resume();
+      throw unintelligible();
     }
     return { ...visit, form: upload.fields, ...{ upload } };
   }

@@ -1,4 +1,4 @@
-import type { Express, RequestHandler } from "express";
+import type { ErrorRequestHandler, Express, RequestHandler } from "express";
 import { assertPolicy } from "./policy.ts";
 import type { Resource } from "./rights.ts";
 import type { Declared } from "./route.ts";
@@ -30,6 +30,8 @@ export function mount(
     const handler = runner(declared);
     guarded.add(handler);
     if (declared.method === "GET") {
+      // Express would answer HEAD by the same handler, which may note that somebody has read something.
+      express.head(declared.path, withoutBody(declared, handler));
       express.get(declared.path, handler);
     } else {
       express.post(declared.path, handler);
@@ -37,8 +39,24 @@ export function mount(
   }
 }
 
+/** HEAD: for public pages as GET; others are for reading, and whoever asks without reading gets nothing. */
+function withoutBody(declared: Declared, handler: RequestHandler): RequestHandler {
+  const answer: RequestHandler =
+    "public" in declared.policy
+      ? handler
+      : (_request, response) => void response.writeHead(405, { Allow: "GET" }).end();
+  guarded.add(answer);
+  return answer;
+}
+
 /** Mounts something that answers no route of its own: headers, host check, the page for unknown paths. */
 export function mountAround(express: Express, handler: RequestHandler): void {
+  allowed.add(handler);
+  express.use(handler);
+}
+
+/** Mounts what answers when Express itself has failed. */
+export function mountLast(express: Express, handler: ErrorRequestHandler): void {
   allowed.add(handler);
   express.use(handler);
 }

@@ -68,6 +68,10 @@ export function cookiesNeeded(): Refused {
   );
 }
 
+export function unintelligible(): Refused {
+  return new Refused(400, "Unverständliche Anfrage", "Bitte rufen Sie die Startseite auf.", { hangUp: true });
+}
+
 export function unavailable(): Refused {
   return new Refused(
     503,

@@ -33,9 +33,9 @@ export interface PersonVisit extends Visit, Viewer {
   readonly scopes: ReadonlySet<Scope>;
   /**
    * A transaction as this person. Of a page there is one in all, in which the gate has decided, too; of a form each is one of its own, in
-   * which the gate decides anew.
+   * which the gate decides anew; what the person may by then says the visit that `work` is given.
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Transaction, visit: PersonVisit) => Promise<T>): Promise<T>;
 }
 
 /** A request that carries a file. */

@@ -23,7 +23,9 @@ const moment = z
   .refine((text) => {
     const whole = `${text.slice(0, 19).replace(" ", "T")}Z`;
     const time = new Date(whole);
-    return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(whole.slice(0, -1));
+    return (
+      !text.startsWith("0000") && !Number.isNaN(time.getTime()) && time.toISOString().startsWith(whole.slice(0, -1))
+    );
   });
 const cutForm = z.tuple([moment, z.uuid()]);
 const words = { aelter: "older", neuer: "newer" } as const;

@@ -56,7 +56,7 @@ export function page<Data extends object>(
   const frame = frameOf("person" in visit ? { ...visit, badges: { ...visit.badges, ...badges } } : visit);
   const all = {
     ...inFrame(frame, title, errors, errorTitle),
-    veraltet: stale,
+    veraltet: stale && { unterschiede: stale },
     ...(formKey === undefined ? {} : { sicherheit: formKey }),
     ...data,
   };

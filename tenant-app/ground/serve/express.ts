@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import express, { type Express, type RequestHandler } from "express";
 import type { App } from "../app.ts";
-import { DatabaseUnavailable } from "../database/database.ts";
+import { DatabaseUnavailable, RefusedByDatabase } from "../database/database.ts";
 import { pass } from "../gate/gate.ts";
-import { assertGuarded, mount, mountAround } from "../gate/mount.ts";
-import { notFound, Refused, unavailable } from "../gate/refusal.ts";
+import { assertGuarded, mount, mountAround, mountLast } from "../gate/mount.ts";
+import { forbidden, notFound, Refused, unavailable, unintelligible } from "../gate/refusal.ts";
 import type { Reply } from "../gate/reply.ts";
 import type { Declared } from "../gate/route.ts";
 import { visitorOf } from "../gate/visitor.ts";
@@ -24,6 +24,8 @@ export function buildExpress(app: App, routes: readonly Declared[]): Express {
   mountAround(web, entrance(app, anyHost));
   mount(web, routes, app.catalogue.resources, (declared) => runner(app, declared));
   mountAround(web, (_request, response) => answerError(app, response, notFound()));
+  // What Express itself cannot make sense of, such as an address that does not decode: it would answer with a page of its own.
+  mountLast(web, (_error, _request, response, _next) => answerError(app, response, unintelligible()));
   assertGuarded(web);
   return web;
 }
@@ -35,11 +37,7 @@ function entrance(app: App, anyHost: ReadonlySet<string>): RequestHandler {
     const target = request.url;
     // An absolute address in the request line would take precedence over the Host header somewhere on the way.
     if (!target.startsWith("/") || target.startsWith("//") || target.includes("\\") || hostHeaders(request) > 1) {
-      answerError(
-        app,
-        response,
-        new Refused(400, "Unverständliche Anfrage", "Bitte rufen Sie die Startseite auf.", { hangUp: true }),
-      );
+      answerError(app, response, unintelligible());
       return;
     }
     if (!anyHost.has(request.path) && !app.config.hosts.has((request.headers.host ?? "").toLowerCase())) {
@@ -99,6 +97,9 @@ function refusalOf(app: App, error: unknown): Refused {
   }
   if (error instanceof DatabaseUnavailable) {
     return unavailable();
+  }
+  if (error instanceof RefusedByDatabase) {
+    return forbidden();
   }
   app.log.error({ error: describe(error) }, "request failed");
   return new Refused(
