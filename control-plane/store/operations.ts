@@ -3,6 +3,14 @@ import { ClassmindError } from "../errors.ts";
 import type { HeldClient, Hold } from "./held.ts";
 import type { Queryable } from "./queryable.ts";
 
+/** How far work is, for people and for whoever takes it up again. */
+export interface OperationProgress {
+  readonly step?: string;
+  readonly message?: string;
+  /** Since when the school has been closed for it (ISO 8601). */
+  readonly closedSince?: string;
+}
+
 /** Long work on a school: recorded intent, resumable, visible progress. */
 export const OPERATION_KINDS = [
   "create-administrator",
@@ -39,7 +47,7 @@ export interface Operation {
   readonly kind: OperationKind;
   readonly params: Readonly<Record<string, unknown>>;
   readonly state: OperationState;
-  readonly progress: { readonly step?: string; readonly message?: string };
+  readonly progress: OperationProgress;
   readonly result: unknown;
   readonly error: string | undefined;
   readonly requestedBy: string;
@@ -61,7 +69,7 @@ interface OperationRow {
   readonly kind: OperationKind;
   readonly params: Readonly<Record<string, unknown>>;
   readonly state: OperationState;
-  readonly progress: { readonly step?: string; readonly message?: string };
+  readonly progress: OperationProgress;
   readonly result: unknown;
   readonly error: string | null;
   readonly requested_by: string;

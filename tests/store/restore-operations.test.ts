@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { startLoop } from "../../control-plane/reconcile/loop.ts";
 import { cancelOperation, getOperation, requestOperation } from "../../control-plane/store/operations.ts";
@@ -122,9 +123,13 @@ describe("a restore", () => {
     await stage.loop.stop();
     cutOff = true;
     stage.ran = [];
+    await sleep(1_500);
     stage.loop = startLoop(stage.deps, { workers: 4, database: stage.databases.database });
     await wakeTenant(stage.deps.pool, "goethe");
-    expect(await ended(stage, operation)).toMatchObject({ state: "Succeeded", result: { volume: "data-2" } });
+    const done = await ended(stage, operation);
+    expect(done).toMatchObject({ state: "Succeeded", result: { volume: "data-2" } });
+    // The whole time for which it was closed, not that of whoever opened it.
+    expect(done.result).toMatchObject({ closedSeconds: expect.toSatisfy((seconds: number) => seconds >= 1.5) });
     expect(stage.ran).toEqual([]);
     await inPhase(stage, "goethe", "Ready");
   });

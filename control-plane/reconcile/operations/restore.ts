@@ -122,11 +122,18 @@ const unstoppable = (attempt: Attempt): Attempt => ({ ...attempt, signal: attemp
  * Has a volume take the own one's place and returns when the school is open on it. One that does not open there goes back.
  * @returns seconds for which the school was closed
  */
-async function change(attempt: Attempt, operation: Operation, volume: VolumeRecord): Promise<number> {
+async function change(attempt: Attempt, operation: Operation, volume: VolumeRecord, message?: string): Promise<number> {
   const { deps, hold } = attempt;
+  const swapping = { step: SWAP, ...(message === undefined ? {} : { message }) };
   const before = (await volumesOf(attempt)).own;
-  const began = deps.clock.now().getTime();
-  if (before.claim !== volume.claim) await write(attempt, (db) => offerNext(db, hold, operation.id, volume));
+  // Recorded with what closes the school: whoever takes this up again says how long it was, not how long they took.
+  const { closedSince = deps.clock.now().toISOString(), ...progress } = operation.progress;
+  const began = Date.parse(closedSince);
+  if (before.claim !== volume.claim)
+    await write(attempt, async (db) => {
+      await progressOperation(db, operation.id, { ...progress, ...swapping, closedSince });
+      await offerNext(db, hold, operation.id, volume);
+    });
   try {
     await untilOpenOn(attempt, volume.claim);
     return (deps.clock.now().getTime() - began) / 1000;
@@ -210,7 +217,7 @@ async function replace(attempt: Attempt, operation: BegunOperation, backup: Back
     const { own, next } = await volumesOf(attempt);
     const filled = next?.operation === operation.id ? next : own;
     claim = filled.claim;
-    const seconds = await change(attempt, operation, filled);
+    const seconds = await change(attempt, operation, filled, message);
     return {
       runId,
       message: `${message}; closed for ${seconds.toFixed(1)} s`,
