@@ -20,6 +20,8 @@ const MOST_FIGHTS = 5;
 /** A quota that was just made is not counted yet, and refuses everything for a moment. */
 const QUOTA_PAUSE = 50;
 const QUOTA_TRIES = 200;
+/** How often a claim is tried while a quota that has just been raised does not count yet: 3 s. */
+const RAISED_TRIES = 60;
 const COLLISION_TRIES = 5;
 
 function titleOf(manifest: Manifest): string {
@@ -63,12 +65,15 @@ function describe(conflicts: readonly FieldConflict[]): string {
 /** What happens with a failed write: `again` after a pause, by force, or not at all. */
 type Verdict = { readonly next: "again"; readonly pause: number } | { readonly next: "force" };
 
-function judgeFailure(error: unknown, tries: number): Verdict {
+function judgeFailure(error: unknown, { kind }: Manifest, tries: number): Verdict {
   if (!(error instanceof ApiFailure)) throw error;
   const unready = error.status === 403 && error.message.includes("status unknown for quota");
   if (unready && tries < QUOTA_TRIES) return { next: "again", pause: QUOTA_PAUSE };
-  if (error.status === 403 && /exceeded quota/.test(error.message))
-    throw new EngineError(refusalOf(error.message), error.message);
+  // A claim comes with the quota that has room for it, and the API counts with the raised one a moment later.
+  const exceeded = error.status === 403 && /exceeded quota/.test(error.message);
+  if (exceeded && kind === "PersistentVolumeClaim" && tries < RAISED_TRIES)
+    return { next: "again", pause: QUOTA_PAUSE };
+  if (exceeded) throw new EngineError(refusalOf(error.message), error.message);
   if (conflictsOf(error).length > 0) return { next: "force" };
   // Two writers met inside the API; the apply says the same whoever came first.
   if (error.status === 409 && tries < COLLISION_TRIES) return { next: "again", pause: 0 };
@@ -92,7 +97,7 @@ async function write(
         const space = await readNamespace(context, namespace);
         throw space === undefined ? error : terminating(space);
       }
-      const verdict = judgeFailure(error, tries);
+      const verdict = judgeFailure(error, manifest, tries);
       if (verdict.next === "again") {
         await context.clock.sleep(verdict.pause, options.signal);
         continue;

@@ -504,3 +504,19 @@ it("what a school must not reach is told: nodes, the cluster's resolver, whateve
   // This API server listens on the loopback address, which would be the school's own.
   expect(told.filter(({ host }) => host.startsWith("127."))).toEqual([]);
 });
+
+it("a claim is tried again while a quota that was raised with it does not count yet, and refused when it never does", async () => {
+  let refusals = 0;
+  decide = ({ method, path }) => {
+    if (method !== "PATCH" || !path.includes("/persistentvolumeclaims/") || refusals === 3) return undefined;
+    refusals += 1;
+    return "over-quota";
+  };
+  await engine.apply(namespace, school());
+  expect(refusals).toBe(3);
+  expect(object("PersistentVolumeClaim", "data")).toBeDefined();
+  count += 1;
+  namespace = `school-b${count}`;
+  decide = ({ path }) => (path.includes("/persistentvolumeclaims/") ? "over-quota" : undefined);
+  await expect(engine.apply(namespace, school())).rejects.toMatchObject({ reason: "QuotaExceeded" });
+});
