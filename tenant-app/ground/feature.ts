@@ -2,7 +2,7 @@ import type { App } from "./app.ts";
 import type { Catalogue, NavigationEntry, Tile } from "./catalogue.ts";
 import type { Identity } from "./gate/person.ts";
 import type { Resource } from "./gate/rights.ts";
-import type { Declared } from "./gate/route.ts";
+import type { AskToSignIn, Declared } from "./gate/route.ts";
 import type { InventedSchool } from "./generator/invented.ts";
 import type { Contents, RegisteredCommand } from "./operator/command.ts";
 
@@ -38,6 +38,8 @@ export interface Feature {
   readonly contents?: Readonly<Record<string, Contents>>;
   /** Exactly one feature knows who is behind a session. */
   readonly identity?: Identity;
+  /** Exactly one feature asks people to sign in. */
+  readonly askToSignIn?: AskToSignIn;
 }
 
 /** The features of a school, put together. */
@@ -46,6 +48,7 @@ export interface Register {
   readonly routes: readonly Declared[];
   readonly catalogue: Catalogue;
   readonly identity: Identity;
+  readonly askToSignIn: AskToSignIn;
   readonly commands: readonly RegisteredCommand[];
 }
 
@@ -68,11 +71,16 @@ export function assemble(features: readonly Feature[]): Register {
   if (!identity || identities.length !== 1) {
     throw new Error(`Exactly one feature must bring an identity, not ${identities.length}`);
   }
+  const [askToSignIn, another] = all((feature) => (feature.askToSignIn ? [feature.askToSignIn] : []));
+  if (!askToSignIn || another) {
+    throw new Error("Exactly one feature must ask people to sign in");
+  }
   const byPlace = <T extends { readonly place: number }>(list: readonly T[]) =>
     [...list].sort((a, b) => a.place - b.place);
   return {
     features,
     identity,
+    askToSignIn,
     routes: all(({ routes }) => routes),
     commands: [
       ...named(

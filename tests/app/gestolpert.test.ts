@@ -241,6 +241,59 @@ describe("signing in", () => {
   });
 });
 
+describe("a form whose session is over", () => {
+  // Its clock is moved.
+  let school: TestSchool;
+  let anna: TestKonto;
+  let bert: TestKonto;
+  beforeAll(async () => {
+    school = await startSchool();
+    anna = await school.konto("Anna", "Arendt", "lehrer");
+    bert = await school.konto("Bert", "Brecht", "schueler");
+  });
+
+  test("comes back with its text after the new login, and does nothing until it is sent again", async () => {
+    const browser = await school.angemeldet(anna);
+    const fields = { ...neu(), an: [bert.id], inhalt: "Lange getippt & <noch> da.", schritt: "senden" };
+    const form = { ...werteIn((await browser.get("/nachrichten/neu")).text, "/nachrichten"), ...fields };
+    school.travel(3 * 60 * 60 * 1000);
+    const over = await browser.post("/nachrichten", form);
+    expect(over.status).toBe(403);
+    expect(over.text).toContain("dann sind Ihre Eingaben wieder da");
+    expect(over.text).not.toContain("Lange getippt");
+    const login = { ...werteIn(over.text, "/anmelden"), benutzername: anna.benutzername, passwort: anna.passwort };
+    const back = await browser.post("/anmelden", login);
+    expect(back.status).toBe(200);
+    expect(back.text).toContain("Lange getippt &amp; &lt;noch&gt; da.");
+    expect(await school.database.query("SELECT FROM nachricht WHERE id = $1", [fields.vorgang])).toEqual([]);
+    const sent = await browser.post("/nachrichten", werteIn(back.text, "/nachrichten"));
+    expect(sent.location).toBe("/nachrichten/gesendet?erledigt=gesendet");
+    const pupil = await school.angemeldet(bert);
+    expect((await pupil.get(`/nachrichten/${fields.vorgang}`)).text).toContain("Lange getippt");
+  });
+
+  test("survives a wrong password on the way, is no one's who makes one up, and ends after half a day", async () => {
+    const browser = school.besucher();
+    await browser.get("/anmelden");
+    const over = await browser.post("/nachrichten", { betreff: "x", inhalt: "Text von vorhin", an: bert.id });
+    const login = werteIn(over.text, "/anmelden");
+    const wrong = await browser.post("/anmelden", { ...login, benutzername: anna.benutzername, passwort: "falsch" });
+    const shown = werteIn(wrong.text, "/anmelden");
+    expect(shown.entwurf).toBe(login.entwurf);
+    const again = { ...shown, benutzername: anna.benutzername, passwort: anna.passwort };
+    const invented = await school.besucher();
+    await invented.get("/anmelden");
+    const made = await invented.post("/anmelden", {
+      benutzername: anna.benutzername,
+      passwort: anna.passwort,
+      entwurf: "AAAA",
+    });
+    expect(made.location).toBe("/");
+    school.travel(13 * 60 * 60 * 1000);
+    expect((await browser.post("/anmelden", again)).location).toBe("/");
+  });
+});
+
 describe("pages that refuse", () => {
   test("look signed in for whoever is: their name, their navigation, their way out", async () => {
     for (const path of ["/konten", `/nachrichten/${crypto.randomUUID()}`]) {

@@ -45,7 +45,9 @@ describe("the gate", () => {
   test("R38 a route without a policy keeps the app from booting", () => {
     for (const policy of [undefined, {}, { right: { resource: "Konto" } }, { public: "" }]) {
       const careless: Declared = { ...open, policy: JSON.parse(JSON.stringify({ policy })).policy };
-      expect(() => buildExpress(app, [...allRoutes, careless])).toThrow("GET /offen has no policy");
+      expect(() => buildExpress(app, [...allRoutes, careless], register.askToSignIn)).toThrow(
+        "GET /offen has no policy",
+      );
     }
   });
 
@@ -69,7 +71,7 @@ describe("the gate", () => {
   });
 
   test("a route declared twice keeps the app from booting", () => {
-    expect(() => buildExpress(app, [open, open])).toThrow("declared twice");
+    expect(() => buildExpress(app, [open, open], register.askToSignIn)).toThrow("declared twice");
   });
 
   test("R34 without login only these paths answer; every other one leads to the login or refuses", async () => {
@@ -124,7 +126,7 @@ describe("the gate", () => {
       },
       handle: async () => text(200, "sichtbar"),
     });
-    const web = buildExpress(app, [...allRoutes, failing]);
+    const web = buildExpress(app, [...allRoutes, failing], register.askToSignIn);
     const server = web.listen(0, "127.0.0.1");
     await once(server, "listening");
     const address = server.address();

@@ -7,6 +7,7 @@ import {
   verifyPassword,
 } from "../../ground/crypto/passwords.ts";
 import { plainLetters } from "../../ground/database/search.ts";
+import type { Keys } from "../../ground/gate/person.ts";
 import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
@@ -18,7 +19,12 @@ import { eigenerZugang, type Zugang } from "./queries.ts";
 import { beginneSitzung } from "./sitzung.ts";
 
 export type Anmeldung =
-  | { readonly art: "angemeldet"; readonly cookies: readonly string[]; readonly nurPasswort: boolean }
+  | {
+      readonly art: "angemeldet";
+      readonly cookies: readonly string[];
+      readonly keys: Keys;
+      readonly nurPasswort: boolean;
+    }
   | { readonly art: "warten"; readonly sekunden: number }
   | { readonly art: "falsch" }
   | { readonly art: "gesperrt" }
@@ -79,11 +85,11 @@ export async function meldeAn(
       return { art: "abgelaufen" };
     }
     const nurPasswort = zugang.einmalig_bis !== null;
-    const cookies = await app.database.as({ konto: konto.id }, async (tx) => {
+    const begun = await app.database.as({ konto: konto.id }, async (tx) => {
       await merkeErsteAnmeldung(tx, konto.id, now);
       return beginneSitzung(tx, app.sessionKey, now, { id: konto.id, nurPasswort });
     });
-    return { art: "angemeldet", cookies, nurPasswort };
+    return { art: "angemeldet", ...begun, nurPasswort };
   });
 }
 
@@ -113,7 +119,8 @@ export async function aenderePasswort(
       deed: "passwort",
       object: person.accountId,
     });
-    return beginneSitzung(tx, app.sessionKey, now, { id: person.accountId, nurPasswort: false });
+    const { cookies } = await beginneSitzung(tx, app.sessionKey, now, { id: person.accountId, nurPasswort: false });
+    return cookies;
   });
 }
 

@@ -3,7 +3,7 @@ import type { Feature } from "../../ground/feature.ts";
 import { bremse } from "./bremse.ts";
 import { erfindeZugaenge } from "./erfinden.ts";
 import { absoluteMs, idleMs, sessions } from "./identity.ts";
-import { zugangRoutes } from "./routes.ts";
+import { askToSignIn, zugangRoutes } from "./routes.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 
@@ -14,6 +14,7 @@ export const zugang: Feature = {
   volatileTables: ["sitzung", "anmeldebremse"],
   routes: zugangRoutes,
   identity: sessions,
+  askToSignIn,
   confirmations: { passwort: "Ihr neues Passwort gilt ab sofort. Andere Sitzungen wurden beendet." },
   daily: tidyUp,
   invent: erfindeZugaenge,

@@ -1,4 +1,5 @@
 import { securityCookie, setKey } from "../../ground/gate/cookies.ts";
+import { type Draft, openDraft } from "../../ground/gate/draft.ts";
 import { formKey, newKey } from "../../ground/gate/keys.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route } from "../../ground/gate/route.ts";
@@ -9,9 +10,17 @@ import { type Anmeldung, aenderePasswort, meldeAn, warteText } from "./commands.
 import { longest, shortest } from "./passwortregeln.ts";
 import { beendeSitzung } from "./sitzung.ts";
 
-const anmelden = view<{ readonly benutzername: string; readonly weiter: string; readonly abgemeldet: boolean }>(
-  "zugang/anmelden",
-);
+const anmelden = view<{
+  readonly benutzername: string;
+  readonly weiter: string;
+  readonly entwurf: string;
+  readonly abgemeldet: boolean;
+}>("zugang/anmelden");
+const eingaben = view<{
+  readonly ziel: string;
+  readonly felder: ReadonlyArray<{ readonly name: string; readonly wert: string }>;
+  readonly texte: readonly string[];
+}>("zugang/eingaben");
 const schonAngemeldet = view<{ readonly weiter: string }>("zugang/schon-angemeldet");
 const passwort = view<{ readonly nurPasswort: boolean; readonly benutzername: string; readonly regel: string }>(
   "zugang/passwort",
@@ -59,6 +68,29 @@ export const zugangRoutes: readonly Declared[] = [
   }),
 ];
 
+/** Asks somebody to sign in whose session was over when they sent a form; what they typed comes back afterwards. */
+export function askToSignIn(visit: Visit, entwurf: string): Reply {
+  return loginPage(visit, { weiter: "", entwurf, status: 403 });
+}
+
+/** What somebody had typed before they signed in again, ready to be sent: only now it does something. */
+function resumePage(
+  visit: Visit,
+  { path, fields }: Draft,
+  { cookies, keys }: Extract<Anmeldung, { readonly art: "angemeldet" }>,
+): Reply {
+  const felder = fields.map(([name, wert]) => ({ name, wert }));
+  const texte = fields
+    .map(([, wert]) => wert.trim())
+    .filter((wert) => wert.length > 2 && !/^[0-9a-f-]{36}$/.test(wert));
+  return page(
+    visit,
+    eingaben,
+    { ziel: path, felder, texte },
+    { title: "Ihre Eingaben sind noch da", formKey: formKey(visit.app.sessionKey, keys), cookies },
+  );
+}
+
 /** A login page that was open while somebody signed in in another tab, or for longer than the browser kept its key. */
 async function signedInElsewhere(visit: Visit): Promise<Reply> {
   const { benutzername, weiter } = fieldsOf(visit.form, "benutzername", "weiter");
@@ -76,7 +108,7 @@ async function signedInElsewhere(visit: Visit): Promise<Reply> {
 }
 
 async function login(visit: Visit): Promise<Reply> {
-  const eingabe = fieldsOf(visit.form, "benutzername", "passwort", "weiter");
+  const eingabe = fieldsOf(visit.form, "benutzername", "passwort", "weiter", "entwurf");
   const fehler: InputError[] = [
     ...(eingabe.benutzername.trim() === ""
       ? [{ field: "benutzername", text: "Bitte geben Sie Ihren Benutzernamen ein." }]
@@ -95,6 +127,13 @@ async function login(visit: Visit): Promise<Reply> {
     });
   }
   const anmeldung = await meldeAn(visit, eingabe);
+  const draft =
+    anmeldung.art === "angemeldet" &&
+    !anmeldung.nurPasswort &&
+    openDraft(visit.app.sessionKey, eingabe.entwurf, visit.now);
+  if (anmeldung.art === "angemeldet" && draft) {
+    return resumePage(visit, draft, anmeldung);
+  }
   if (anmeldung.art === "angemeldet") {
     return redirect(anmeldung.nurPasswort ? "/passwort" : ownPath(eingabe.weiter), { cookies: anmeldung.cookies });
   }
@@ -113,6 +152,8 @@ const refusals: Readonly<Record<Exclude<Anmeldung["art"], "angemeldet" | "warten
 
 interface LoginState {
   readonly weiter: string;
+  /** What was typed into a form when the session was over. */
+  readonly entwurf?: string;
   readonly benutzername?: string;
   readonly fehler?: readonly InputError[];
   readonly status?: number;
@@ -128,6 +169,7 @@ function loginPage(visit: Visit, state: LoginState): Reply {
     {
       benutzername: state.benutzername ?? "",
       weiter: ownPath(state.weiter),
+      entwurf: state.entwurf ?? "",
       abgemeldet: visit.query.has("abgemeldet") && !visit.sentSession,
     },
     {

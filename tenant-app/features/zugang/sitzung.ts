@@ -2,14 +2,15 @@ import type { KeyObject } from "node:crypto";
 import type { Transaction } from "../../ground/database/database.ts";
 import { dropKey, securityCookie, sessionCookie, setKey } from "../../ground/gate/cookies.ts";
 import { keyHash, newKey } from "../../ground/gate/keys.ts";
+import type { Keys } from "../../ground/gate/person.ts";
 
-/** Begins a session with two new keys; returns their cookies. Keys that the browser sent before are never adopted. */
+/** Begins a session with two new keys; returns them and their cookies. Keys that the browser sent before are never adopted. */
 export async function beginneSitzung(
   tx: Transaction,
   sessionKey: KeyObject,
   now: Date,
   konto: { readonly id: string; readonly nurPasswort: boolean },
-): Promise<string[]> {
+): Promise<{ readonly cookies: readonly string[]; readonly keys: Keys }> {
   const sitzung = newKey();
   const sicherheit = newKey();
   await tx.run(
@@ -23,7 +24,8 @@ export async function beginneSitzung(
       konto.nurPasswort,
     ],
   );
-  return [setKey(sessionCookie, sitzung), setKey(securityCookie, sicherheit)];
+  const cookies = [setKey(sessionCookie, sitzung), setKey(securityCookie, sicherheit)];
+  return { cookies, keys: { sitzung, sicherheit } };
 }
 
 /** Ends one session; returns the cookies that remove its keys from the browser. */

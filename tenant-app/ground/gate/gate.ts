@@ -4,6 +4,7 @@ import type { App } from "../app.ts";
 import type { Transaction } from "../database/database.ts";
 import { addressOf } from "./address.ts";
 import { readKeys } from "./cookies.ts";
+import { sealDraft } from "./draft.ts";
 import { hasNul, readForm } from "./form.ts";
 import { formKey, keyHash, sameSecret } from "./keys.ts";
 import type { Keys, Person } from "./person.ts";
@@ -11,7 +12,7 @@ import { cookiesNeeded, forbidden, foreignForm, notFound, sessionOver, staleForm
 import { relationTo } from "./relation.ts";
 import { type Reply, redirect } from "./reply.ts";
 import { decide, type Scope } from "./rights.ts";
-import type { Declared } from "./route.ts";
+import type { AskToSignIn, Declared } from "./route.ts";
 import { readUpload } from "./upload.ts";
 import { asPerson, type PersonVisit, type Visit } from "./visit.ts";
 import { noteVisitor } from "./visitor.ts";
@@ -39,6 +40,7 @@ export async function pass(
   declared: Declared,
   request: IncomingMessage,
   params: Record<string, string>,
+  askToSignIn: AskToSignIn,
 ): Promise<Reply> {
   const keys = readKeys(request.headers.cookie);
   const visit = visitOf(app, request, params, keys);
@@ -58,23 +60,23 @@ export async function pass(
     return declared.body === "form" ? publicForm(visit, declared, request) : declared.run(visit, undefined);
   }
   const { sitzung, sicherheit } = keys;
+  const signedOut = () => notSignedIn(visit, declared, request, askToSignIn);
   if (sitzung === undefined || sicherheit === undefined) {
-    return notSignedIn(visit, declared);
+    return signedOut();
   }
   const shown = { sitzung, sicherheit };
-  return declared.method === "GET" ? show(visit, declared, shown) : act(visit, declared, shown, request);
+  const reply = await (declared.method === "GET" ? show(visit, declared, shown) : act(visit, declared, shown, request));
+  return reply === "signed-out" ? signedOut() : reply;
 }
 
 /** A page: decided and made in one transaction. */
-function show(visit: Visit, declared: Declared, keys: Keys): Promise<Reply> {
+function show(visit: Visit, declared: Declared, keys: Keys): Promise<Reply | "signed-out"> {
   const refused = rememberingWho();
   return refused.asThem(
     asBrowser(visit, keys, async (tx) => {
       const asked = asPersonOf(visit, keys, (work, visitor) => work(tx, visitor));
       const passed = await admit(tx, visit, declared, keys, (who) => refused.know(asked(who)));
-      return typeof passed === "string"
-        ? turnedAway(passed, visit, declared)
-        : declared.run(asked(passed), passed.object);
+      return typeof passed === "string" ? turnedAway(passed) : declared.run(asked(passed), passed.object);
     }),
   );
 }
@@ -83,7 +85,7 @@ function show(visit: Visit, declared: Declared, keys: Keys): Promise<Reply> {
  * A form: decided before it is read, and once more in each transaction that its route makes, for it may take long to come and
  * rights may have changed meanwhile.
  */
-function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMessage): Promise<Reply> {
+function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMessage): Promise<Reply | "signed-out"> {
   const refused = rememberingWho();
   const asked: AsPerson = asPersonOf(visit, keys, (work) =>
     asBrowser(visit, keys, async (tx) => {
@@ -99,7 +101,7 @@ function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMess
       admit(tx, visit, declared, keys, (who) => refused.know(asked(who))),
     );
     return typeof passed === "string"
-      ? turnedAway(passed, visit, declared)
+      ? turnedAway(passed)
       : declared.run(await withBody(asked(passed), declared, request), passed.object);
   };
   return refused.asThem(decideAndRun());
@@ -147,8 +149,8 @@ function asBrowser<T>(visit: Visit, keys: Keys, work: (tx: Transaction) => Promi
   return visit.app.database.as({ sitzung, jetzt: visit.now, anfrage: visit.id }, work);
 }
 
-function turnedAway(why: "signed-out" | "choose-password", visit: Visit, declared: Declared): Reply {
-  return why === "signed-out" ? notSignedIn(visit, declared) : redirect("/passwort");
+function turnedAway(why: "signed-out" | "choose-password"): Reply | "signed-out" {
+  return why === "signed-out" ? why : redirect("/passwort");
 }
 
 /**
@@ -265,16 +267,28 @@ function requireOwnOrigin(app: App, request: IncomingMessage): void {
   }
 }
 
-/** A page asks to sign in and returns to it; a form is refused, for its contents would be lost on the way. */
-function notSignedIn(visit: Visit, declared: Declared): Reply {
-  if (declared.method !== "GET") {
-    if ("signedIn" in declared.policy && declared.policy.signedOut !== undefined) {
-      return redirect(declared.policy.signedOut);
-    }
+/** A page asks to sign in and returns to it; a form asks to sign in and comes back with what it said. Nothing is done until then. */
+async function notSignedIn(
+  visit: Visit,
+  declared: Declared,
+  request: IncomingMessage,
+  askToSignIn: AskToSignIn,
+): Promise<Reply> {
+  if (declared.method === "GET") {
+    const next = visit.path + (visit.query.size > 0 ? `?${visit.query}` : "");
+    return redirect(next === "/" ? "/anmelden" : `/anmelden?weiter=${encodeURIComponent(next)}`);
+  }
+  if ("signedIn" in declared.policy && declared.policy.signedOut !== undefined) {
+    return redirect(declared.policy.signedOut);
+  }
+  const draft =
+    declared.body === "form"
+      ? sealDraft(visit.app.sessionKey, visit.path, await readForm(request), visit.now)
+      : undefined;
+  if (draft === undefined) {
     throw sessionOver();
   }
-  const next = visit.path + (visit.query.size > 0 ? `?${visit.query}` : "");
-  return redirect(next === "/" ? "/anmelden" : `/anmelden?weiter=${encodeURIComponent(next)}`);
+  return askToSignIn(visit, draft);
 }
 
 function visitOf(app: App, request: IncomingMessage, params: Record<string, string>, keys: Partial<Keys>): Visit {

@@ -54,6 +54,9 @@ export interface ObjectRoute<T> extends Where {
   handle(visit: PersonVisit, object: T): Promise<Reply>;
 }
 
+/** Answers a form of somebody who is not signed in any more: asks to sign in, and carries what they typed. */
+export type AskToSignIn = (visit: Visit, draft: string) => Reply;
+
 /** A declared route, as the gate runs it. */
 export interface Declared extends Where {
   readonly policy: Policy;

@@ -7,13 +7,13 @@ import { pass } from "../gate/gate.ts";
 import { assertGuarded, mount, mountAround, mountLast } from "../gate/mount.ts";
 import { forbidden, notFound, Refused, unavailable, unintelligible } from "../gate/refusal.ts";
 import type { Reply } from "../gate/reply.ts";
-import type { Declared } from "../gate/route.ts";
+import type { AskToSignIn, Declared } from "../gate/route.ts";
 import { visitorOf } from "../gate/visitor.ts";
 import { sandboxed, setHeaders } from "../pages/headers.ts";
 import { refusalPage } from "../pages/page.ts";
 
 /** Builds the web application from declared routes. Throws when a route lacks a policy or bypasses the gate. */
-export function buildExpress(app: App, routes: readonly Declared[]): Express {
+export function buildExpress(app: App, routes: readonly Declared[], askToSignIn: AskToSignIn): Express {
   const web = express();
   web.disable("x-powered-by");
   web.disable("etag");
@@ -22,7 +22,7 @@ export function buildExpress(app: App, routes: readonly Declared[]): Express {
   web.set("strict routing", true);
   const anyHost = new Set(routes.filter((declared) => declared.anyHost).map((declared) => declared.path));
   mountAround(web, entrance(app, anyHost));
-  mount(web, routes, app.catalogue.resources, (declared) => runner(app, declared));
+  mount(web, routes, app.catalogue.resources, (declared) => runner(app, declared, askToSignIn));
   mountAround(web, (_request, response) => answerError(app, response, notFound()));
   // What Express itself cannot make sense of, such as an address that does not decode: it would answer with a page of its own.
   mountLast(web, (_error, _request, response, _next) => answerError(app, response, unintelligible()));
@@ -59,10 +59,10 @@ function hostHeaders(request: IncomingMessage): number {
   return request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
 }
 
-function runner(app: App, declared: Declared): RequestHandler {
+function runner(app: App, declared: Declared, askToSignIn: AskToSignIn): RequestHandler {
   return async (request, response) => {
     try {
-      write(app, response, await pass(app, declared, request, plainParams(request.params)));
+      write(app, response, await pass(app, declared, request, plainParams(request.params), askToSignIn));
     } catch (error) {
       answerError(app, response, error);
     }

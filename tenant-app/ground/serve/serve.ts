@@ -64,7 +64,7 @@ export async function serve(config: ServeConfig, register: Register, options: Se
       keepAliveTimeout: 65_000,
       maxHeaderSize: 16 * 1024,
     },
-    buildExpress(app, routesOf(register)),
+    buildExpress(app, routesOf(register), register.askToSignIn),
   );
   server.maxConnections = 2_000;
   await listen(server, config.listenPort, config.listenAddress);
