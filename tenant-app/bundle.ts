@@ -1,5 +1,6 @@
 import { cp, mkdir, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
 import { appRoot } from "./ground/paths.ts";
 
@@ -12,6 +13,9 @@ const besides = [
   "ground/pages/stylesheet.css",
   "ground/pages/views",
 ];
+
+/** Packages that are loaded when they are needed, which is rare, from `node_modules` beside the bundle: an idle school does not carry them. */
+const besideTheBundle = ["any-ascii"];
 
 /**
  * Bundles the school platform into `outDir`: `main.mjs`, and beside it the files it reads. The same sources give the
@@ -27,7 +31,7 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
     format: "esm",
     platform: "node",
     target: "node24",
-    external: ["pg-native", "pg-cloudflare"],
+    external: ["pg-native", "pg-cloudflare", ...besideTheBundle],
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },
@@ -37,6 +41,12 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
     plugins: [withoutUnused],
     logLevel: "silent",
   });
+  for (const name of besideTheBundle) {
+    const from = dirname(fileURLToPath(import.meta.resolve(name)));
+    for (const file of ["package.json", "any-ascii.js", "block.js", "LICENSE"]) {
+      await cp(join(from, file), join(outDir, "node_modules", name, file));
+    }
+  }
   const features = await readdir(join(appRoot, "features"));
   const views = features.flatMap((name) => [join("features", name, "views"), join("features", name, "partials")]);
   for (const path of [...besides, ...(await existing(views))]) {

@@ -36,7 +36,7 @@ export interface NeuesKonto extends Personenangaben {
  * collide: the name is tried again. A second account with the same id violates `konto_pkey`.
  */
 export async function speichereKonto(tx: Transaction, now: Date, konto: NeuesKonto): Promise<string> {
-  const base = baseUserName(konto.vorname, konto.nachname);
+  const base = await baseUserName(konto.vorname, konto.nachname);
   for (let attempt = 0; attempt < 20; attempt += 1) {
     const rows = await tx.all<{ benutzername: string }>(
       "SELECT benutzername FROM konto WHERE benutzername = $1 OR benutzername ~ ('^' || $2 || '[0-9]+$')",

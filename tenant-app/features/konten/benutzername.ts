@@ -1,14 +1,32 @@
 import { plainLetters } from "../../ground/database/search.ts";
 
-/** The user name for a person (R14): `vorname.nachname`, in plain letters; names in other scripts become `konto`. */
-export function baseUserName(vorname: string, nachname: string): string {
-  const part = (text: string) =>
-    plainLetters(text)
+/**
+ * The user name for a person (R14): `vorname.nachname` in plain letters. German letters are spelled out, other scripts transliterated: „王
+ * 芳" becomes `wang.fang`. Only a name that holds no letter in any script becomes `konto`.
+ */
+export async function baseUserName(vorname: string, nachname: string): Promise<string> {
+  const parts = [plainLetters(vorname), plainLetters(nachname)];
+  const latin = parts.every((text) => /^[\x20-\x7e]*$/.test(text)) ? parts : await transliterated(parts);
+  const words = latin.map((text) =>
+    text
       .replace(/[^a-z0-9]+/g, "-")
       .replace(/^-+|-+$/g, "")
       .slice(0, 35)
-      .replace(/-+$/, "");
-  return [part(vorname), part(nachname)].filter((text) => text !== "").join(".") || "konto";
+      .replace(/-+$/, ""),
+  );
+  return words.filter((text) => text !== "").join(".") || "konto";
+}
+
+/** Loaded when a name needs it, which is rare: it is half a megabyte. Signs that it writes for letters (`Ol'ga`) are left out. */
+async function transliterated(texts: readonly string[]): Promise<string[]> {
+  const { default: anyAscii } = await import("any-ascii");
+  const letter = (sign: string) =>
+    /[\x20-\x7e]/.test(sign)
+      ? sign
+      : anyAscii(sign)
+          .toLowerCase()
+          .replace(/[^a-z0-9]/g, "");
+  return texts.map((text) => [...text].map(letter).join(""));
 }
 
 /** The first free one of `name`, `name2`, `name3`, … given those that are taken. */

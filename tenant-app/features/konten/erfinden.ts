@@ -4,8 +4,9 @@ import { baseUserName, freeUserName, searchName } from "./benutzername.ts";
 /** Accounts for invented people. */
 export async function erfindeKonten({ tx, now, people }: InventedSchool): Promise<void> {
   const taken = new Set<string>();
-  const rows = people.map(({ id, firstName, lastName }) => {
-    const benutzername = freeUserName(baseUserName(firstName, lastName), taken);
+  const bases = await Promise.all(people.map(({ firstName, lastName }) => baseUserName(firstName, lastName)));
+  const rows = people.map(({ id, firstName, lastName }, index) => {
+    const benutzername = freeUserName(bases[index] ?? "konto", taken);
     taken.add(benutzername);
     return {
       id,
