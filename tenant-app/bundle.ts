@@ -1,6 +1,6 @@
 import { cp, mkdir, readdir } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
 import { appRoot } from "./ground/paths.ts";
 
@@ -42,7 +42,7 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
     logLevel: "silent",
   });
   for (const name of besideTheBundle) {
-    const from = dirname(fileURLToPath(import.meta.resolve(name)));
+    const from = dirname(createRequire(import.meta.url).resolve(name));
     for (const file of ["package.json", "any-ascii.js", "block.js", "LICENSE"]) {
       await cp(join(from, file), join(outDir, "node_modules", name, file));
     }

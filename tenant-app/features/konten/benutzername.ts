@@ -21,11 +21,11 @@ export async function baseUserName(vorname: string, nachname: string): Promise<s
 async function transliterated(texts: readonly string[]): Promise<string[]> {
   const { default: anyAscii } = await import("any-ascii");
   const letter = (sign: string) =>
-    /[\x20-\x7e]/.test(sign)
-      ? sign
-      : anyAscii(sign)
+    /[\p{L}\p{N}]/u.test(sign) && sign > "\x7f"
+      ? anyAscii(sign)
           .toLowerCase()
-          .replace(/[^a-z0-9]/g, "");
+          .replace(/[^a-z0-9]/g, "")
+      : sign;
   return texts.map((text) => [...text].map(letter).join(""));
 }
 
