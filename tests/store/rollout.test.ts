@@ -91,6 +91,11 @@ async function up(images: PlatformConfig["images"]): Promise<void> {
   most = new Map();
   given = new Map();
   await start(images);
+  // The loop announces the version when it has begun; until then the rollout of the one before stands there.
+  await until("the version is announced", async () => {
+    const found = await currentRollout(deps.pool, ENGINE);
+    return found?.version.app === images.app ? found : undefined;
+  });
   await wakeAll(deps.pool, 0);
 }
 
