@@ -41,6 +41,11 @@ export interface Catalogue {
   readonly tiles: readonly Tile[];
   /** What a form did, in words, by the word in `?erledigt=`: a fixed list, so that no link can put words into our mouth. */
   readonly confirmations: ReadonlyMap<string, string>;
-  /** SQL of each counter, one number for the acting person; all are asked in one statement. */
+  /** SQL of each counter, one number for the acting person, counted no further than 100; all are asked in one statement. */
   readonly badges: ReadonlyMap<string, string>;
+}
+
+/** A counter as people read it: nobody needs to know how many more than 99. */
+export function badgeText(count: number): string {
+  return count > 99 ? "99+" : String(count);
 }

@@ -102,6 +102,18 @@ describe("the counter of unread messages", () => {
     expect(await unread(`/nachrichten/${id}`)).toBe(before - 1);
     expect(await unread("/")).toBe(before - 1);
   });
+
+  test("counts no further than 99, and says so", async () => {
+    await school.database.query(
+      `WITH viele AS (INSERT INTO nachricht SELECT gen_random_uuid(), n.absender_id, n.schluessel, n.betreff, n.inhalt, now()
+                        FROM (SELECT * FROM nachricht LIMIT 1) AS n, generate_series(1, 120) RETURNING id)
+       INSERT INTO nachricht_empfaenger SELECT id, $1, now() FROM viele`,
+      [bert.id],
+    );
+    const { text } = await schueler.get("/");
+    expect(text).toContain('<span class="zaehler">99+');
+    expect(text).toContain("99+ ungelesen.");
+  });
 });
 
 describe("a row that does not decrypt", () => {

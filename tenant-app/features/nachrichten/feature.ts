@@ -1,3 +1,4 @@
+import { badgeText } from "../../ground/catalogue.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { erfindeNachrichten } from "./erfinden.ts";
 import { Nachricht } from "./public.ts";
@@ -19,7 +20,7 @@ export const nachrichten: Feature = {
       right: Nachricht.right("anlegen"),
       place: 10,
       say: ({ badges: { ungelesen = 0 } }) =>
-        ungelesen > 0 ? { important: `${ungelesen} ungelesen.`, text: "" } : { text: "Alles gelesen." },
+        ungelesen > 0 ? { important: `${badgeText(ungelesen)} ungelesen.`, text: "" } : { text: "Alles gelesen." },
       link: { href: "/nachrichten/neu", text: "Nachricht schreiben" },
     },
   ],
@@ -27,7 +28,11 @@ export const nachrichten: Feature = {
     gesendet: "Ihre Nachricht wurde gesendet.",
     "nachricht-geloescht": "Die Nachricht wurde gelöscht und ist für niemanden mehr lesbar.",
   },
-  badges: { ungelesen: "SELECT count(*) FROM nachricht_empfaenger WHERE konto_id = ich() AND gelesen_am IS NULL" },
+  badges: {
+    // No page counts more than it says: "99+".
+    ungelesen: `SELECT count(*) FROM (SELECT FROM nachricht_empfaenger
+                 WHERE konto_id = (SELECT ich()) AND gelesen_am IS NULL LIMIT 100) AS hoechstens`,
+  },
   usage: { messages: "SELECT count(*) FROM nachricht" },
   invent: erfindeNachrichten,
 };

@@ -1,4 +1,5 @@
 import type { App } from "../app.ts";
+import { badgeText } from "../catalogue.ts";
 import type { PersonVisit, Visit } from "../gate/visit.ts";
 import { monogram } from "./monogram.ts";
 
@@ -6,7 +7,8 @@ interface NavigationLink {
   readonly href: string;
   readonly text: string;
   readonly current: boolean;
-  readonly count: number;
+  /** Empty for none. */
+  readonly count: string;
 }
 
 /** What the layout shows around every page. */
@@ -50,7 +52,7 @@ export function frameOf(visit: Visit | PersonVisit): Frame {
 
 function navigation(visit: PersonVisit): NavigationLink[] {
   const { path } = visit;
-  const start = { href: "/", text: "Start", current: path === "/", count: 0 };
+  const start = { href: "/", text: "Start", current: path === "/", count: "" };
   const offered = visit.app.catalogue.navigation.filter(({ right, scope }) => visit.may(right, scope));
   return [
     start,
@@ -58,7 +60,7 @@ function navigation(visit: PersonVisit): NavigationLink[] {
       href,
       text,
       current: path === href || path.startsWith(`${href}/`),
-      count: badge === undefined ? 0 : (visit.badges[badge] ?? 0),
+      count: badge === undefined || !visit.badges[badge] ? "" : badgeText(visit.badges[badge]),
     })),
   ];
 }
