@@ -1,7 +1,7 @@
 import type { App } from "../../ground/app.ts";
 import { textOrUnreadable } from "../../ground/crypto/damaged.ts";
 import type { Transaction } from "../../ground/database/database.ts";
-import { type Cut, choose, type Slice } from "../../ground/pages/keyset.ts";
+import { type Cut, choose, type Listed, type Slice } from "../../ground/pages/keyset.ts";
 import { nameDesKontos, sortiertNachName } from "../konten/public.ts";
 import { oeffneBetreff, type VerschlosseneNachricht } from "./inhalt.ts";
 
@@ -30,50 +30,58 @@ export interface Nachrichtenseite extends Slice {
   readonly zeilen: readonly Nachrichtenzeile[];
 }
 
-const attachments = "(SELECT count(*)::int FROM nachricht_datei nd WHERE nd.nachricht_id = n.id) AS anhaenge";
-
 /** Messages the account received. */
-export async function posteingang(
-  tx: Transaction,
-  app: App,
-  ich: string,
-  cut: Cut | undefined,
-): Promise<Nachrichtenseite> {
-  const slice = await choose(
-    tx,
-    { from: "nachricht_empfaenger e WHERE e.konto_id = $1", values: [ich], at: "e.gesendet_am", id: "e.nachricht_id" },
-    cut,
-  );
-  const rows = await tx.all<Row>(
-    `SELECT n.id, n.schluessel, n.betreff, ${nameDesKontos("n.absender_id")} AS mit, n.gesendet_am,
-            e.gelesen_am IS NULL AS ungelesen, ${attachments}
-       FROM nachricht n JOIN nachricht_empfaenger e ON e.nachricht_id = n.id AND e.konto_id = $2
-      WHERE n.id = ANY ($1::uuid[]) ORDER BY n.gesendet_am DESC, n.id DESC`,
-    [slice.entries.map(({ id }) => id), ich],
-  );
-  return { ...slice, zeilen: rows.map((row) => klar(app, row)) };
+export function posteingang(tx: Transaction, app: App, ich: string, cut: Cut | undefined): Promise<Nachrichtenseite> {
+  return seite(tx, app, cut, {
+    listed: {
+      from: "nachricht_empfaenger e WHERE e.konto_id = $1",
+      values: [ich],
+      at: "e.gesendet_am",
+      id: "e.nachricht_id",
+    },
+    columns: `${nameDesKontos("n.absender_id")} AS mit, e.gelesen_am IS NULL AS ungelesen`,
+    from: "nachricht n JOIN nachricht_empfaenger e ON e.nachricht_id = n.id AND e.konto_id = $2",
+    values: [ich],
+  });
 }
 
 /** Messages the account wrote. */
-export async function gesendete(
-  tx: Transaction,
-  app: App,
-  ich: string,
-  cut: Cut | undefined,
-): Promise<Nachrichtenseite> {
-  const slice = await choose(
-    tx,
-    { from: "nachricht n WHERE n.absender_id = $1", values: [ich], at: "n.gesendet_am", id: "n.id" },
-    cut,
-  );
-  const rows = await tx.all<Row>(
-    `SELECT n.id, n.schluessel, n.betreff, n.gesendet_am, false AS ungelesen, ${attachments},
+export function gesendete(tx: Transaction, app: App, ich: string, cut: Cut | undefined): Promise<Nachrichtenseite> {
+  return seite(tx, app, cut, {
+    listed: { from: "nachricht n WHERE n.absender_id = $1", values: [ich], at: "n.gesendet_am", id: "n.id" },
+    columns: `false AS ungelesen,
             (SELECT string_agg(wer, ', ') FROM (
                SELECT ${nameDesKontos("e.konto_id")} AS wer FROM nachricht_empfaenger e
                 WHERE e.nachricht_id = n.id ORDER BY ${sortiertNachName("e.konto_id")} LIMIT 4) AS erste)
-            || CASE WHEN (SELECT count(*) FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id) > 4 THEN ' und weitere' ELSE '' END AS mit
-       FROM nachricht n WHERE n.id = ANY ($1::uuid[]) ORDER BY n.gesendet_am DESC, n.id DESC`,
-    [slice.entries.map(({ id }) => id)],
+            || CASE WHEN (SELECT count(*) FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id) > 4 THEN ' und weitere' ELSE '' END AS mit`,
+    from: "nachricht n",
+    values: [],
+  });
+}
+
+/** What tells the two lists apart, as pieces of SQL. */
+interface Liste {
+  readonly listed: Listed;
+  /** `mit` and `ungelesen`. */
+  readonly columns: string;
+  /** Messages as `n`, and what the columns need besides; parameters from $2, for the chosen ids are $1. */
+  readonly from: string;
+  readonly values: readonly unknown[];
+}
+
+async function seite(
+  tx: Transaction,
+  app: App,
+  cut: Cut | undefined,
+  { listed, columns, from, values }: Liste,
+): Promise<Nachrichtenseite> {
+  const slice = await choose(tx, listed, cut);
+  const rows = await tx.all<Row>(
+    `SELECT n.id, n.schluessel, n.betreff, n.gesendet_am, ${columns},
+            (SELECT count(*)::int FROM nachricht_datei nd WHERE nd.nachricht_id = n.id) AS anhaenge
+       FROM ${from}
+      WHERE n.id = ANY ($1::uuid[]) ORDER BY n.gesendet_am DESC, n.id DESC`,
+    [slice.entries.map(({ id }) => id), ...values],
   );
   return { ...slice, zeilen: rows.map((row) => klar(app, row)) };
 }

@@ -216,7 +216,9 @@ async function countBadges(
 async function withBody(visit: PersonVisit, declared: Declared, request: IncomingMessage): Promise<PersonVisit> {
   if (declared.body === "form") {
     const form = await readForm(request);
-    requireFormKey(form, visit.formKey);
+    if (!carriesKey(form, visit.formKey)) {
+      throw staleForm();
+    }
     return { ...visit, form };
   }
   if (declared.body === "upload") {
@@ -225,7 +227,7 @@ async function withBody(visit: PersonVisit, declared: Declared, request: Incomin
       windowMs: 10_000,
       windowBytes: 10_000,
     });
-    if (!sameSecret(upload.fields.get("sicherheit") ?? "", visit.formKey)) {
+    if (!carriesKey(upload.fields, visit.formKey)) {
       upload.content.resume();
       throw staleForm();
     }
@@ -245,17 +247,18 @@ async function publicForm(visit: Visit, declared: Declared, request: IncomingMes
   }
   const expected = formKey(visit.app.sessionKey, { sicherheit: visit.securityKey });
   const filled = { ...visit, form };
-  if (declared.stale && !sameSecret(form.get("sicherheit") ?? "", expected)) {
+  if (carriesKey(form, expected)) {
+    return declared.run(filled, undefined);
+  }
+  if (declared.stale) {
     return declared.stale(filled);
   }
-  requireFormKey(form, expected);
-  return declared.run(filled, undefined);
+  throw staleForm();
 }
 
-function requireFormKey(form: URLSearchParams, expected: string): void {
-  if (!sameSecret(form.get("sicherheit") ?? "", expected)) {
-    throw staleForm();
-  }
+/** Whether a form was made for this browser: its hidden field fits the keys in the cookies. */
+function carriesKey(fields: URLSearchParams, expected: string): boolean {
+  return sameSecret(fields.get("sicherheit") ?? "", expected);
 }
 
 /** A form counts only when it was sent from one of the school's own addresses; browsers always say from where. */
