@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "../../clock.ts";
 import type { Instance } from "../../host/instance.ts";
 import { CONTAINER_UID } from "../../images/recipes.ts";
 import { quantityToBytes } from "../../render/values.ts";
@@ -14,6 +15,8 @@ export type Claim = ShapeOf<"PersistentVolumeClaim">;
 
 /** Annotation that names the Secret (key `key`) an encrypted claim opens with, if it is not `volume-key`. */
 const KEY_ANNOTATION = "classmind.de/volume-key";
+const LOCK_ATTEMPTS = 4;
+const LOCK_PAUSE_MS = 100;
 
 /** Claims of both classes: an encrypted volume, or a plain directory for a repository that restic encrypts itself. */
 export interface Claims {
@@ -24,8 +27,13 @@ export interface Claims {
   ensure(claim: Claim): Promise<"done" | "closed-only">;
   /** Makes a claim usable by a pod and returns its directory; it stays so until its last user releases it. */
   acquire(claim: Claim, user: string): Promise<string>;
-  /** Drops a user of the given claims; a volume that nobody uses is locked. */
+  /**
+   * Drops a user of the given claims; a volume that nobody uses is locked.
+   * @throws EngineError of one that something on the host still holds: `lockLeft` locks it later
+   */
   release(user: string, claims: readonly Claim[]): Promise<void>;
+  /** Locks what could not be locked when its last user released it, unless somebody uses it again. Told is what stays open. */
+  lockLeft(): Promise<readonly { readonly namespace: string; readonly name: string; readonly error: unknown }[]>;
   /** Encrypted volumes that pods use, as this process knows. */
   inUse(): readonly UsedClaim[];
   /** Mounts a volume in use again, which someone else unmounted; the pods that use it notice nothing. */
@@ -51,11 +59,14 @@ export function openClaims(
   volumes: EncryptedVolumes,
   secrets: SecretFiles,
   identities: Pick<Identities, "of">,
+  clock: Clock,
   isMounted: (namespace: string, claim: string) => Promise<boolean>,
 ): Claims {
   const users = new Map<string, Set<string>>();
   /** Encrypted claims that have users, by the same keys. */
   const used = new Map<string, UsedClaim>();
+  /** Encrypted claims that nobody uses and that are open nevertheless, by the same keys. */
+  const left = new Map<string, Claim>();
   // Staging and locking of one claim must not overtake each other.
   const mutex = createMutex();
   const repositories = join(instance.stateDir, "repositories");
@@ -64,6 +75,22 @@ export function openClaims(
   const bytesOf = (claim: Claim) => quantityToBytes(claim.spec.resources.requests.storage);
   const directoryOf = (claim: Claim) => join(repositories, namespaceOf(claim), claim.metadata.name);
   const keyOf = (claim: Claim) => `${namespaceOf(claim)}/${claim.metadata.name}`;
+
+  /** Locks a claim that nobody uses. What its containers held is given back by the kernel a moment after they are gone. */
+  async function lock(claim: Claim): Promise<void> {
+    if (await isMounted(namespaceOf(claim), claim.metadata.name)) return;
+    left.set(keyOf(claim), claim);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await volumes.unstage(namespaceOf(claim), claim.metadata.name);
+        break;
+      } catch (error) {
+        if (attempt >= LOCK_ATTEMPTS) throw error;
+        await clock.sleep(LOCK_PAUSE_MS);
+      }
+    }
+    left.delete(keyOf(claim));
+  }
 
   const usedOf = (claim: Claim): UsedClaim => {
     const [namespace, { name }] = [namespaceOf(claim), claim.metadata];
@@ -114,6 +141,7 @@ export function openClaims(
           : await openRepository(claim);
         const current = users.get(keyOf(claim)) ?? new Set();
         users.set(keyOf(claim), current.add(user));
+        left.delete(keyOf(claim));
         if (isEncrypted(claim)) used.set(keyOf(claim), usedOf(claim));
         return directory;
       }),
@@ -125,10 +153,20 @@ export function openClaims(
           if (!isEncrypted(claim) || (current !== undefined && current.size > 0)) return;
           users.delete(keyOf(claim));
           used.delete(keyOf(claim));
-          if (await isMounted(namespaceOf(claim), claim.metadata.name)) return;
-          await volumes.unstage(namespaceOf(claim), claim.metadata.name);
+          await lock(claim);
         });
       }
+    },
+    async lockLeft() {
+      const held: Awaited<ReturnType<Claims["lockLeft"]>>[number][] = [];
+      for (const claim of [...left.values()]) {
+        const lockIt = async () => (left.has(keyOf(claim)) ? lock(claim) : undefined);
+        const { name } = claim.metadata;
+        await mutex.run(keyOf(claim), lockIt).catch((error: unknown) => {
+          held.push({ namespace: namespaceOf(claim), name, error });
+        });
+      }
+      return held;
     },
     inUse: () => [...used.values()],
     reopen: (claim) =>
@@ -140,10 +178,12 @@ export function openClaims(
       mutex.run(keyOf(claim), async () => {
         users.delete(keyOf(claim));
         used.delete(keyOf(claim));
+        left.delete(keyOf(claim));
         if (isEncrypted(claim)) await volumes.remove(namespaceOf(claim), claim.metadata.name);
         else await rm(directoryOf(claim), { recursive: true, force: true });
       }),
     async removeNamespace(namespace) {
+      for (const [key, claim] of left) if (namespaceOf(claim) === namespace) left.delete(key);
       await volumes.removeNamespace(namespace);
       await rm(join(repositories, namespace), { recursive: true, force: true });
     },

@@ -111,7 +111,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     api,
     objects,
     secrets,
-    claims: openClaims(instance, openEncryptedVolumes(instance), secrets, identities, mountedBy(api, instance)),
+    claims: openClaims(instance, openEncryptedVolumes(instance), secrets, identities, clock, mountedBy(api, instance)),
     identities,
     networks: openNetworks(instance, api, () => objects.namespaces()),
     firewall: openFirewall(instance, options.hostAccessUids ?? []),

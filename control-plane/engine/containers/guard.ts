@@ -84,6 +84,11 @@ async function mendMounts({ context }: Guarding): Promise<void> {
       .then(() => wake(namespace))
       .catch((error: unknown) => log.error({ namespace, volume: name, error: messageOf(error) }, "it could not be"));
   }
+  for (const { namespace, name, error } of await claims.lockLeft())
+    log.error(
+      { namespace, volume: name, error: messageOf(error) },
+      "a volume that no pod uses is held open by something",
+    );
 }
 
 /** Wakes a namespace when one of its volumes gets short of room, and when it no longer is. */

@@ -289,7 +289,9 @@ export function createKeeper(context: EngineContext, namespace: string, ref: Obj
     backoff.abort();
     work ??= attempts().finally(() => {
       work = undefined;
-      const unmet = want !== undefined && want.model.replicas === 1 && (current === undefined || needsNew(want));
+      const wanted = want !== undefined && want.model.replicas === 1 ? want : undefined;
+      // What could not be stopped is still there, or what it used is.
+      const unmet = wanted === undefined ? failure !== undefined : current === undefined || needsNew(wanted);
       if (closed || !unmet) return;
       backoff = new AbortController();
       const { signal } = backoff;

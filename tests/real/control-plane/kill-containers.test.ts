@@ -4,7 +4,7 @@ import { chown, mkdir, mkdtemp, readdir, readFile, rm, statfs, writeFile } from 
 import { tmpdir } from "node:os";
 import path from "node:path";
 import Dockerode from "dockerode";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import { createRecipient } from "../../../cli/sealed.ts";
 import { type GatewayOptions, startGateway, stopGateway } from "../../../control-plane/gateway/container.ts";
 import { haproxyGateway } from "../../../control-plane/gateway/haproxy.ts";
@@ -286,6 +286,12 @@ async function substance(slug: string, uid: string): Promise<unknown> {
   };
 }
 
+/** At rest a school has at most one volume open. What the host still held when it was to be locked is locked some seconds later. */
+async function locked(slug: string): Promise<void> {
+  const claims = () => readdir(path.join(instance.stateDir, "mnt", `school-${slug}`)).catch(() => []);
+  await vi.waitFor(async () => expect((await claims()).length).toBeLessThanOrEqual(1), { timeout: 20_000 });
+}
+
 async function stop(child: Child): Promise<void> {
   child.process.kill("SIGTERM");
   await child.exited;
@@ -311,6 +317,7 @@ async function undisturbed(slug: string): Promise<Lived[]> {
     uid = (await tenantOf(slug))?.uid ?? uid;
     const child = startReconciler();
     await until(stage, slug);
+    await locked(slug);
     await stop(child);
     if (stage.name === "long work")
       process.stderr.write(`a restore on a volume that is 60 % full: closed for ${await closedSeconds(slug)} s\n`);
@@ -331,6 +338,7 @@ async function killed(stage: Stage, slug: string, targets: readonly Strike[]): P
     const outcome = await Promise.race([child.exited, until(stage, slug, over.signal).then(() => "reached" as const)]);
     over.abort();
     if (outcome === "reached") {
+      await locked(slug);
       await stop(child);
       return struck;
     }

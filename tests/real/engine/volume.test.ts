@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
-import { mkdir, readdir, readFile, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from "vitest";
 import { type Engine, EngineError, type ObjectRef } from "../../../control-plane/engine/engine.ts";
 import { type SmallSchool, smallJob, smallSchool } from "../../fixtures/engine-school.ts";
 import { testInstance } from "../test-host.ts";
@@ -89,6 +89,22 @@ describe("the encrypted volume", () => {
     }
     await up();
     expect(await job({ action: "read", name: "geheim.txt" })).toBe(MARKER);
+  });
+
+  it("that something on the host held while its school stopped is locked as soon as it is let go", async () => {
+    await up();
+    const mount = join(testInstance().stateDir, "mnt", SPACE, "data");
+    const isOpen = async () => (await readFile("/proc/self/mounts", "utf8")).includes(` ${mount} `);
+    const reader = await open(mount);
+    try {
+      await engine.apply(SPACE, school({ replicas: 0 }));
+      expect(await isOpen()).toBe(true);
+    } finally {
+      await reader.close();
+    }
+    await vi.waitFor(async () => expect(await isOpen()).toBe(false), { timeout: 20_000, interval: 100 });
+    expect((await engine.observe(SPACE)).volumes[0]?.locked).toBe(true);
+    await up();
   });
 
   it("never formats over data: after everything volatile is lost, the data is there again", async () => {
