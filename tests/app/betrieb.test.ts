@@ -338,7 +338,8 @@ describe("admin commands", () => {
     const tables = Object.fromEntries(after.json.tables.map((table: { name: string }) => [table.name, table]));
     expect(tables["public.datei"].rows).toBe(more.files);
     expect(tables["public.sitzung"].volatile).toBe(true);
-    expect(tables["journal.eintrag_rest"].rows).toBeGreaterThan(0);
+    const today = `journal.eintrag_${new Date().toISOString().slice(0, 10).replaceAll("-", "")}`;
+    expect(tables[today].rows).toBeGreaterThan(0);
   });
 
   test("collect takes the time from its input", async () => {
@@ -358,7 +359,7 @@ describe("admin commands", () => {
     const bad = await admin("create-administrator", { firstName: "", lastName: "x", email: "x" });
     expect(bad.code).toBe(1);
     expect(bad.json.error.code).toBe("invalid-input");
-    expect(bad.json.error.field).toBe("firstName");
+    expect(bad.json.error.field).toBe("email");
     const { privateKey } = await generateKeyPair("ECDH-ES", { crv: "X25519", extractable: true });
     const leaked = await admin("reset-password", { username: "x", recipient: await exportJWK(privateKey) });
     expect(leaked.json.error.field).toBe("recipient");

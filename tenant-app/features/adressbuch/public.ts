@@ -1,10 +1,10 @@
 import type { Transaction } from "../../ground/database/database.ts";
-import { likePattern, plainLetters } from "../../ground/database/search.ts";
 import { resource } from "../../ground/gate/rights.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { type Ansprechkonto, ansprechbareKonten, kontenMitNamen } from "../konten/public.ts";
 import { hatGeschrieben } from "../nachrichten/public.ts";
+import { gefunden } from "../personen/public.ts";
 import { istAnsprechbar, rollentext } from "../rollen/public.ts";
 
 /** What rules say of finding people. */
@@ -38,13 +38,12 @@ interface Found {
 
 /** People whose name contains the words; nobody for nothing to look for. */
 async function suchePersonen(tx: Transaction, visit: PersonVisit, suche: string): Promise<Found> {
-  const plain = plainLetters(suche.trim().slice(0, 100)).replace(/\s+/g, " ");
-  if (plain.length < 1 || !visit.may(Adressbuch.right("lesen"))) {
+  if (suche.trim() === "" || !visit.may(Adressbuch.right("lesen"))) {
     return { personen: [], insgesamt: 0 };
   }
   const rows = await ansprechbareKonten<Ansprechperson & { readonly insgesamt: number }>(tx, visit.person.accountId, {
-    bedingung: `(${reachable}) AND k.suchname LIKE $3`,
-    werte: [everybody(visit), likePattern(plain)],
+    bedingung: `(${reachable}) AND ${gefunden("$3")}`,
+    werte: [everybody(visit), suche],
     spalten: `${rollentext("k.id")} AS rollen, (count(*) OVER ())::int AS insgesamt`,
     hoechstens: mostFound,
   });

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { newRowKey, seal } from "../../ground/crypto/fields.ts";
 import { Refused } from "../../ground/gate/refusal.ts";
 import type { PersonVisit, UploadVisit } from "../../ground/gate/visit.ts";
-import { writeJournal } from "../../ground/journal/write.ts";
 import { alleGewaehlten } from "../adressbuch/public.ts";
 import { blobsOf, StorageFull } from "./blobs.ts";
 import { safeFileName } from "./name.ts";
@@ -43,7 +42,7 @@ export async function nimmDateiAn(visit: UploadVisit): Promise<string> {
         [id, person.accountId, wrapped, sealedName, groesse, now],
       );
       const values = { neu: { groesse } };
-      await writeJournal(tx, now, { by: person.accountId, resource: Datei, deed: "anlegen", object: id, values });
+      await visit.record(tx, { resource: Datei, deed: "anlegen", object: id, values });
     });
     return id;
   } catch (error) {
@@ -66,12 +65,7 @@ function full(): Refused {
 export function loescheDatei(visit: PersonVisit, datei: LesbareDatei): Promise<void> {
   return visit.transaction(async (tx) => {
     await tx.run("DELETE FROM datei WHERE id = $1", [datei.id]);
-    await writeJournal(tx, visit.now, {
-      by: visit.person.accountId,
-      resource: Datei,
-      deed: "loeschen",
-      object: datei.id,
-    });
+    await visit.record(tx, { resource: Datei, deed: "loeschen", object: datei.id });
   });
 }
 
@@ -95,12 +89,7 @@ export function gibFrei(visit: PersonVisit, datei: LesbareDatei, an: readonly st
        SELECT $1, wer, $3 FROM unnest($2::uuid[]) AS wer ON CONFLICT DO NOTHING`,
       [datei.id, nachher, visit.now],
     );
-    await writeJournal(tx, visit.now, {
-      by: visit.person.accountId,
-      resource: Datei,
-      deed: "freigeben",
-      object: datei.id,
-      values: { alt: vorher, neu: nachher },
-    });
+    const values = { alt: vorher, neu: nachher };
+    await visit.record(tx, { resource: Datei, deed: "freigeben", object: datei.id, values });
   });
 }

@@ -6,8 +6,8 @@ import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { type Cut, choose, type Slice } from "../../ground/pages/keyset.ts";
-import { nameDesKontos } from "../konten/public.ts";
 import { istAngehaengt } from "../nachrichten/public.ts";
+import { nameDerPerson } from "../personen/public.ts";
 
 /** What rules say of files. */
 export const Datei = resource({
@@ -49,7 +49,7 @@ interface Row {
 }
 
 const columns = `d.id, d.schluessel, d.name, d.groesse::float8 AS groesse, d.hochgeladen_am,
-  ${nameDesKontos("d.besitzer_id")} AS besitzer,
+  ${nameDerPerson("d.besitzer_id")} AS besitzer,
   (EXISTS (SELECT FROM datei_freigabe f WHERE f.datei_id = d.id) OR ${istAngehaengt("d.id")}) AS geteilt`;
 
 /** Files that the account owns, newest first. */

@@ -1,7 +1,7 @@
 import type { App } from "../../ground/app.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { type Cut, choose } from "../../ground/pages/keyset.ts";
-import { nameDesKontos } from "../konten/public.ts";
+import { nameDerPerson } from "../personen/public.ts";
 import { type Dateiseite, zeilenZu } from "./public.ts";
 
 /** Files that others gave the account to read, newest first. */
@@ -33,7 +33,7 @@ export interface LesbareDatei {
 /** A file. */
 export function ladeDatei(tx: Transaction, id: string): Promise<LesbareDatei | undefined> {
   return tx.one<LesbareDatei>(
-    `SELECT d.id, d.besitzer_id, ${nameDesKontos("d.besitzer_id")} AS besitzer, d.schluessel, d.name,
+    `SELECT d.id, d.besitzer_id, ${nameDerPerson("d.besitzer_id")} AS besitzer, d.schluessel, d.name,
             d.groesse::float8 AS groesse, d.hochgeladen_am
        FROM datei d WHERE d.id = $1`,
     [id],

@@ -1,41 +1,40 @@
+import { domainToASCII } from "node:url";
 import { z } from "zod";
 import { isDuplicate, type Transaction } from "../../ground/database/database.ts";
-import { baseUserName, freeUserName, searchName } from "./benutzername.ts";
+import { mitNamen, namensangaben, speicherePerson } from "../personen/public.ts";
+import { baseUserName, freeUserName } from "./benutzername.ts";
 
-const printable = /^[^\p{Cc}\p{Cf}\p{Co}\p{Cn}]*$/u;
-/** @param wer what the name is called, in the nominative; @param wen in the accusative */
-const name = (wer: string, wen: string) =>
-  z
-    .string()
-    .trim()
-    .min(1, `Bitte geben Sie den ${wen} an.`)
-    .max(100, `Der ${wer} darf höchstens 100 Zeichen lang sein.`)
-    .regex(printable, `Der ${wer} enthält unzulässige Zeichen.`)
-    .transform((text) => text.normalize("NFC"));
+/** A mail address, whose domain may hold letters of any script. */
+export const email = z
+  .string()
+  .trim()
+  .min(1, "Bitte geben Sie die E-Mail-Adresse an.")
+  .max(254, "Die E-Mail-Adresse ist zu lang.")
+  .refine(isMailAddress, "Das ist keine gültige E-Mail-Adresse. Beispiel: name@schule.de");
+
+/** As mail programs write it: the domain in its ASCII form (IDNA), when that is a mail address. */
+function isMailAddress(text: string): boolean {
+  const at = text.lastIndexOf("@");
+  const domain = domainToASCII(text.slice(at + 1));
+  return at > 0 && domain !== "" && z.email().safeParse(`${text.slice(0, at)}@${domain}`).success;
+}
 
 /** What every account must have, and nothing more (R13). */
-export const personenangaben = z.object({
-  vorname: name("Vorname", "Vornamen"),
-  nachname: name("Nachname", "Nachnamen"),
-  email: z
-    .string()
-    .trim()
-    .min(1, "Bitte geben Sie die E-Mail-Adresse an.")
-    .max(254, "Die E-Mail-Adresse ist zu lang.")
-    .pipe(z.email("Das ist keine gültige E-Mail-Adresse. Beispiel: name@schule.de")),
-});
+export const personenangaben = mitNamen(namensangaben.extend({ email }));
 export type Personenangaben = z.infer<typeof personenangaben>;
 
 export interface NeuesKonto extends Personenangaben {
+  /** Of the person, too. */
   readonly id: string;
   readonly ersterAdministrator?: boolean;
 }
 
 /**
- * Stores a new account and returns its user name. Two that are created at the same moment with the same name do not
- * collide: the name is tried again. A second account with the same id violates `konto_pkey`.
+ * Stores a new person with an account and returns its user name. Two that are created at the same moment with the same name do not
+ * collide: the name is tried again. A second one with the same id violates `person_pkey`.
  */
 export async function speichereKonto(tx: Transaction, now: Date, konto: NeuesKonto): Promise<string> {
+  await speicherePerson(tx, now, konto);
   const base = await baseUserName(konto.vorname, konto.nachname);
   for (let attempt = 0; attempt < 20; attempt += 1) {
     const rows = await tx.all<{ benutzername: string }>(
@@ -46,18 +45,8 @@ export async function speichereKonto(tx: Transaction, now: Date, konto: NeuesKon
     await tx.run("SAVEPOINT neues_konto");
     try {
       await tx.run(
-        `INSERT INTO konto (id, benutzername, vorname, nachname, email, suchname, angelegt_am, erster_administrator)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-        [
-          konto.id,
-          benutzername,
-          konto.vorname,
-          konto.nachname,
-          konto.email,
-          searchName(konto.vorname, konto.nachname),
-          now,
-          konto.ersterAdministrator ?? false,
-        ],
+        "INSERT INTO konto (id, benutzername, email, angelegt_am, erster_administrator) VALUES ($1, $2, $3, $4, $5)",
+        [konto.id, benutzername, konto.email, now, konto.ersterAdministrator ?? false],
       );
       return benutzername;
     } catch (error) {

@@ -40,9 +40,3 @@ export function freeUserName(base: string, taken: ReadonlySet<string>): string {
   }
   return `${base}${number}`;
 }
-
-/** What is searched in: first and last name in both orders, in plain letters. */
-export function searchName(vorname: string, nachname: string): string {
-  const [first, last] = [plainLetters(vorname), plainLetters(nachname)];
-  return `${first} ${last} ${first}`;
-}

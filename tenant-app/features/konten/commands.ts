@@ -1,12 +1,12 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import { forbidden } from "../../ground/gate/refusal.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
-import { writeJournal } from "../../ground/journal/write.ts";
+import type { Values } from "../../ground/journal/write.ts";
 import { StaleForm } from "../../ground/pages/stale.ts";
+import { nennePerson } from "../personen/public.ts";
 import { bewahreAdministrator, gibRollen, nimmRollen, Rolle, rollenDesKontos } from "../rollen/public.ts";
 import { beendeSitzungen, neuesEinmalpasswort, setzeEinmalpasswort } from "../zugang/public.ts";
 import { type Personenangaben, speichereKonto } from "./anlegen.ts";
-import { searchName } from "./benutzername.ts";
 import { type Kontaktdaten, speichereKontaktdaten } from "./kontaktdaten.ts";
 import { Konto } from "./public.ts";
 import type { Kontozeile } from "./queries.ts";
@@ -55,22 +55,17 @@ export function aendereKonto(
 ): Promise<void> {
   return bewahreAdministrator(() =>
     visit.transaction(async (tx) => {
-      const changed = await tx.run(
-        "UPDATE konto SET vorname = $3, nachname = $4, email = $5, suchname = $6 WHERE id = $1 AND version = $2",
-        [
-          konto.id,
-          version,
-          angaben.vorname,
-          angaben.nachname,
-          angaben.email,
-          searchName(angaben.vorname, angaben.nachname),
-        ],
-      );
+      const changed = await tx.run("UPDATE konto SET email = $3 WHERE id = $1 AND version = $2", [
+        konto.id,
+        version,
+        angaben.email,
+      ]);
       if (changed === 0) {
         throw new StaleForm();
       }
+      await nennePerson(tx, { ...angaben, id: konto.id });
       if (kontakt) {
-        await speichereKontaktdaten(tx, visit.app.fieldKey, konto.id, visit.now, kontakt);
+        await speichereKontaktdaten(tx, visit, konto.id, kontakt);
       }
       const { vorname, nachname, email } = konto;
       const neu = { ...angaben, ...(kontakt ? { kontaktdaten: "gespeichert" } : {}) };
@@ -88,7 +83,7 @@ export function sperreKonto(visit: PersonVisit, konto: Kontozeile): Promise<void
     visit.transaction(async (tx) => {
       await tx.run("UPDATE konto SET gesperrt_am = coalesce(gesperrt_am, $2) WHERE id = $1", [konto.id, visit.now]);
       await beendeSitzungen(tx, konto.id);
-      await schreibe(tx, visit, "sperren", konto.id, {});
+      await schreibe(tx, visit, "sperren", konto.id);
     }),
   );
 }
@@ -99,7 +94,7 @@ export function entsperreKonto(visit: PersonVisit, konto: Kontozeile): Promise<v
       konto.id,
     ]);
     if (unlocked > 0) {
-      await schreibe(tx, visit, "entsperren", konto.id, {});
+      await schreibe(tx, visit, "entsperren", konto.id);
     }
   });
 }
@@ -119,7 +114,7 @@ export async function erneuerePasswort(
       return undefined;
     }
     await beendeSitzungen(tx, konto.id);
-    await schreibe(tx, visit, "einmalpasswort", konto.id, {});
+    await schreibe(tx, visit, "einmalpasswort", konto.id);
     return { benutzername: konto.benutzername, einmalpasswort };
   });
 }
@@ -137,13 +132,8 @@ async function weiseRollenZu(
   }
   await nimmRollen(tx, kontoId, rollen);
   const nachher = await gibRollen(tx, kontoId, rollen);
-  await writeJournal(tx, visit.now, {
-    by: visit.person.accountId,
-    resource: Rolle,
-    deed: "zuweisen",
-    object: kontoId,
-    values: { alt: vorher, neu: nachher },
-  });
+  const values = { alt: vorher, neu: nachher };
+  await visit.record(tx, { resource: Rolle, deed: "zuweisen", object: kontoId, person: kontoId, values });
 }
 
 /**
@@ -170,18 +160,19 @@ export function aendereProfil(
     if (changed === 0) {
       throw new StaleForm();
     }
-    await speichereKontaktdaten(tx, visit.app.fieldKey, kontoId, visit.now, kontakt);
+    await speichereKontaktdaten(tx, visit, kontoId, kontakt);
     const neu = { ...(email === undefined ? {} : { email }), kontaktdaten: "gespeichert" };
     await schreibe(tx, visit, "bearbeiten", kontoId, { alt: { email: konto.email }, neu });
   });
 }
 
+/** What is done to an account concerns the person whose it is. */
 function schreibe(
   tx: Transaction,
   visit: PersonVisit,
   deed: "anlegen" | "bearbeiten" | "sperren" | "entsperren" | "einmalpasswort",
-  object: string,
-  values: object,
+  id: string,
+  values: Values = {},
 ): Promise<void> {
-  return writeJournal(tx, visit.now, { by: visit.person.accountId, resource: Konto, deed, object, values });
+  return visit.record(tx, { resource: Konto, deed, object: id, person: id, values });
 }

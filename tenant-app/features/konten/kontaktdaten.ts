@@ -1,9 +1,10 @@
-import type { KeyObject } from "node:crypto";
 import { z } from "zod";
 import type { App } from "../../ground/app.ts";
 import { textOrUnreadable, unreadable } from "../../ground/crypto/damaged.ts";
-import { openText, type Place, seal } from "../../ground/crypto/fields.ts";
+import type { Place } from "../../ground/crypto/fields.ts";
+import { personalKeys, sealFor } from "../../ground/crypto/personal.ts";
 import type { Transaction } from "../../ground/database/database.ts";
+import type { PersonVisit } from "../../ground/gate/visit.ts";
 
 /** Optional contact data (R16). Whoever leaves them empty lacks nothing (R51). */
 export interface Kontaktdaten {
@@ -40,24 +41,28 @@ export async function ladeKontaktdaten(tx: Transaction, app: App, kontoId: strin
     "SELECT telefon, mobil, anschrift FROM kontaktdaten WHERE konto_id = $1",
     [kontoId],
   );
+  const keys = await personalKeys(tx, app.fieldKey, row ? [kontoId] : []);
   const clear = (column: Column) => {
     const sealed = row?.[column];
-    return sealed ? textOrUnreadable(app.log, () => openText(app.fieldKey, place(column, kontoId), sealed)) : "";
+    return sealed
+      ? textOrUnreadable(app.log, () => keys.open(kontoId, place(column, kontoId), sealed).toString("utf8"))
+      : "";
   };
   return { telefon: clear("telefon"), mobil: clear("mobil"), anschrift: clear("anschrift") };
 }
 
-/** Stores contact data encrypted, but for what was not readable and was left as it was shown: bound to table, column and row (R3); empty ones are removed. */
+/**
+ * Stores contact data sealed with the person's key, but for what was not readable and was left as it was shown: bound to table, column and
+ * row (R3); empty ones are removed.
+ */
 export async function speichereKontaktdaten(
   tx: Transaction,
-  fieldKey: KeyObject,
+  { app, now }: Pick<PersonVisit, "app" | "now">,
   kontoId: string,
-  now: Date,
   daten: Kontaktdaten,
 ): Promise<void> {
-  const sealed = columns.map((column) =>
-    daten[column] === "" ? null : seal(fieldKey, place(column, kontoId), daten[column]),
-  );
+  const seal = await sealFor(tx, app.fieldKey, kontoId, now);
+  const sealed = columns.map((column) => (daten[column] === "" ? null : seal(place(column, kontoId), daten[column])));
   const untouched = columns.map((column) => daten[column] === unreadable);
   await tx.run(
     `INSERT INTO kontaktdaten AS k (konto_id, telefon, mobil, anschrift, geaendert_am) VALUES ($1, $2, $3, $4, $5)

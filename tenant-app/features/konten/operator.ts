@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { isRefusedBy, type Transaction } from "../../ground/database/database.ts";
-import { writeJournal } from "../../ground/journal/write.ts";
 import { AdminError, type AdminTools, command } from "../../ground/operator/command.ts";
 import { type Recipient, recipientSchema, sealFor } from "../../ground/operator/seal.ts";
+import { namensangaben } from "../personen/public.ts";
 import { gibRollen } from "../rollen/public.ts";
 import { beendeSitzungenAlsBetreiber, neuesEinmalpasswort, setzeEinmalpasswortAlsBetreiber } from "../zugang/public.ts";
-import { personenangaben, speichereKonto } from "./anlegen.ts";
+import { email, speichereKonto } from "./anlegen.ts";
 import { Konto } from "./public.ts";
 
 const username = z.strictObject({ username: z.string().min(1).max(100) });
@@ -15,12 +15,17 @@ export const createAdministrator = command({
   name: "create-administrator",
   purpose:
     "Creates the school's first administrator. Repeated before the first login it sets a new one-time password; afterwards it changes nothing.",
-  input: z.strictObject({
-    firstName: personenangaben.shape.vorname,
-    lastName: personenangaben.shape.nachname,
-    email: personenangaben.shape.email,
-    recipient: recipientSchema.optional(),
-  }),
+  input: z
+    .strictObject({
+      firstName: namensangaben.shape.vorname,
+      lastName: namensangaben.shape.nachname,
+      email,
+      recipient: recipientSchema.optional(),
+    })
+    .refine(({ firstName, lastName }) => firstName !== "" || lastName !== "", {
+      path: ["lastName"],
+      message: "Give a name: one of the two is enough",
+    }),
   output: z.strictObject({
     username: z.string(),
     sealedPassword: z.string().optional(),
@@ -73,7 +78,7 @@ export const lockAccount = command({
         const { id } = await account(tx, input.username);
         await tx.run("UPDATE konto SET gesperrt_am = coalesce(gesperrt_am, $2) WHERE id = $1", [id, tools.now]);
         await beendeSitzungenAlsBetreiber(tx, id);
-        await writeJournal(tx, tools.now, { by: undefined, resource: Konto, deed: "sperren", object: id });
+        await tools.record(tx, { resource: Konto, deed: "sperren", object: id, person: id });
         return { username: input.username, locked: true as const };
       });
     } catch (error) {
@@ -116,13 +121,8 @@ async function newAdministrator(
     ersterAdministrator: true,
   });
   await gibRollen(tx, id, ["administrator"]);
-  await writeJournal(tx, tools.now, {
-    by: undefined,
-    resource: Konto,
-    deed: "anlegen",
-    object: id,
-    values: { neu: { benutzername, rollen: ["administrator"] } },
-  });
+  const values = { neu: { benutzername, rollen: ["administrator"] } };
+  await tools.record(tx, { resource: Konto, deed: "anlegen", object: id, person: id, values });
   return benutzername;
 }
 
@@ -135,13 +135,13 @@ async function setOneTimePassword(
 ): Promise<{ sealedPassword?: string }> {
   const { einmalpasswort, pruefwert } = neuesEinmalpasswort();
   await setzeEinmalpasswortAlsBetreiber(tx, tools.now, id, pruefwert);
-  await writeJournal(tx, tools.now, { by: undefined, resource: Konto, deed: "einmalpasswort", object: id });
+  await tools.record(tx, { resource: Konto, deed: "einmalpasswort", object: id, person: id });
   return recipient ? { sealedPassword: await sealFor(recipient, einmalpasswort) } : {};
 }
 
 async function entsperre(tx: Transaction, tools: AdminTools, id: string): Promise<void> {
   await tx.run("UPDATE konto SET gesperrt_am = NULL WHERE id = $1", [id]);
-  await writeJournal(tx, tools.now, { by: undefined, resource: Konto, deed: "entsperren", object: id });
+  await tools.record(tx, { resource: Konto, deed: "entsperren", object: id, person: id });
 }
 
 /** The account with this user name. Throws AdminError when there is none. */

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { notFound } from "../../ground/gate/refusal.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
@@ -5,7 +6,8 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
-import { personenangaben } from "./anlegen.ts";
+import { vollerName } from "../personen/public.ts";
+import { email } from "./anlegen.ts";
 import { aendereProfil } from "./commands.ts";
 import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
 import { Kontaktdaten, Konto } from "./public.ts";
@@ -13,6 +15,7 @@ import { type Kontozeile, ladeKonto } from "./queries.ts";
 
 const profil = view<{
   readonly konto: Kontozeile;
+  readonly name: string;
   readonly werte: Angaben & { readonly email: string };
   readonly rollentext: string;
   readonly darfKontakt: boolean;
@@ -62,6 +65,7 @@ async function profilePage(visit: PersonVisit, konto: Kontozeile, state: Profile
     profil,
     {
       konto,
+      name: vollerName(konto),
       werte: { email: konto.email, ...kontakt, ...state.werte },
       rollentext: konto.rollen.join(", "),
       darfKontakt: visit.may(Kontaktdaten.right("lesen")) && visit.may(Kontaktdaten.right("bearbeiten")),
@@ -79,8 +83,8 @@ async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
   const werte = fieldsOf(visit.form, "email", "telefon", "mobil", "anschrift");
   const mitEmail = visit.may(Konto.right("bearbeiten"));
   try {
-    const email = mitEmail ? checked(personenangaben.pick({ email: true }), werte).email : undefined;
-    await aendereProfil(visit, konto, versionOf(visit.form), email, checked(kontaktangaben, werte));
+    const neu = mitEmail ? checked(z.object({ email }), werte).email : undefined;
+    await aendereProfil(visit, konto, versionOf(visit.form), neu, checked(kontaktangaben, werte));
     return redirect("/profil?erledigt=profil");
   } catch (error) {
     if (error instanceof InputProblem) {

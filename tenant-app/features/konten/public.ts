@@ -1,5 +1,6 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
+import { mitPerson, nachNamen, personenname } from "../personen/public.ts";
 
 /** What rules say of accounts. */
 export const Konto = resource({
@@ -21,25 +22,17 @@ export const Kontaktdaten = resource({
   actions: { lesen: ["ansehen", "eigen", "schule"], bearbeiten: ["ändern", "eigen", "schule"] },
 });
 
-/** SQL: the name of the account that a column names; null if it is gone. */
-export const nameDesKontos = (spalte: string): string =>
-  `(SELECT k.vorname || ' ' || k.nachname FROM konto k WHERE k.id = ${spalte})`;
-
 /** Accounts by their ids, in the order of their names; those that are gone are left out. */
 export function kontenMitNamen(
   tx: Transaction,
   ids: readonly string[],
 ): Promise<Array<Ansprechkonto & { readonly gesperrt: boolean }>> {
   return tx.all<Ansprechkonto & { readonly gesperrt: boolean }>(
-    `SELECT k.id, k.vorname || ' ' || k.nachname AS name, k.gesperrt_am IS NOT NULL AS gesperrt FROM konto k
-      WHERE k.id::text = ANY ($1::text[]) AND k.geloescht_am IS NULL ORDER BY k.nachname, k.vorname, k.id`,
+    `SELECT k.id, ${personenname} AS name, k.gesperrt_am IS NOT NULL AS gesperrt FROM konto k ${mitPerson("k.id")}
+      WHERE k.id::text = ANY ($1::text[]) AND k.geloescht_am IS NULL ORDER BY ${nachNamen}`,
     [ids],
   );
 }
-
-/** SQL: how the account that a column names is sorted among people. */
-export const sortiertNachName = (spalte: string): string =>
-  `(SELECT (k.nachname, k.vorname, k.id) FROM konto k WHERE k.id = ${spalte})`;
 
 /** SQL: whether the account that a column names is there and not deleted. */
 export const istVorhanden = (spalte: string): string =>
@@ -71,7 +64,7 @@ export interface Ansprechkonto {
 
 /**
  * Accounts that can be addressed, by name: neither locked nor deleted, and not one's own.
- * @param bedingung SQL about `k.id` and `k.suchname`; its parameters begin at $2
+ * @param bedingung SQL about `k.id` and the person joined as `p`; its parameters begin at $2
  * @param ich one's own account
  * @param spalten further SQL columns about `k.id`
  */
@@ -94,9 +87,9 @@ export function ansprechbareKonten<Row extends Ansprechkonto>(
   },
 ): Promise<Row[]> {
   return tx.all<Row>(
-    `SELECT k.id, k.vorname || ' ' || k.nachname AS name, ${spalten} FROM konto k
+    `SELECT k.id, ${personenname} AS name, ${spalten} FROM konto k ${mitPerson("k.id")}
       WHERE (k.geloescht_am IS NULL AND k.gesperrt_am IS NULL) = ${verhinderte !== true} AND k.id <> $1 AND (${bedingung})
-      ORDER BY k.nachname, k.vorname, k.id LIMIT ${hoechstens}`,
+      ORDER BY ${nachNamen} LIMIT ${hoechstens}`,
     [ich, ...werte],
   );
 }

@@ -8,6 +8,7 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { listenname, vollerName } from "../personen/public.ts";
 import { Rolle, type Rollenwahl, rollenDesKontos } from "../rollen/public.ts";
 import { personenangaben } from "./anlegen.ts";
 import {
@@ -26,7 +27,8 @@ const forEverybody = (action: Parameters<typeof Konto.right>[0]) =>
   ({ right: Konto.right(action), scope: "schule" }) as const;
 
 const liste = view<
-  Kontenseite & {
+  Omit<Kontenseite, "konten"> & {
+    readonly konten: ReadonlyArray<Kontozeile & { readonly listenname: string }>;
     readonly suche: string;
     readonly mehrere: boolean;
     readonly zurueck: string | undefined;
@@ -41,7 +43,8 @@ const neu = view<{
 }>("konten/neu");
 const zugangszettel = view<
   NeuerZugang & {
-    readonly konto: Pick<Kontozeile, "id" | "vorname" | "nachname">;
+    readonly konto: Pick<Kontozeile, "id">;
+    readonly name: string;
     readonly adresse: string;
   }
 >("konten/zugangszettel");
@@ -144,6 +147,7 @@ async function listPage(visit: PersonVisit): Promise<Reply> {
     `/konten?${new URLSearchParams({ ...(suche ? { suche } : {}), seite: String(number) })}`;
   const data = {
     ...found,
+    konten: found.konten.map((konto) => ({ ...konto, listenname: listenname(konto) })),
     suche,
     mehrere: found.seiten > 1,
     zurueck: found.seite > 1 ? link(found.seite - 1) : undefined,
@@ -181,7 +185,7 @@ async function create(visit: PersonVisit): Promise<Reply> {
     if (error instanceof InputProblem) {
       return newPage(visit, { vorgang: id, werte, rollen, fehler: error.errors });
     }
-    if (isDuplicate(error, "konto_pkey")) {
+    if (isDuplicate(error, "person_pkey")) {
       return redirect(`/konten/${id}?erledigt=konto-vorhanden`);
     }
     throw error;
@@ -203,7 +207,7 @@ function passwordSlip(
 ): Reply {
   const { origin } = visit.app.config;
   const title = status === 201 ? "Konto angelegt" : "Neues Einmalpasswort";
-  return page(visit, zugangszettel, { konto, ...zugang, adresse: origin }, { title, status });
+  return page(visit, zugangszettel, { konto, name: vollerName(konto), ...zugang, adresse: origin }, { title, status });
 }
 
 /** Whether contact data of everybody may be changed; who does not see them cannot. */
@@ -250,7 +254,7 @@ async function accountPage(visit: PersonVisit, konto: Kontozeile, state: Account
       eigenes,
     },
     {
-      title: `${konto.vorname} ${konto.nachname}`,
+      title: vollerName(konto),
       errors: state.errors ?? [],
       ...(state.stale === undefined ? {} : { stale: state.stale }),
     },

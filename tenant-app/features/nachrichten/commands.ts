@@ -1,6 +1,5 @@
 import { z } from "zod";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
-import { writeJournal } from "../../ground/journal/write.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { alleGewaehlten } from "../adressbuch/public.ts";
 import { alleEigenen } from "../dateien/public.ts";
@@ -60,7 +59,7 @@ export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
       "INSERT INTO nachricht_datei (nachricht_id, datei_id) SELECT $1, datei FROM unnest($2::uuid[]) AS datei",
       [neu.id, await alleEigenen(tx, neu.dateien, person.accountId)],
     );
-    await writeJournal(tx, now, { by: person.accountId, resource: Nachricht, deed: "anlegen", object: neu.id });
+    await visit.record(tx, { resource: Nachricht, deed: "anlegen", object: neu.id });
   });
 }
 
@@ -68,11 +67,6 @@ export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
 export function loesche(visit: PersonVisit, { id }: LesbareNachricht): Promise<void> {
   return visit.transaction(async (tx) => {
     await tx.run("DELETE FROM nachricht WHERE id = $1", [id]);
-    await writeJournal(tx, visit.now, {
-      by: visit.person.accountId,
-      resource: Nachricht,
-      deed: "loeschen",
-      object: id,
-    });
+    await visit.record(tx, { resource: Nachricht, deed: "loeschen", object: id });
   });
 }

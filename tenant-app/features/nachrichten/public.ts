@@ -1,6 +1,6 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
-import { nameDesKontos } from "../konten/public.ts";
+import { nameDerPerson } from "../personen/public.ts";
 
 /** What rules say of messages. */
 export const Nachricht = resource({
@@ -17,7 +17,7 @@ export const hatGeschrieben = (spalte: string, an: string): string =>
 /** Names of those to whom a file was sent with a message, as its sender sees them. */
 export async function leserDurchNachrichten(tx: Transaction, dateiId: string): Promise<string[]> {
   const rows = await tx.all<{ name: string }>(
-    `SELECT DISTINCT ${nameDesKontos("e.konto_id")} AS name
+    `SELECT DISTINCT ${nameDerPerson("e.konto_id")} AS name
        FROM nachricht_datei nd JOIN nachricht_empfaenger e ON e.nachricht_id = nd.nachricht_id WHERE nd.datei_id = $1 ORDER BY 1`,
     [dateiId],
   );

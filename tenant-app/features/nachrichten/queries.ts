@@ -2,7 +2,7 @@ import type { App } from "../../ground/app.ts";
 import { textOrUnreadable } from "../../ground/crypto/damaged.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { type Cut, choose, type Listed, type Slice } from "../../ground/pages/keyset.ts";
-import { nameDesKontos, sortiertNachName } from "../konten/public.ts";
+import { nameDerPerson, sortiertNachName } from "../personen/public.ts";
 import { oeffneBetreff, type VerschlosseneNachricht } from "./inhalt.ts";
 
 export interface Nachrichtenzeile {
@@ -39,7 +39,7 @@ export function posteingang(tx: Transaction, app: App, ich: string, cut: Cut | u
       at: "e.gesendet_am",
       id: "e.nachricht_id",
     },
-    columns: `${nameDesKontos("n.absender_id")} AS mit, e.gelesen_am IS NULL AS ungelesen`,
+    columns: `${nameDerPerson("n.absender_id")} AS mit, e.gelesen_am IS NULL AS ungelesen`,
     from: "nachricht n JOIN nachricht_empfaenger e ON e.nachricht_id = n.id AND e.konto_id = $2",
     values: [ich],
   });
@@ -51,7 +51,7 @@ export function gesendete(tx: Transaction, app: App, ich: string, cut: Cut | und
     listed: { from: "nachricht n WHERE n.absender_id = $1", values: [ich], at: "n.gesendet_am", id: "n.id" },
     columns: `false AS ungelesen,
             (SELECT string_agg(wer, ', ') FROM (
-               SELECT ${nameDesKontos("e.konto_id")} AS wer FROM nachricht_empfaenger e
+               SELECT ${nameDerPerson("e.konto_id")} AS wer FROM nachricht_empfaenger e
                 WHERE e.nachricht_id = n.id ORDER BY ${sortiertNachName("e.konto_id")} LIMIT 4) AS erste)
             || CASE WHEN (SELECT count(*) FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id) > 4 THEN ' und weitere' ELSE '' END AS mit`,
     from: "nachricht n",
@@ -107,7 +107,7 @@ export interface LesbareNachricht extends VerschlosseneNachricht {
 /** A message. */
 export function ladeNachricht(tx: Transaction, id: string): Promise<LesbareNachricht | undefined> {
   return tx.one<LesbareNachricht>(
-    `SELECT n.id, n.absender_id, ${nameDesKontos("n.absender_id")} AS absender, n.gesendet_am, n.schluessel, n.betreff, n.inhalt,
+    `SELECT n.id, n.absender_id, ${nameDerPerson("n.absender_id")} AS absender, n.gesendet_am, n.schluessel, n.betreff, n.inhalt,
             coalesce((SELECT g.anzahl FROM nachricht_anhang_geloescht g WHERE g.nachricht_id = n.id), 0) AS geloeschte
        FROM nachricht n WHERE n.id = $1`,
     [id],
@@ -122,7 +122,7 @@ export interface Empfaenger {
 /** Recipients of a message: all for its sender; row-level security shows a recipient only themselves. */
 export function empfaenger(tx: Transaction, id: string): Promise<Empfaenger[]> {
   return tx.all<Empfaenger>(
-    `SELECT ${nameDesKontos("e.konto_id")} AS name, e.gelesen_am IS NOT NULL AS gelesen
+    `SELECT ${nameDerPerson("e.konto_id")} AS name, e.gelesen_am IS NOT NULL AS gelesen
        FROM nachricht_empfaenger e WHERE e.nachricht_id = $1 ORDER BY ${sortiertNachName("e.konto_id")}`,
     [id],
   );

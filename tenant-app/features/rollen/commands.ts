@@ -3,7 +3,7 @@ import { isDuplicate, isReferenced, isRefusedBy, type Transaction } from "../../
 import { plainLetters } from "../../ground/database/search.ts";
 import { forbidden } from "../../ground/gate/refusal.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
-import { writeJournal } from "../../ground/journal/write.ts";
+import type { Values } from "../../ground/journal/write.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { StaleForm } from "../../ground/pages/stale.ts";
 import { bewahreAdministrator, Rolle } from "./public.ts";
@@ -159,7 +159,7 @@ function journal(
   visit: PersonVisit,
   deed: "anlegen" | "bearbeiten" | "loeschen",
   object: string,
-  values: object,
+  values: Values,
 ): Promise<void> {
-  return writeJournal(tx, visit.now, { by: visit.person.accountId, resource: Rolle, deed, object, values });
+  return visit.record(tx, { resource: Rolle, deed, object, values });
 }

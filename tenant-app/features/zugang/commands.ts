@@ -9,7 +9,6 @@ import {
 import { plainLetters } from "../../ground/database/search.ts";
 import type { Keys } from "../../ground/gate/person.ts";
 import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
-import { writeJournal } from "../../ground/journal/write.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { Konto, kontoZurAnmeldung, merkeErsteAnmeldung } from "../konten/public.ts";
 import { versuche } from "./bremse.ts";
@@ -113,12 +112,8 @@ export async function aenderePasswort(
   return visit.transaction(async (tx) => {
     await tx.run("SELECT passwort_setzen($1, $2, NULL, $3)", [person.accountId, pruefwert, now]);
     await tx.run("DELETE FROM sitzung WHERE konto_id = $1", [person.accountId]);
-    await writeJournal(tx, now, {
-      by: person.accountId,
-      resource: Konto,
-      deed: "passwort",
-      object: person.accountId,
-    });
+    const { accountId } = person;
+    await visit.record(tx, { resource: Konto, deed: "passwort", object: accountId, person: accountId });
     const { cookies } = await beginneSitzung(tx, app.sessionKey, now, { id: person.accountId, nurPasswort: false });
     return cookies;
   });

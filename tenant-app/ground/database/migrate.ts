@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { addJournalDays } from "../journal/days.ts";
 import { shipped } from "../paths.ts";
 
 export interface Migration {
@@ -63,10 +64,27 @@ export async function migrate(settings: MigrateSettings): Promise<string[]> {
       }
     }
     await client.query(await readFile(shipped("ground", "database", "grants.sql"), "utf8"));
+    await renewCollation(client);
+    await addJournalDays(
+      { one: async (sql, values = []) => (await client.query(sql, [...values])).rows[0] },
+      new Date(),
+    );
     return fresh;
   } finally {
     await client.end();
   }
+}
+
+/** A newer library may sort differently: what is sorted by it is made anew, before anybody looks something up in it. */
+async function renewCollation(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ index: string }>(
+    `SELECT DISTINCT i.indexrelid::regclass::text AS index
+       FROM pg_index i CROSS JOIN LATERAL unnest(i.indcollation) AS used (coll)
+       JOIN pg_collation c ON c.oid = used.coll
+      WHERE c.collname = 'deutsch' AND c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid)`,
+  );
+  for (const { index } of rows) await client.query(`REINDEX INDEX ${index}`);
+  if (rows.length > 0) await client.query("ALTER COLLATION deutsch REFRESH VERSION");
 }
 
 /**
@@ -105,6 +123,8 @@ async function appliedChecksums(client: pg.Client): Promise<Map<number, string>>
 async function apply(client: pg.Client, migration: Migration): Promise<void> {
   await client.query("BEGIN");
   try {
+    // What a migration changes is in the journal of nobody.
+    await client.query("SET LOCAL classmind.umbau = 'ja'");
     await client.query(migration.sql);
     await client.query("INSERT INTO schema_migration (nummer, name, pruefsumme) VALUES ($1, $2, $3)", [
       migration.number,

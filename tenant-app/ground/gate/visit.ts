@@ -1,6 +1,7 @@
 import type { App } from "../app.ts";
 import type { Viewer } from "../catalogue.ts";
 import type { Transaction } from "../database/database.ts";
+import { type Entry, writeJournal } from "../journal/write.ts";
 import type { Person } from "./person.ts";
 import { decide, type Scope } from "./rights.ts";
 import type { Upload } from "./upload.ts";
@@ -36,6 +37,8 @@ export interface PersonVisit extends Visit, Viewer {
    * which the gate decides anew; what the person may by then says the visit that `work` is given.
    */
   transaction<T>(work: (tx: Transaction, visit: PersonVisit) => Promise<T>): Promise<T>;
+  /** Writes in the journal what this person does, in the transaction that does it. */
+  record<Deed extends string>(tx: Transaction, entry: Entry<Deed>): Promise<void>;
 }
 
 /** A request that carries a file. */
@@ -56,6 +59,8 @@ export function asPerson(
     formKey,
     scopes,
     transaction,
+    record: (tx, entry) =>
+      writeJournal(tx, { fieldKey: visit.app.fieldKey, now: visit.now, by: person.accountId }, entry),
     may: (right, scope) => {
       const decision = decide(person.rules, right);
       return decision.allowed && (scope === undefined || decision.scopes.has(scope));

@@ -1,31 +1,76 @@
-import { randomUUID } from "node:crypto";
+import { type KeyObject, randomUUID } from "node:crypto";
+import { seal } from "../crypto/fields.ts";
+import { sealFor } from "../crypto/personal.ts";
 import type { Transaction } from "../database/database.ts";
 import type { Resource } from "../gate/rights.ts";
 
 export interface Entry<Deed extends string> {
-  /** Who did it; undefined for the operator's commands. */
-  readonly by: string | undefined;
   readonly resource: Resource<string, Deed>;
   readonly deed: NoInfer<Deed>;
   /** What it was done to. */
   readonly object: string;
-  /** Old and new values, never passwords, contents or anything that is stored encrypted. */
-  readonly values?: object;
+  /** Whom it concerns, if it is about one person: old and new values are sealed with that person's key. */
+  readonly person?: string;
+  /** Old and new values, by names; never passwords, nor contents that are sealed where they are stored. */
+  readonly values?: Values;
 }
 
-/** Appends to the journal in the same transaction as the change it records, so that neither exists alone (R43). */
-export async function writeJournal<Deed extends string>(tx: Transaction, now: Date, entry: Entry<Deed>): Promise<void> {
+export interface Values {
+  readonly alt?: object;
+  readonly neu?: object;
+}
+
+/** Who writes, and when. */
+export interface Writer {
+  readonly fieldKey: KeyObject;
+  readonly now: Date;
+  /** Undefined for the operator's commands. */
+  readonly by: string | undefined;
+}
+
+/** Where the values of an entry are sealed. */
+export const sealedValues = (id: string) => ({ table: "journal.eintrag", column: "verschlossen", row: id });
+
+/**
+ * Appends to the journal in the same transaction as the change it records, so that neither exists alone (R43): the database refuses the
+ * change without it. In clear stands which values there were, sealed what they are.
+ */
+export async function writeJournal<Deed extends string>(
+  tx: Transaction,
+  { fieldKey, now, by }: Writer,
+  { resource, deed, object, person, values = {} }: Entry<Deed>,
+): Promise<void> {
+  const id = randomUUID();
   await tx.run(
-    `INSERT INTO journal.eintrag (id, zeit, konto_id, ressource, aktion, objekt, werte)
-     VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+    `INSERT INTO journal.eintrag (id, zeit, konto_id, person_id, ressource, aktion, objekt, werte, verschlossen)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
     [
-      randomUUID(),
+      id,
       now,
-      entry.by ?? null,
-      entry.resource.name,
-      entry.deed,
-      entry.object,
-      JSON.stringify(entry.values ?? {}),
+      by ?? null,
+      person ?? null,
+      resource.name,
+      deed,
+      object,
+      JSON.stringify(withoutValues(values)),
+      Object.keys(values).length === 0 ? null : await sealed(),
     ],
+  );
+
+  async function sealed(): Promise<Buffer> {
+    const text = JSON.stringify(values);
+    return person === undefined
+      ? seal(fieldKey, sealedValues(id), text)
+      : (await sealFor(tx, fieldKey, person, now))(sealedValues(id), text);
+  }
+}
+
+/** The names of values, and nothing of what they are; the database makes lists of them. */
+function withoutValues(values: Values): object {
+  return Object.fromEntries(
+    Object.entries(values).map(([when, what]: [string, object]) => [
+      when,
+      Array.isArray(what) ? [] : Object.fromEntries(Object.keys(what).map((name) => [name, null])),
+    ]),
   );
 }

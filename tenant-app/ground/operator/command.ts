@@ -1,11 +1,22 @@
+import type { KeyObject } from "node:crypto";
 import type { z } from "zod";
-import type { Database } from "../database/database.ts";
+import type { Database, Transaction } from "../database/database.ts";
+import { type Entry, writeJournal } from "../journal/write.ts";
 
 /** What an admin command may use: the database as its owner, the directory of files, the time. */
 export interface AdminTools {
   readonly database: Database;
   readonly filesDir: string;
+  readonly fieldKey: KeyObject;
   readonly now: Date;
+  /** Writes in the journal what the operator does, in the transaction that does it. */
+  record<Deed extends string>(tx: Transaction, entry: Entry<Deed>): Promise<void>;
+}
+
+/** Builds them. */
+export function adminTools(given: Omit<AdminTools, "record">): AdminTools {
+  const { fieldKey, now } = given;
+  return { ...given, record: (tx, entry) => writeJournal(tx, { fieldKey, now, by: undefined }, entry) };
 }
 
 /** What a feature keeps outside the database. */

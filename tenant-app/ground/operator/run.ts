@@ -4,8 +4,8 @@ import { adminConfig, ConfigError } from "../config.ts";
 import { openDatabase } from "../database/database.ts";
 import { untilMigrated } from "../database/migrate.ts";
 import type { Register } from "../feature.ts";
-import { databasePassword } from "../secrets.ts";
-import { AdminError, type RegisteredCommand } from "./command.ts";
+import { databasePassword, fieldKey } from "../secrets.ts";
+import { AdminError, adminTools, type RegisteredCommand } from "./command.ts";
 import { fingerprintOf, usageOf } from "./inventory.ts";
 
 /** Every admin command: those of the features, and those about all of them. */
@@ -62,7 +62,9 @@ async function answer(commands: readonly RegisteredCommand[], name: string, env:
     statementMs: 0,
   });
   try {
-    return await registered.run(input, { database, filesDir: config.filesDir, now: new Date() });
+    const { filesDir, secretsDir } = config;
+    const tools = adminTools({ database, filesDir, fieldKey: await fieldKey(secretsDir), now: new Date() });
+    return await registered.run(input, tools);
   } finally {
     await database.close();
   }

@@ -1,5 +1,6 @@
 import type { App } from "../app.ts";
 import type { Feature } from "../feature.ts";
+import { addJournalDays } from "../journal/days.ts";
 
 const day = 24 * 60 * 60 * 1000;
 
@@ -7,6 +8,12 @@ const day = 24 * 60 * 60 * 1000;
 export async function tidyUp(app: App, features: readonly Feature[]): Promise<void> {
   const done: Record<string, number> = {};
   const failures: unknown[] = [];
+  try {
+    const days = await app.database.as({}, (tx) => addJournalDays(tx, app.now()));
+    if (days > 0) done.journalDays = days;
+  } catch (error) {
+    failures.push(error);
+  }
   for (const { daily } of features) {
     try {
       Object.assign(done, await daily?.(app));

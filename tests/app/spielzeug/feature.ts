@@ -5,7 +5,6 @@ import type { Feature } from "../../../tenant-app/ground/feature.ts";
 import { type Reply, redirect, text } from "../../../tenant-app/ground/gate/reply.ts";
 import { route } from "../../../tenant-app/ground/gate/route.ts";
 import type { PersonVisit } from "../../../tenant-app/ground/gate/visit.ts";
-import { writeJournal } from "../../../tenant-app/ground/journal/write.ts";
 import { checked, fieldsOf } from "../../../tenant-app/ground/pages/input.ts";
 import { Wunsch } from "./public.ts";
 
@@ -35,7 +34,7 @@ async function wish(visit: PersonVisit): Promise<Reply> {
       angaben.text,
       visit.now,
     ]);
-    await writeJournal(tx, visit.now, { by: visit.person.accountId, resource: Wunsch, deed: "anlegen", object: id });
+    await visit.record(tx, { resource: Wunsch, deed: "anlegen", object: id });
   });
   return redirect("/wuensche?erledigt=gewuenscht");
 }
@@ -58,12 +57,7 @@ export const spielzeug: Feature = {
       handle: async (visit, { id }) => {
         await visit.transaction(async (tx) => {
           await tx.run("DELETE FROM wunsch WHERE id = $1", [id]);
-          await writeJournal(tx, visit.now, {
-            by: visit.person.accountId,
-            resource: Wunsch,
-            deed: "loeschen",
-            object: id,
-          });
+          await visit.record(tx, { resource: Wunsch, deed: "loeschen", object: id });
         });
         return redirect("/wuensche");
       },

@@ -1,0 +1,89 @@
+import { z } from "zod";
+import type { Transaction } from "../../ground/database/database.ts";
+import { resource } from "../../ground/gate/rights.ts";
+
+/** What rules say of people the school knows, with and without a login. */
+export const Person = resource({
+  name: "Person",
+  title: "Personen",
+  actions: {
+    lesen: ["ansehen", "schule"],
+    anlegen: ["anlegen", "schule"],
+    bearbeiten: ["ändern", "schule"],
+    loeschen: ["löschen", "schule"],
+  },
+});
+
+/** Letters of any script with their joiners (U+200C, U+200D, which Persian and Indian scripts need), no other invisible signs. */
+const printable = /^(?:[^\p{Cc}\p{Cf}\p{Co}\p{Cn}]|(?<=[\p{L}\p{M}])[\u200c\u200d](?=\p{L}))*$/u;
+const name = (wer: string) =>
+  z
+    .string()
+    .trim()
+    .max(100, `Der ${wer} darf höchstens 100 Zeichen lang sein.`)
+    .regex(printable, `Der ${wer} enthält unzulässige Zeichen.`)
+    .transform((text) => text.normalize("NFC"));
+
+/** What somebody is called. Many people have one name only: one of the two may be empty. */
+export const namensangaben = z.object({ vorname: name("Vorname"), nachname: name("Nachname") });
+export type Namensangaben = z.infer<typeof namensangaben>;
+
+/** Refuses somebody without any name; for every form with these two fields. */
+export const mitNamen = <T extends z.ZodType<Namensangaben>>(angaben: T) =>
+  angaben.refine(({ vorname, nachname }) => vorname !== "" || nachname !== "", {
+    path: ["nachname"],
+    message: "Bitte geben Sie einen Namen an. Wer nur einen Namen hat, braucht nur eines der beiden Felder.",
+  });
+
+/** First and last name, or the only one. */
+export const vollerName = ({ vorname, nachname }: Namensangaben): string => `${vorname} ${nachname}`.trim();
+
+/** Last name first, as in lists. */
+export const listenname = ({ vorname, nachname }: Namensangaben): string =>
+  [nachname, vorname].filter((text) => text !== "").join(", ");
+
+/** Stores somebody new. A second one with the same id violates `person_pkey`. */
+export async function speicherePerson(
+  tx: Transaction,
+  now: Date,
+  { id, vorname, nachname }: Namensangaben & { readonly id: string },
+): Promise<void> {
+  await tx.run("INSERT INTO person (id, vorname, nachname, angelegt_am) VALUES ($1, $2, $3, $4)", [
+    id,
+    vorname,
+    nachname,
+    now,
+  ]);
+}
+
+/** Gives somebody this name, if it is another one. */
+export async function nennePerson(
+  tx: Transaction,
+  { id, vorname, nachname }: Namensangaben & { readonly id: string },
+): Promise<void> {
+  await tx.run(
+    "UPDATE person SET vorname = $2, nachname = $3 WHERE id = $1 AND (vorname, nachname) IS DISTINCT FROM ($2, $3)",
+    [id, vorname, nachname],
+  );
+}
+
+/** SQL: joins the person whose id a column holds, as `p`. */
+export const mitPerson = (spalte: string): string => `JOIN person p ON p.id = ${spalte}`;
+
+/** SQL: the name of the person joined as `p`. */
+export const personenname = "btrim(p.vorname || ' ' || p.nachname)";
+
+/** SQL: the order of people joined as `p`. */
+export const nachNamen = "p.nachname, p.vorname, p.id";
+
+/** SQL: whether a search, in words, finds the person joined as `p`; or what the further columns hold. */
+export const gefunden = (suche: string, ...oder: readonly string[]): string =>
+  `(p.suchtext || ' ' || ${["''", ...oder].join(" || ' ' || ")}) LIKE ALL ((SELECT suchmuster(${suche}))::text[])`;
+
+/** SQL: the name of the person that a column names; null if it is gone. */
+export const nameDerPerson = (spalte: string): string =>
+  `(SELECT ${personenname} FROM person p WHERE p.id = ${spalte})`;
+
+/** SQL: how the person that a column names is sorted among people. */
+export const sortiertNachName = (spalte: string): string =>
+  `(SELECT (${nachNamen}) FROM person p WHERE p.id = ${spalte})`;

@@ -1,0 +1,114 @@
+import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { isRefusedBy, type Transaction } from "../database/database.ts";
+import { open, type Place, seal, UnreadableField } from "./fields.ts";
+
+/**
+ * What is sensitive about a person is sealed with a key of their own. The keys lie wrapped in a schema that the school's dump leaves out
+ * (migration 0012): who destroys one has made everything sealed with it unreadable, in every copy.
+ */
+
+/** The person's key was destroyed: nothing more is sealed for them. */
+export class PersonErased extends Error {
+  override readonly name = "PersonErased";
+}
+
+/** First byte of what is sealed with a person's key; then the number of the key (16 bits), then what `seal` makes. */
+const marker = 2;
+const headLength = 3;
+
+const wrapping = (person: string, number: number): Place => ({
+  table: "schluessel.person",
+  column: "verpackt",
+  row: `${person}/${number}`,
+});
+
+/** Keys of some people, to open and to seal with. Only those are in it that were asked for and have one. */
+export interface PersonalKeys {
+  /**
+   * Opens a value about a person, or one that an earlier version sealed with the school's key.
+   * @throws UnreadableField, also when the person's key was destroyed
+   */
+  open(person: string, place: Place, sealed: Buffer): Buffer;
+}
+
+interface KeyRow {
+  readonly person_id: string;
+  readonly fassung: number;
+  readonly verpackt: Buffer;
+}
+
+function readKeys(tx: Transaction, persons: readonly string[]): Promise<KeyRow[]> {
+  return tx.all<KeyRow>("SELECT person_id, fassung, verpackt FROM schluessel.lesen($1::uuid[])", [persons]);
+}
+
+function unwrap(schoolKey: KeyObject, { person_id, fassung, verpackt }: KeyRow): KeyObject {
+  return createSecretKey(open(schoolKey, wrapping(person_id, fassung), verpackt));
+}
+
+/** Reads the keys of people, all in one statement. */
+export async function personalKeys(
+  tx: Transaction,
+  schoolKey: KeyObject,
+  persons: readonly string[],
+): Promise<PersonalKeys> {
+  const rows = persons.length === 0 ? [] : await readKeys(tx, [...new Set(persons)]);
+  const wrapped = new Map(rows.map((row) => [`${row.person_id}/${row.fassung}`, row]));
+  const opened = new Map<string, KeyObject>();
+  return {
+    open(person, place, sealed) {
+      if (sealed[0] !== marker) {
+        return open(schoolKey, place, sealed);
+      }
+      const name = `${person}/${sealed.length >= headLength ? sealed.readUInt16BE(1) : 0}`;
+      const row = wrapped.get(name);
+      if (row === undefined) {
+        throw new UnreadableField(`${place.table}.${place.column}: there is no key of this person that fits`);
+      }
+      const key = opened.get(name) ?? unwrap(schoolKey, row);
+      opened.set(name, key);
+      return open(key, place, sealed.subarray(headLength));
+    },
+  };
+}
+
+/** Seals values about one person. */
+export type PersonalSeal = (place: Place, plaintext: Buffer | string) => Buffer;
+
+/**
+ * The newest key of a person, made if there is none yet.
+ * @throws PersonErased when it was destroyed
+ */
+export async function sealFor(tx: Transaction, schoolKey: KeyObject, person: string, now: Date): Promise<PersonalSeal> {
+  const newest = (await newestKey(tx, person)) ?? (await makeKey(tx, schoolKey, person, now));
+  const key = unwrap(schoolKey, newest);
+  const head = Buffer.alloc(headLength);
+  head[0] = marker;
+  head.writeUInt16BE(newest.fassung, 1);
+  return (place, plaintext) => Buffer.concat([head, seal(key, place, plaintext)]);
+}
+
+async function newestKey(tx: Transaction, person: string): Promise<KeyRow | undefined> {
+  const rows = await readKeys(tx, [person]);
+  return rows.sort((a, b) => b.fassung - a.fassung)[0];
+}
+
+/** Two at once end with one key: whoever comes second reads the first one's. */
+async function makeKey(tx: Transaction, schoolKey: KeyObject, person: string, now: Date): Promise<KeyRow> {
+  try {
+    await tx.run("SELECT schluessel.hinterlegen($1, $2, $3)", [
+      person,
+      seal(schoolKey, wrapping(person, 1), randomBytes(32)),
+      now,
+    ]);
+  } catch (error) {
+    if (isRefusedBy(error, "CM003")) {
+      throw new PersonErased("the key of this person was destroyed");
+    }
+    throw error;
+  }
+  const made = await newestKey(tx, person);
+  if (made === undefined) {
+    throw new Error("a key that was just kept is not there");
+  }
+  return made;
+}
