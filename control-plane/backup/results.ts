@@ -4,11 +4,18 @@ import { z } from "zod";
 export const createResult = z.object({
   databaseSnapshot: z.string().regex(/^[0-9a-f]{64}$/),
   filesSnapshot: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Of the keys of the school's people; none where its app has no such keys yet. */
+  keysSnapshot: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
   bytesAdded: z.number(),
   fingerprint: z.json(),
   /** What a restore needs room for, and what tells a backup that has shrunk. */
   size: z.object({ databaseBytes: z.number(), filesBytes: z.number(), files: z.number(), rows: z.number() }),
 });
+
+export const keysResult = createResult.pick({ keysSnapshot: true });
 
 export const verifyResult = z.object({ checked: z.literal(true), databaseBytes: z.number(), files: z.number() });
 
@@ -19,7 +26,7 @@ export const copyResult = z.object({
   snapshots: z.array(
     z.object({
       run: z.string(),
-      kind: z.enum(["database", "files"]),
+      kind: z.enum(["database", "files", "keys"]),
       id: z.string().regex(/^[0-9a-f]{64}$/),
     }),
   ),

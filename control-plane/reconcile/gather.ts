@@ -10,6 +10,7 @@ import { hashManifest } from "../render/hash.ts";
 import { tenantValues } from "../render/tenant-values.ts";
 import type { SecretValues, TenantValues } from "../render/values.ts";
 import { type Backup, completeBackups, decidingBackups, halfForgotten, namedRuns, newestOf } from "../store/backups.ts";
+import { expiredKeys } from "../store/key-snapshots.ts";
 import { listOperations, type Operation, type OperationKind, openOperations } from "../store/operations.ts";
 import { findTenantByUid, type StoredTenant } from "../store/tenants.ts";
 import { hostOf, namespaceOf, REASONS, type Reason } from "../tenant.ts";
@@ -391,6 +392,9 @@ export async function gather(
   const makesBackups = goal === "run" && tenant.spec.backup.enabled;
   const expired =
     goal === "purge" || !clock.trusted ? [] : await expiredWithoutBackup(deps, tenant.uid, now, makesBackups);
+  // Beside backups they go with the old ones.
+  const keysExpired =
+    goal !== "purge" && !makesBackups && clock.trusted && (await expiredKeys(deps.pool, tenant.uid, now)).length > 0;
   const verifying = goal === "run" && open.some((operation) => operation.kind === "verify-isolation");
   const breaches = verifying ? ((await deps.engine.examineIsolation?.(namespaceOf(tenant.slug))) ?? []) : [];
   const furnishing = goal === "run" && tenant.status.initialisedAt === undefined;
@@ -399,7 +403,7 @@ export async function gather(
     furnishing,
     running: goal === "run",
     backupAt: due,
-    expired: expired.length > 0,
+    expired: expired.length > 0 || keysExpired,
     readBack: readBack === undefined ? undefined : { at: readBack, runId: newestBackup?.runId },
   });
   const work = await dueWork(deps, tenant.uid, wishes, now);

@@ -64,8 +64,11 @@ export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNames
     case "backup-create": {
       const { runId } = named.parse(job.input);
       const [databaseSnapshot, filesSnapshot] = [snapshot(runId, "database"), snapshot(runId, "files")];
-      return answer({ databaseSnapshot, filesSnapshot, bytesAdded: 1, fingerprint: {}, size: SIZE });
+      const keysSnapshot = snapshot(runId, "keys");
+      return answer({ databaseSnapshot, filesSnapshot, keysSnapshot, bytesAdded: 1, fingerprint: {}, size: SIZE });
     }
+    case "backup-keys":
+      return answer({ keysSnapshot: snapshot(named.parse(job.input).runId, "keys") });
     case "backup-copy":
       return answer({ snapshots: [] });
     case "retention-verify":

@@ -1,5 +1,6 @@
 import { EngineError, type ObjectRef } from "../../engine/engine.ts";
 import { renameSnapshots, settleRepository } from "../../store/backups.ts";
+import { renameKeys } from "../../store/key-snapshots.ts";
 import { holdFor, progressOperation } from "../../store/operations.ts";
 import { REASONS } from "../../tenant.ts";
 import { type Attempt, write } from "../steps.ts";
@@ -46,9 +47,10 @@ export async function changeRepository(attempt: Attempt, operation: BegunOperati
   await applyRendered(side, LEADING);
   const copied = await copyHistory(attempt, target);
   await write(attempt, async (db) => {
-    await renameSnapshots(db, copied);
+    await renameSnapshots(db, copied.backups);
+    await renameKeys(db, hold.uid, copied.keys);
     await settleRepository(db, hold.uid, from);
     await holdFor(db, hold, operation.id, {});
   });
-  return { from, to, message: `${copied.length} backups are in ${to}; what is in ${from} stays there` };
+  return { from, to, message: `${copied.backups.length} backups are in ${to}; what is in ${from} stays there` };
 }

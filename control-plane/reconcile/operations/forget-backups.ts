@@ -1,13 +1,17 @@
 import { z } from "zod";
 import { EngineError } from "../../engine/engine.ts";
 import { type Backup, decideForgetting, markForgotten } from "../../store/backups.ts";
+import { dropKeys, expiredKeys } from "../../store/key-snapshots.ts";
 import { type Operation, openRestoresFrom } from "../../store/operations.ts";
 import { REASONS } from "../../tenant.ts";
 import { expiredWithoutBackup, repositoryUrl } from "../gather.ts";
 import { type Attempt, runJob, write } from "../steps.ts";
 import { withRepository } from "./repository.ts";
 
-/** Backups that are past their time are forgotten: nothing older than a year (R61), whether the school still makes new ones or not. */
+/**
+ * Backups that are past their time are forgotten: nothing older than a year (R61), whether the school still makes new ones or not. With
+ * them go the keys of people that are older than 30 days, all but the newest.
+ */
 
 const FORGETTING_MS = 3_600_000;
 
@@ -21,28 +25,35 @@ export async function forget(
   expired: readonly Backup[],
   template: "backup" | "retention",
 ): Promise<number> {
-  if (expired.length === 0) return 0;
   const { deps, hold } = attempt;
+  const keys = await expiredKeys(deps.pool, hold.uid, deps.clock.now());
+  if (expired.length === 0 && keys.length === 0) return 0;
   const readers = await openRestoresFrom(deps.pool, hold.uid);
   if (readers.length > 0)
     throw new EngineError(REASONS.RetentionFailed, `${readers.join(", ")} is being made from these backups`);
   const ids = expired.map(({ runId }) => runId);
   const decided = new Set(await write(attempt, (db) => decideForgetting(db, hold.uid, ids)));
   const doomed = expired.filter(({ runId }) => decided.has(runId));
-  for (const number of new Set(doomed.map(({ repository }) => repository))) {
+  for (const number of new Set([...doomed, ...keys].map(({ repository }) => repository))) {
     const here = doomed.filter(({ repository }) => repository === number);
-    const snapshots = here
-      .flatMap((backup) => [backup.databaseSnapshot, backup.filesSnapshot])
-      .filter((snapshot) => snapshot !== undefined);
-    const repository = repositoryUrl(deps, hold.uid, number);
-    const job = { command: "forget", input: { snapshots, repository }, schema: z.unknown(), deadline: FORGETTING_MS };
-    await runJob(attempt, template, job);
-    await write(attempt, (db) =>
-      markForgotten(
+    const keysHere = keys.filter(({ repository }) => repository === number);
+    const snapshots = [
+      ...here.flatMap((backup) => [backup.databaseSnapshot, backup.filesSnapshot]),
+      ...keysHere.map(({ snapshot }) => snapshot),
+    ].filter((snapshot) => snapshot !== undefined);
+    const input = {
+      snapshots,
+      repository: repositoryUrl(deps, hold.uid, number),
+      ...(keysHere.length > 0 ? { thorough: true } : {}),
+    };
+    await runJob(attempt, template, { command: "forget", input, schema: z.unknown(), deadline: FORGETTING_MS });
+    await write(attempt, async (db) => {
+      await markForgotten(
         db,
         here.map(({ runId }) => runId),
-      ),
-    );
+      );
+      await dropKeys(db, hold.uid, keysHere);
+    });
   }
   return doomed.length;
 }

@@ -1,14 +1,16 @@
-import { createResult } from "../../backup/results.ts";
+import { createResult, keysResult } from "../../backup/results.ts";
 import { shrinkOf } from "../../backup/retention.ts";
 import { messageOf } from "../../errors.ts";
 import * as backups from "../../store/backups.ts";
 import { LeaseLostError } from "../../store/held.ts";
+import { recordKeys } from "../../store/key-snapshots.ts";
 import { findTenantByUid } from "../../store/tenants.ts";
 import { NEW_REPOSITORIES, type SchoolRepositories } from "../../tenant.ts";
 import { repositoryUrl } from "../gather.ts";
 import { type Attempt, runJob, write } from "../steps.ts";
 
 const DEADLINE_MS = 4 * 3_600_000;
+const KEYS_DEADLINE_MS = 600_000;
 
 /** Where the school's backups go now: work may have gone on while that changed. */
 async function repositoriesOf({ deps, hold }: Attempt): Promise<SchoolRepositories> {
@@ -78,12 +80,35 @@ export async function makeBackup(
       schema: createResult,
       deadline: DEADLINE_MS,
     });
-    const outcome = { ...made, shrunk: await shrinkSince(attempt, made.size) };
-    await write(attempt, (db) => backups.completeBackup(db, runId, outcome));
+    const { keysSnapshot: snapshot, ...snapshots } = made;
+    const outcome = { ...snapshots, shrunk: await shrinkSince(attempt, made.size) };
+    await write(attempt, async (db) => {
+      await backups.completeBackup(db, runId, outcome);
+      if (snapshot !== undefined) await recordKeys(db, uid, { runId, snapshot, repository }, startedAt);
+    });
     return outcome;
   } catch (error) {
     if (!attempt.lost.aborted && !(error instanceof LeaseLostError))
       await write(attempt, (db) => backups.failBackup(db, runId, messageOf(error)));
     throw error;
   }
+}
+
+/**
+ * Takes the keys of a school's people as they are now, before a restore puts something older in the school's place: who was erased since
+ * the last backup stays erased. Repeatable.
+ */
+export async function saveKeys(attempt: Attempt, runId: string): Promise<void> {
+  const { deps, gathered } = attempt;
+  const { uid } = gathered.tenant;
+  const takenAt = deps.clock.now();
+  const { number: repository } = await repositoriesOf(attempt);
+  const { keysSnapshot: snapshot } = await runJob(attempt, "backup", {
+    command: "keys",
+    input: { runId, host: uid, abandoned: [runId], repository: repositoryUrl(deps, uid, repository) },
+    schema: keysResult,
+    deadline: KEYS_DEADLINE_MS,
+  });
+  if (snapshot === undefined) return;
+  await write(attempt, (db) => recordKeys(db, uid, { runId, snapshot, repository }, takenAt));
 }

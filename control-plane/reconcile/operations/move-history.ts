@@ -2,6 +2,7 @@ import { copyObstacle } from "../../backup/repository.ts";
 import { copyResult } from "../../backup/results.ts";
 import { EngineError, type ObjectRef } from "../../engine/engine.ts";
 import { completeBackups } from "../../store/backups.ts";
+import { keySnapshots } from "../../store/key-snapshots.ts";
 import { namespaceOf, REASONS } from "../../tenant.ts";
 import { desiredManifests, repositoryUrl } from "../gather.ts";
 import { type Attempt, runJob } from "../steps.ts";
@@ -16,6 +17,13 @@ export interface CopiedBackup {
   readonly runId: string;
   readonly databaseSnapshot: string;
   readonly filesSnapshot: string;
+}
+
+/** All that was copied; nothing when both engines use one repository. */
+export interface CopiedHistory {
+  readonly backups: readonly CopiedBackup[];
+  /** Keys of the school's people. */
+  readonly keys: ReadonlyArray<{ readonly runId: string; readonly snapshot: string }>;
 }
 
 const repositoryOf = (attempt: Attempt): string => attempt.deps.platform.backup.repository;
@@ -60,10 +68,10 @@ function withWayTo(side: Attempt, other: Attempt): Attempt {
 
 /**
  * Copies all of a school's snapshots to where the target keeps backups; what is there already is not copied again.
- * @returns what they are called there; empty when both engines use one repository
+ * @returns what they are called there
  */
-export async function copyHistory(source: Attempt, target: Attempt): Promise<readonly CopiedBackup[]> {
-  if (shareRepository(source, target)) return [];
+export async function copyHistory(source: Attempt, target: Attempt): Promise<CopiedHistory> {
+  if (shareRepository(source, target)) return { backups: [], keys: [] };
   const obstacle = copyObstacle(repositoryOf(source), repositoryOf(target));
   if (obstacle !== undefined) throw new EngineError(REASONS.StepFailed, obstacle, { retryable: false });
   const outward = repositoryOf(source) === "local";
@@ -80,9 +88,16 @@ export async function copyHistory(source: Attempt, target: Attempt): Promise<rea
       input: {
         direction: outward ? "to" : "from",
         // What lies in a repository that was found damaged stays where it is.
-        runs: (await completeBackups(source.deps.pool, tenant.uid))
-          .filter(({ repository }) => repository === number)
-          .map(({ runId }) => runId),
+        runs: [
+          ...new Set(
+            [
+              ...(await completeBackups(source.deps.pool, tenant.uid)),
+              ...(await keySnapshots(source.deps.pool, tenant.uid)),
+            ]
+              .filter(({ repository }) => repository === number)
+              .map(({ runId }) => runId),
+          ),
+        ],
         repository: repositoryUrl(side.deps, tenant.uid, number),
         other: {
           url: repositoryUrl(other.deps, tenant.uid, number),
@@ -96,7 +111,8 @@ export async function copyHistory(source: Attempt, target: Attempt): Promise<rea
       schema: copyResult,
       deadline: COPYING_MS,
     });
-    return pair(snapshots);
+    const keysThere = snapshots.filter(({ kind }) => kind === "keys");
+    return { backups: pair(snapshots), keys: keysThere.map(({ run, id }) => ({ runId: run, snapshot: id })) };
   } finally {
     if (!side.lost.aborted) await side.deps.engine.remove(namespace, [REPOSITORY_POLICY], { signal: side.lost });
   }
@@ -104,7 +120,7 @@ export async function copyHistory(source: Attempt, target: Attempt): Promise<rea
 
 /** Both halves of each backup; one half alone is no backup. */
 function pair(
-  snapshots: ReadonlyArray<{ readonly run: string; readonly kind: "database" | "files"; readonly id: string }>,
+  snapshots: ReadonlyArray<{ readonly run: string; readonly kind: string; readonly id: string }>,
 ): readonly CopiedBackup[] {
   const halves = (kind: "database" | "files") =>
     new Map(snapshots.filter((snapshot) => snapshot.kind === kind).map(({ run, id }) => [run, id]));

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { EngineError, type Manifest } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
 import { decidingBackups, failAbandoned, findBackup, renameSnapshots, tellLeftBehind } from "../../store/backups.ts";
+import { keySnapshots, renameKeys } from "../../store/key-snapshots.ts";
 import { switchEngine, writeLeftEngine } from "../../store/leases.ts";
 import { holdFor, type Operation, progressOperation } from "../../store/operations.ts";
 import { findTenantByUid } from "../../store/tenants.ts";
@@ -15,7 +16,7 @@ import { type Attempt, awaitReady, executeStep, removeNamespace, write } from ".
 import { seenVolume } from "../volumes.ts";
 import type { BegunOperation } from "./begun.ts";
 import { abandonedRuns, makeBackup } from "./make-backup.ts";
-import { type CopiedBackup, copyHistory, REPOSITORY_POLICY, shareRepository } from "./move-history.ts";
+import { type CopiedHistory, copyHistory, REPOSITORY_POLICY, shareRepository } from "./move-history.ts";
 import { pauseApp } from "./pause.ts";
 import { fillVolume } from "./restore.ts";
 
@@ -73,7 +74,7 @@ async function report(attempt: Attempt, operation: Operation, step: string, mess
 }
 
 interface Moved {
-  readonly copied: readonly CopiedBackup[];
+  readonly copied: CopiedHistory;
   readonly volume: VolumeRecord;
   readonly message: string;
 }
@@ -96,14 +97,17 @@ async function bringOver(source: Attempt, target: Attempt, operation: Operation)
   const copied = await copyHistory(source, target);
   await report(source, operation, "restore on the other engine");
   const backup = await findBackup(deps.pool, runId);
-  const { databaseSnapshot, filesSnapshot } = copied.find((each) => each.runId === runId) ?? {
+  const { databaseSnapshot, filesSnapshot } = copied.backups.find((each) => each.runId === runId) ?? {
     databaseSnapshot: backup?.databaseSnapshot,
     filesSnapshot: backup?.filesSnapshot,
   };
   const { claim } = source.gathered.tenant.volumes.own;
+  const [newest] = await keySnapshots(deps.pool, source.hold.uid);
+  const keysThere = copied.keys.find((each) => each.runId === newest?.runId) ?? newest;
   const restored = await fillVolume(target, runId, claim, {
     databaseSnapshot,
     filesSnapshot,
+    keys: keysThere && newest && { snapshot: keysThere.snapshot, repository: newest.repository },
     fingerprint: backup?.fingerprint,
     size: backup?.size,
     repository: backup?.repository ?? 1,
@@ -124,7 +128,8 @@ async function switchEngineOf(source: Attempt, target: Attempt, operation: Opera
   const to = target.deps.engineName;
   const from = source.deps.engineName;
   await write(source, async (db) => {
-    await renameSnapshots(db, moved.copied);
+    await renameSnapshots(db, moved.copied.backups);
+    await renameKeys(db, hold.uid, moved.copied.keys);
     if (!shareRepository(source, target)) await tellLeftBehind(db, hold.uid, `the repositories of ${from}`);
     await recordOnOtherEngine(db, hold, moved.volume);
     await holdFor(db, hold, operation.id, {});

@@ -4,6 +4,7 @@ import { KEEP } from "../../backup/retention.ts";
 import { EngineError, type Observation } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
 import { type Backup, keepNewest } from "../../store/backups.ts";
+import { type KeySnapshot, keySnapshots } from "../../store/key-snapshots.ts";
 import { recordInitialised } from "../../store/leases.ts";
 import { type Operation, progressOperation } from "../../store/operations.ts";
 import { findTenantByUid } from "../../store/tenants.ts";
@@ -12,6 +13,7 @@ import { namespaceOf, REASONS, type SchoolVolumes, type VolumeRecord } from "../
 import { repositoryUrl } from "../gather.ts";
 import { type Attempt, runJob, write } from "../steps.ts";
 import type { BegunOperation } from "./begun.ts";
+import { saveKeys } from "./make-backup.ts";
 import { isAppOpen, untilSeen } from "./pause.ts";
 import { namedBackup } from "./verify-backup.ts";
 
@@ -56,12 +58,36 @@ const FILL = "fill a volume";
 const SWAP = "change volumes";
 const OPEN = "open the school";
 
-/** Fills a volume from a backup and compares. Repeatable: one that is whole already says so. */
+/** What a volume is filled from. */
+export type Filling = Pick<Backup, "databaseSnapshot" | "filesSnapshot" | "fingerprint" | "size" | "repository"> & {
+  /** The newest of the keys of the school's people. */
+  readonly keys: Pick<KeySnapshot, "snapshot" | "repository"> | undefined;
+};
+
+/** A backup with the newest keys of the school that it is of: who has been erased since stays erased. */
+async function withNewestKeys({ deps }: Attempt, backup: Backup): Promise<Filling> {
+  const [keys] = await keySnapshots(deps.pool, backup.tenantUid);
+  return { ...backup, keys };
+}
+
+/** Where the keys lie, if that is not where the backup does. */
+function keysInput({ deps }: Attempt, uid: string, { keys, repository }: Filling): object {
+  if (keys === undefined) return {};
+  const { snapshot } = keys;
+  const elsewhere = keys.repository === repository ? {} : { repository: repositoryUrl(deps, uid, keys.repository) };
+  return { keys: { snapshot, ...elsewhere } };
+}
+
+/**
+ * Fills a volume from a backup and compares. Repeatable: one that is whole already says so.
+ * @param sourceUid the school whose backup it is
+ */
 export async function fillVolume(
   attempt: Attempt,
   id: string,
   claim: string,
-  backup: Pick<Backup, "databaseSnapshot" | "filesSnapshot" | "fingerprint" | "size" | "repository">,
+  backup: Filling,
+  sourceUid: string = attempt.hold.uid,
   foreign: Awaited<ReturnType<typeof foreignSource>> = {},
 ): Promise<string> {
   const { source, repositoryOf } = foreign;
@@ -77,6 +103,7 @@ export async function fillVolume(
       fingerprint,
       databaseBytes: size?.databaseBytes,
       source,
+      ...keysInput(attempt, sourceUid, backup),
       ...own,
     },
     schema: restoreResult,
@@ -176,7 +203,8 @@ async function furnish(attempt: Attempt, operation: BegunOperation, backup: Back
   await untilMade(attempt, own.claim);
   await tell(attempt, operation, FILL);
   const foreign = await foreignSource(attempt, String(sourceUid), String(sourceSlug), backup.repository);
-  const message = await fillVolume(attempt, operation.id, own.claim, backup, foreign);
+  const filling = await withNewestKeys(attempt, backup);
+  const message = await fillVolume(attempt, operation.id, own.claim, filling, String(sourceUid), foreign);
   // One with the other: what is taken up after this fills nothing any more.
   await write(attempt, async (db) => {
     await progressOperation(db, operation.id, { step: OPEN, message });
@@ -184,6 +212,18 @@ async function furnish(attempt: Attempt, operation: BegunOperation, backup: Back
   });
   await untilOpenOn(attempt, own.claim);
   return { runId, message };
+}
+
+/** The school's keys as they are now, if it still has a database that can tell them: who was erased since the last backup stays erased. */
+async function saveKeysIfAny(attempt: Attempt, { id }: Operation): Promise<void> {
+  const { deps, gathered, signal } = attempt;
+  try {
+    await saveKeys(attempt, id);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof EngineError)) throw error;
+    const { slug } = gathered.tenant;
+    deps.log.warn({ slug, error: messageOf(error) }, "the keys of its people are restored as the last backup has them");
+  }
 }
 
 /** Fills another volume and lets it take the place of the school's own. */
@@ -199,7 +239,8 @@ async function replace(attempt: Attempt, operation: BegunOperation, backup: Back
     }));
     await untilMade(attempt, claim);
     await tell(attempt, operation, FILL);
-    const message = await fillVolume(attempt, operation.id, claim, backup);
+    await saveKeysIfAny(attempt, operation);
+    const message = await fillVolume(attempt, operation.id, claim, await withNewestKeys(attempt, backup));
     attempt.signal.throwIfAborted();
     // From here on what people enter goes on the old volume, until it is replaced; resumed, it is only replaced.
     await tell(attempt, operation, SWAP, message);

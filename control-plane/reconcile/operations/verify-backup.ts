@@ -2,6 +2,7 @@ import { verifyResult } from "../../backup/results.ts";
 import { EngineError } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
 import { type Backup, findBackup, leaveRepository, recordVerification } from "../../store/backups.ts";
+import { keySnapshots } from "../../store/key-snapshots.ts";
 import type { Operation } from "../../store/operations.ts";
 import { repositoryUrl } from "../gather.ts";
 import { type Attempt, runJob, write } from "../steps.ts";
@@ -27,6 +28,7 @@ export async function verifyBackup(attempt: Attempt, operation: Operation): Prom
   const { deps, hold } = attempt;
   const { runId, databaseSnapshot, filesSnapshot, repository } = await namedBackup(attempt, operation.params);
   const part = typeof operation.params.part === "string" ? operation.params.part : undefined;
+  const [keys] = await keySnapshots(deps.pool, hold.uid);
   const extent = part ?? "whole";
   try {
     const result = await withRepository(attempt, operation, () =>
@@ -35,6 +37,7 @@ export async function verifyBackup(attempt: Attempt, operation: Operation): Prom
         input: {
           databaseSnapshot,
           filesSnapshot,
+          ...(keys?.repository === repository ? { keys: { snapshot: keys.snapshot } } : {}),
           repository: repositoryUrl(deps, hold.uid, repository),
           ...(part === undefined ? {} : { part }),
         },
