@@ -384,6 +384,7 @@ describe("admin commands", () => {
     expect([...names].sort()).toEqual([
       "collect",
       "create-administrator",
+      "destroy-person-key",
       "fingerprint",
       "lock-account",
       "reset-password",

@@ -5,7 +5,8 @@ import { plainLetters } from "../../ground/database/search.ts";
  * 芳" becomes `wang.fang`. Only a name that holds no letter in any script becomes `konto`.
  */
 export async function baseUserName(vorname: string, nachname: string): Promise<string> {
-  const parts = [plainLetters(vorname), plainLetters(nachname)];
+  // Joiners stand within words.
+  const parts = [vorname, nachname].map((name) => plainLetters(name.replace(/[\u200c\u200d]/g, "")));
   const latin = parts.every((text) => /^[\x20-\x7e]*$/.test(text)) ? parts : await transliterated(parts);
   const words = latin.map((text) =>
     text

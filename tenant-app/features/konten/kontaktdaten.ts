@@ -2,9 +2,10 @@ import { z } from "zod";
 import type { App } from "../../ground/app.ts";
 import { textOrUnreadable, unreadable } from "../../ground/crypto/damaged.ts";
 import type { Place } from "../../ground/crypto/fields.ts";
-import { personalKeys, sealFor } from "../../ground/crypto/personal.ts";
+import { PersonErased, personalKeys, sealFor } from "../../ground/crypto/personal.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { InputProblem } from "../../ground/pages/input.ts";
 
 /** Optional contact data (R16). Whoever leaves them empty lacks nothing (R51). */
 export interface Kontaktdaten {
@@ -61,7 +62,10 @@ export async function speichereKontaktdaten(
   kontoId: string,
   daten: Kontaktdaten,
 ): Promise<void> {
-  const seal = await sealFor(tx, app.fieldKey, kontoId, now);
+  const seal = await sealFor(tx, app.fieldKey, kontoId, now).catch((error: unknown) => {
+    const erased = "Über diese Person wird nichts Vertrauliches mehr gespeichert: Ihre Daten wurden gelöscht.";
+    throw error instanceof PersonErased ? new InputProblem({ field: "telefon", text: erased }) : error;
+  });
   const sealed = columns.map((column) => (daten[column] === "" ? null : seal(place(column, kontoId), daten[column])));
   const untouched = columns.map((column) => daten[column] === unreadable);
   await tx.run(

@@ -12,6 +12,7 @@ export const Person = resource({
     bearbeiten: ["ändern", "schule"],
     loeschen: ["löschen", "schule"],
   },
+  deeds: ["schluessel-vernichten"],
 });
 
 /** Letters of any script with their joiners (U+200C, U+200D, which Persian and Indian scripts need), no other invisible signs. */

@@ -94,6 +94,8 @@ async function newestKey(tx: Transaction, person: string): Promise<KeyRow | unde
 
 /** Two at once end with one key: whoever comes second reads the first one's. */
 async function makeKey(tx: Transaction, schoolKey: KeyObject, person: string, now: Date): Promise<KeyRow> {
+  // Refused, it leaves the transaction as it was.
+  await tx.run("SAVEPOINT schluessel");
   try {
     await tx.run("SELECT schluessel.hinterlegen($1, $2, $3)", [
       person,
@@ -101,6 +103,7 @@ async function makeKey(tx: Transaction, schoolKey: KeyObject, person: string, no
       now,
     ]);
   } catch (error) {
+    await tx.run("ROLLBACK TO SAVEPOINT schluessel");
     if (isRefusedBy(error, "CM003")) {
       throw new PersonErased("the key of this person was destroyed");
     }
@@ -111,4 +114,13 @@ async function makeKey(tx: Transaction, schoolKey: KeyObject, person: string, no
     throw new Error("a key that was just kept is not there");
   }
   return made;
+}
+
+/**
+ * Destroys all keys of a person, for good; they get none again, in a school restored from an older backup neither. As the owner of the
+ * database alone. Returns how many there were.
+ */
+export async function destroyPersonalKeys(tx: Transaction, person: string, now: Date): Promise<number> {
+  const row = await tx.one<{ anzahl: number }>("SELECT schluessel.vernichten($1, $2) AS anzahl", [person, now]);
+  return row?.anzahl ?? 0;
 }

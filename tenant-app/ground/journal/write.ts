@@ -1,6 +1,6 @@
 import { type KeyObject, randomUUID } from "node:crypto";
 import { seal } from "../crypto/fields.ts";
-import { sealFor } from "../crypto/personal.ts";
+import { PersonErased, sealFor } from "../crypto/personal.ts";
 import type { Transaction } from "../database/database.ts";
 import type { Resource } from "../gate/rights.ts";
 
@@ -57,11 +57,18 @@ export async function writeJournal<Deed extends string>(
     ],
   );
 
-  async function sealed(): Promise<Buffer> {
+  async function sealed(): Promise<Buffer | null> {
     const text = JSON.stringify(values);
-    return person === undefined
-      ? seal(fieldKey, sealedValues(id), text)
-      : (await sealFor(tx, fieldKey, person, now))(sealedValues(id), text);
+    if (person === undefined) {
+      return seal(fieldKey, sealedValues(id), text);
+    }
+    try {
+      return (await sealFor(tx, fieldKey, person, now))(sealedValues(id), text);
+    } catch (error) {
+      // Of somebody who was erased nothing is kept any more; that something was done is.
+      if (error instanceof PersonErased) return null;
+      throw error;
+    }
   }
 }
 
