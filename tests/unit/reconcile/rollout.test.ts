@@ -309,6 +309,8 @@ function happenTo(world: World, school: School, kind: (typeof OF_A_SCHOOL)[numbe
       return;
     case "unpin":
       school.pinned = false;
+      // One that was over begins again for it (see reopenRollout).
+      if (world.rollout.state === "Complete") world.rollout = { ...world.rollout, state: "Running" };
       return;
     case "breaks":
       school.good = { ...school.good, new: false };
@@ -400,6 +402,19 @@ describe("whatever happens, in whatever order, with crashes between any two step
         expect(world.rollout.state).toBe("Complete");
         expect(world.schools.filter((school) => !onVersion(school) && !school.pinned)).toEqual([]);
       }),
+      {
+        examples: [
+          // Let go after it was over.
+          [
+            2,
+            [
+              { kind: "pin", school: 1 },
+              ...[60, 1].map((seconds) => ({ kind: "wait" as const, seconds })),
+              { kind: "unpin", school: 1 },
+            ],
+          ],
+        ],
+      },
     );
   });
 });
