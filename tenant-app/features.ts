@@ -5,11 +5,22 @@ import { nachrichten } from "./features/nachrichten/feature.ts";
 import { personen } from "./features/personen/feature.ts";
 import { rollen } from "./features/rollen/feature.ts";
 import { start } from "./features/start/feature.ts";
+import { struktur } from "./features/struktur/feature.ts";
 import { zugang } from "./features/zugang/feature.ts";
 import { assemble, type Feature } from "./ground/feature.ts";
 
 /** Every feature of the school platform. A new one is a folder, a migration, and a line here. One that fills
  * tables for an invented school stands behind those whose rows it refers to. */
-export const features: readonly Feature[] = [personen, konten, zugang, rollen, start, nachrichten, dateien, adressbuch];
+export const features: readonly Feature[] = [
+  personen,
+  konten,
+  zugang,
+  rollen,
+  start,
+  struktur,
+  nachrichten,
+  dateien,
+  adressbuch,
+];
 
 export const register = assemble(features);

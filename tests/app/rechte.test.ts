@@ -36,8 +36,67 @@ beforeAll(async () => {
   scopes = new Map(rows.map(({ key, umfang }) => [key, umfang]));
 });
 
+let years = 0;
+const today = "daterange(current_date - 1, current_date + 1)";
+async function insert(table: string, columns: string, values: string): Promise<string> {
+  const id = crypto.randomUUID();
+  await school.database.query(`INSERT INTO ${table} (id, ${columns}) VALUES ('${id}', ${values})`);
+  return id;
+}
+let year: string | undefined;
+async function thisYear(): Promise<string> {
+  year ??= await insert(
+    "schuljahr",
+    "name, von, zweites_halbjahr_ab, bis",
+    "'dieses', current_date - 100, current_date, current_date + 100",
+  );
+  return year;
+}
+async function childOf(owner: string): Promise<string> {
+  const id = await insert("person", "vorname, nachname, angelegt_am", "'Ein', 'Kind', now()");
+  await school.database.query("INSERT INTO elternschaft VALUES ($1, $2, current_date)", [owner, id]);
+  return id;
+}
+
 /** Makes an object of a kind that belongs to somebody; returns its id. */
 const makers: Readonly<Record<string, (owner: TestKonto, browser: Besucher) => Promise<string>>> = {
+  person: async (owner) =>
+    owner.id === stranger.id ? insert("person", "vorname, nachname, angelegt_am", "'An', 'Dere', now()") : owner.id,
+  schuljahr: async () => {
+    years += 1;
+    const [von, mitte, bis] = ["08-01", "12-01", "12-31"].map((day) => `'${1990 + years}-${day}'`);
+    return insert("schuljahr", "name, von, zweites_halbjahr_ab, bis", `'Jahr ${years}', ${von}, ${mitte}, ${bis}`);
+  },
+  fach: () => insert("fach", "kuerzel, name", `'F${crypto.randomUUID().slice(0, 8)}', '${crypto.randomUUID()}'`),
+  // One's own in every way: leads it, is in it, and has a child in it.
+  klasse: async ({ id: owner }) => {
+    const id = await insert(
+      "klasse",
+      "schuljahr_id, name",
+      `'${await thisYear()}', '${crypto.randomUUID().slice(0, 12)}'`,
+    );
+    if (owner === stranger.id) return id;
+    const kind = await childOf(owner);
+    await school.database.query("DELETE FROM klassenmitglied");
+    await insert("klassenleitung", "klasse_id, person_id, gueltig", `'${id}', '${owner}', ${today}`);
+    for (const one of [owner, kind])
+      await insert("klassenmitglied", "klasse_id, person_id, gueltig", `'${id}', '${one}', ${today}`);
+    return id;
+  },
+  kurs: async ({ id: owner }) => {
+    const fach = await insert(
+      "fach",
+      "kuerzel, name",
+      `'F${crypto.randomUUID().slice(0, 8)}', '${crypto.randomUUID()}'`,
+    );
+    const name = crypto.randomUUID().slice(0, 12);
+    const id = await insert("kurs", "schuljahr_id, fach_id, name", `'${await thisYear()}', '${fach}', '${name}'`);
+    if (owner === stranger.id) return id;
+    await insert("unterrichtsauftrag", "kurs_id, person_id, gueltig", `'${id}', '${owner}', ${today}`);
+    for (const one of [owner, await childOf(owner)])
+      await insert("einschreibung", "kurs_id, person_id, gueltig", `'${id}', '${one}', ${today}`);
+    return id;
+  },
   // Of others a new one each time: what is done to it ends sessions.
   konto: async (owner) => (owner.id === stranger.id ? (await school.konto("An", "Deres", "lehrer")).id : owner.id),
   kontaktdaten: async (owner) => owner.id,

@@ -34,7 +34,7 @@ export function kontenMitNamen(
   );
 }
 
-/** SQL: whether the account that a column names is there and not deleted. */
+/** SQL: whether the account that a column names is there and not deleted; of a person: whether they have one. */
 export const istVorhanden = (spalte: string): string =>
   `EXISTS (SELECT FROM konto k WHERE k.id = ${spalte} AND k.geloescht_am IS NULL)`;
 

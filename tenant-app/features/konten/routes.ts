@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { z } from "zod";
 import { isDuplicate } from "../../ground/database/database.ts";
 import { relationTo } from "../../ground/gate/relation.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
@@ -8,6 +7,7 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { formNumber } from "../../ground/pages/submit.ts";
 import { listenname, vollerName } from "../personen/public.ts";
 import { Rolle, type Rollenwahl, rollenDesKontos } from "../rollen/public.ts";
 import { personenangaben } from "./anlegen.ts";
@@ -131,7 +131,7 @@ export const kontoRoutes: readonly Declared[] = [
     policy: forEverybody("bearbeiten"),
     object: fremdesKonto,
     handle: async (visit, konto) => {
-      const zugang = await erneuerePasswort(visit, konto, vorgangOf(visit.form));
+      const zugang = await erneuerePasswort(visit, konto, formNumber(visit.form));
       return zugang
         ? passwordSlip(visit, konto, zugang, 200)
         : redirect(`/konten/${konto.id}?erledigt=einmalpasswort-vorhanden`);
@@ -177,7 +177,7 @@ async function newPage(visit: PersonVisit, state: NewState): Promise<Reply> {
 async function create(visit: PersonVisit): Promise<Reply> {
   const werte = fieldsOf(visit.form, "vorname", "nachname", "email");
   const rollen = visit.may(Rolle.right("bearbeiten"), "schule") ? visit.form.getAll("rolle") : [];
-  const id = vorgangOf(visit.form);
+  const id = formNumber(visit.form);
   try {
     const zugang = await legeKontoAn(visit, id, checked(personenangaben, werte), rollen);
     return passwordSlip(visit, { id, ...werte }, zugang, 201);
@@ -190,12 +190,6 @@ async function create(visit: PersonVisit): Promise<Reply> {
     }
     throw error;
   }
-}
-
-/** The hidden number of a form: the same form sent twice does one thing. */
-function vorgangOf(form: URLSearchParams): string {
-  const vorgang = z.uuid().safeParse(form.get("vorgang"));
-  return vorgang.success ? vorgang.data.toLowerCase() : randomUUID();
 }
 
 /** Shows a one-time password, once: it cannot be shown again because it is not stored. */

@@ -12,7 +12,7 @@ export const Person = resource({
     bearbeiten: ["ändern", "schule"],
     loeschen: ["löschen", "schule"],
   },
-  deeds: ["schluessel-vernichten"],
+  deeds: ["schluessel-vernichten", "elternteil-eintragen", "elternteil-entfernen"],
 });
 
 /** Letters of any script with their joiners (U+200C, U+200D, which Persian and Indian scripts need), no other invisible signs. */
@@ -88,3 +88,30 @@ export const nameDerPerson = (spalte: string): string =>
 /** SQL: how the person that a column names is sorted among people. */
 export const sortiertNachName = (spalte: string): string =>
   `(SELECT (${nachNamen}) FROM person p WHERE p.id = ${spalte})`;
+
+/** Somebody whom a search found. */
+export interface Gefunden {
+  readonly id: string;
+  readonly name: string;
+}
+
+/**
+ * People whose names hold all words of a search, with and without a login, by name; nobody for nothing to look for.
+ * @param spalten further SQL columns about `p.id`
+ * @returns at most `hoechstens` of them, and how many there are in all
+ */
+export async function suchePersonen<Row extends Gefunden>(
+  tx: Transaction,
+  suche: string,
+  { spalten, hoechstens }: { readonly spalten: string; readonly hoechstens: number },
+): Promise<{ readonly personen: readonly Row[]; readonly insgesamt: number }> {
+  if (suche.trim() === "") {
+    return { personen: [], insgesamt: 0 };
+  }
+  const rows = await tx.all<Row & { readonly insgesamt: number }>(
+    `SELECT p.id, ${personenname} AS name, ${spalten}, (count(*) OVER ())::int AS insgesamt
+       FROM person p WHERE ${gefunden("$1")} ORDER BY ${nachNamen} LIMIT ${hoechstens}`,
+    [suche],
+  );
+  return { personen: rows, insgesamt: rows[0]?.insgesamt ?? 0 };
+}

@@ -220,6 +220,11 @@ export function isReferenced(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === "23503";
 }
 
+/** True when a range would overlap one that is there. */
+export function isOverlap(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === "23P01";
+}
+
 /** True for what a rule of our own in the database refuses, by its code (`CM…`). */
 export function isRefusedBy(error: unknown, code: `CM${string}`): boolean {
   return error instanceof pg.DatabaseError && error.code === code;

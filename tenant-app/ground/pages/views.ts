@@ -49,9 +49,13 @@ function registerWords(handlebars: typeof Handlebars, timeZone: string): void {
   const number = new Intl.NumberFormat("de-DE");
   handlebars.registerHelper("tag", (value: unknown) => (value instanceof Date ? day.format(value) : ""));
   handlebars.registerHelper("zeit", (value: unknown) => (value instanceof Date ? `${moment.format(value)} Uhr` : ""));
+  handlebars.registerHelper("datum", (value: unknown) =>
+    typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value) ? day.format(new Date(`${value}T12:00:00Z`)) : "",
+  );
   handlebars.registerHelper("iso", (value: unknown) => (value instanceof Date ? value.toISOString() : ""));
   handlebars.registerHelper("zahl", (value: unknown) => (typeof value === "number" ? number.format(value) : ""));
   handlebars.registerHelper("groesse", (value: unknown) => (typeof value === "number" ? fileSize(value) : ""));
+  handlebars.registerHelper("pfad", (...parts: readonly unknown[]) => parts.slice(0, -1).join("/"));
   handlebars.registerHelper("gleich", (a: unknown, b: unknown) => a === b);
   handlebars.registerHelper("wahl", (which: unknown, yes: unknown, no: unknown) => (which ? yes : no));
 }

@@ -1,0 +1,56 @@
+import type { Feature } from "../../ground/feature.ts";
+import { aenderungsRoutes } from "./aenderungen.ts";
+import { fachRoutes } from "./faecher.ts";
+import { jahrRoutes } from "./jahre.ts";
+import { klassenRoutes } from "./klassen.ts";
+import { kursRoutes } from "./kurse.ts";
+import { Einschreibung, Klasse, Kurs, Unterrichtsauftrag } from "./public.ts";
+
+/** The school's structure: years, subjects, classes, courses, and who belongs to them when. */
+export const struktur: Feature = {
+  name: "struktur",
+  tables: [
+    "schuljahr",
+    "fach",
+    "klasse",
+    "klassenmitglied",
+    "klassenleitung",
+    "kurs",
+    "unterrichtsauftrag",
+    "einschreibung",
+    "auftragsaenderung",
+  ],
+  resources: [Klasse, Kurs, Unterrichtsauftrag, Einschreibung],
+  routes: [...jahrRoutes, ...fachRoutes, ...klassenRoutes, ...kursRoutes, ...aenderungsRoutes],
+  navigation: [
+    { href: "/klassen", text: "Klassen", right: Klasse.right("lesen"), place: 60 },
+    { href: "/kurse", text: "Kurse", right: Kurs.right("lesen"), place: 62 },
+  ],
+  tiles: [
+    {
+      title: "Klassen und Kurse",
+      href: "/klassen",
+      right: Klasse.right("bearbeiten"),
+      scope: "schule",
+      place: 60,
+      say: () => ({ text: "Schuljahre, Fächer, Klassen und Kurse einrichten; wer dazugehört und wer unterrichtet." }),
+      link: { href: "/schuljahre", text: "Schuljahre ansehen" },
+    },
+    {
+      title: "Unterrichtsaufträge",
+      href: "/unterrichtsauftraege",
+      right: Unterrichtsauftrag.right("eigener"),
+      scope: "schule",
+      place: 65,
+      say: () => ({ text: "Wer wann welchen Unterrichtsauftrag vergeben, geändert oder beendet hat." }),
+      link: { href: "/unterrichtsauftraege", text: "Änderungen ansehen" },
+    },
+  ],
+  confirmations: {
+    struktur: "Die Änderung wurde gespeichert.",
+    "struktur-geloescht": "Der Eintrag wurde gelöscht.",
+    zugeordnet: "Eingetragen.",
+    beendet: "Der Eintrag wurde geändert.",
+  },
+  usage: { classes: "SELECT count(*) FROM klasse", courses: "SELECT count(*) FROM kurs" },
+};
