@@ -14,7 +14,14 @@ let anna: TestKonto;
 let bert: TestKonto;
 let admin: TestKonto;
 let checks: string;
+let leitung: TestKonto;
 let nachricht: string;
+const struktur = {
+  jahr: crypto.randomUUID(),
+  fach: crypto.randomUUID(),
+  klasse: crypto.randomUUID(),
+  kurs: crypto.randomUUID(),
+};
 let datei: string;
 beforeAll(async () => {
   let port = 0;
@@ -24,9 +31,11 @@ beforeAll(async () => {
   port = school.port;
   anna = await school.konto("Anna", "Arendt", "lehrer");
   bert = await school.konto("Bert", "Brecht", "schueler");
+  leitung = await school.konto("Lea", "Leitung", "schulleitung");
   admin = await school.konto("Ada", "Administratorin-Mit-Sehr-Langem-Nachnamen", "administrator");
   checks = await readFile(join(import.meta.dirname, "../fixtures/school-page-checks.js"), "utf8");
   await someContent();
+  await someStructure();
   browser = await chromium.launch({
     ...CHROMIUM,
   });
@@ -56,6 +65,27 @@ async function someContent(): Promise<void> {
     inhalt,
     datei: [datei],
   });
+}
+
+/** A year with a class and a course: the teacher teaches, the pupil takes part. */
+async function someStructure(): Promise<void> {
+  const { jahr, fach, klasse, kurs } = struktur;
+  for (const [sql, values] of [
+    ["INSERT INTO schuljahr VALUES ($1, 'Ein Jahr', current_date - 100, current_date + 100, current_date)", [jahr]],
+    ["INSERT INTO fach VALUES ($1, 'M', 'Mathematik')", [fach]],
+    ["INSERT INTO klasse VALUES ($1, $2, '5a')", [klasse, jahr]],
+    ["INSERT INTO kurs VALUES ($1, $2, $3, 'Mathematik in der fünften Klasse a')", [kurs, jahr, fach]],
+    [
+      "INSERT INTO klassenmitglied VALUES ($1, $2, $1, daterange(current_date - 9, current_date + 9))",
+      [bert.id, klasse],
+    ],
+    ["INSERT INTO einschreibung VALUES ($1, $2, $1, daterange(current_date - 9, current_date + 9))", [bert.id, kurs]],
+    [
+      "INSERT INTO unterrichtsauftrag VALUES ($1, $2, $1, daterange(current_date - 9, current_date + 9))",
+      [anna.id, kurs],
+    ],
+  ] as const)
+    await school.database.query(sql, values);
 }
 
 interface Visit {
@@ -216,12 +246,32 @@ describe("in a real browser", () => {
       "/nachrichten/neu",
       "/dateien",
       "/dateien/geteilt",
+      "/personen",
+      "/personen/neu",
+      `/personen/${bert.id}?suche=a`,
+      "/schuljahre",
+      "/schuljahre/neu",
+      `/schuljahre/${struktur.jahr}`,
+      "/faecher",
+      `/faecher/${struktur.fach}`,
+      "/klassen",
+      `/klassen/${struktur.klasse}?suche=a`,
+      "/kurse",
+      `/kurse/${struktur.kurs}?suche=a`,
       "/gibt-es-nicht",
     ]) {
       await look(path);
     }
+    await meldeAn(page, leitung);
+    await look("/unterrichtsauftraege");
     await meldeAn(page, anna);
-    for (const path of ["/nachrichten/gesendet", `/nachrichten/${nachricht}`, "/dateien", `/dateien/${datei}`]) {
+    for (const path of [
+      "/nachrichten/gesendet",
+      `/kurse/${struktur.kurs}`,
+      `/nachrichten/${nachricht}`,
+      "/dateien",
+      `/dateien/${datei}`,
+    ]) {
       await look(path);
     }
     expect(problems).toEqual([]);

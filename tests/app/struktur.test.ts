@@ -250,6 +250,51 @@ describe("R42 courses", () => {
   });
 });
 
+describe("R17 a message to a class", () => {
+  test("is written to everybody in it who can be reached; who cannot is named, and namesakes are told apart", async () => {
+    const id = await klasse("8b");
+    const mitKonto = [
+      await school.konto("Mia", "Gleich", "schueler"),
+      await school.konto("Mia", "Gleich", "schueler"),
+      await school.konto("Max", "Möglich", "schueler"),
+    ];
+    const ohne = idIn(await admin.fuelle("/personen/neu", { vorname: "Otto", nachname: "Ohne" }, "/personen"));
+    await trageEin(`/klassen/${id}/mitglieder`, [...mitKonto.map((one) => one.id), ohne], { art: "mitglied" });
+    await leitung.get("/nachrichten/neu");
+    const fields = { vorgang: crypto.randomUUID(), betreff: "Ausflug", inhalt: "Am Freitag." };
+    const asked = await leitung.post("/nachrichten", { ...fields, schritt: "gruppe", gruppe: `klasse:${id}` });
+    expect(asked.status).toBe(200);
+    expect(asked.text).toContain("3 Personen hinzugefügt");
+    expect(asked.text).toContain("Nicht erreichbar, weil ohne Zugang oder gesperrt: Otto Ohne");
+    expect(asked.text).toContain(">8b · Schüler · mia.gleich2<");
+    expect(asked.text).toContain(">8b · Schüler<");
+    const an = [...asked.text.matchAll(/name="an" value="([^"]+)" checked/g)].map(([, one]) => one ?? "");
+    expect(new Set(an)).toEqual(new Set(mitKonto.map((one) => one.id)));
+    expect((await leitung.post("/nachrichten", { ...fields, schritt: "senden", an })).status).toBe(303);
+    const received = await school.database.query("SELECT FROM nachricht_empfaenger WHERE nachricht_id = $1", [
+      fields.vorgang,
+    ]);
+    expect(received).toHaveLength(3);
+  });
+
+  test("is offered to nobody who may not find everybody, and a group that is not there adds nobody", async () => {
+    const browser = await school.angemeldet(schueler);
+    expect((await browser.get("/nachrichten/neu")).text).not.toContain("Ganze Klasse");
+    await leitung.get("/nachrichten/neu");
+    for (const gruppe of ["", "klasse:", "rolle:lehrer", "klasse:x' OR true", `kurs:${crypto.randomUUID()}`]) {
+      const answer = await leitung.post("/nachrichten", {
+        vorgang: "",
+        betreff: "",
+        inhalt: "",
+        schritt: "gruppe",
+        gruppe,
+      });
+      expect(answer.status).toBe(200);
+      expect(answer.text).toContain("0 Personen hinzugefügt");
+    }
+  });
+});
+
 describe("people without a login", () => {
   test("are made, found, put into a class, given parents, and deleted only while nothing hangs on them", async () => {
     const made = await admin.fuelle("/personen/neu", { vorname: "Ohne", nachname: "Konto" }, "/personen");

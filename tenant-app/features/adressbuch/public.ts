@@ -4,8 +4,9 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { type Ansprechkonto, ansprechbareKonten, kontenMitNamen } from "../konten/public.ts";
 import { hatGeschrieben } from "../nachrichten/public.ts";
-import { gefunden } from "../personen/public.ts";
+import { gefunden, namenDer } from "../personen/public.ts";
 import { istAnsprechbar, rollentext } from "../rollen/public.ts";
+import { type Gruppe, gruppenVonHeute, klasseVon, personenDerGruppe } from "../struktur/public.ts";
 
 /** What rules say of finding people. */
 export const Adressbuch = resource({
@@ -14,9 +15,26 @@ export const Adressbuch = resource({
   actions: { lesen: ["Personen finden", "mitglied", "schule"] },
 });
 
-/** Somebody who can be written to or given a file: a name and roles, nothing more. */
+/** Somebody who can be written to or given a file: a name, and what tells them from others of that name. */
 export interface Ansprechperson extends Ansprechkonto {
+  /** Class and roles; of namesakes the user name, too. */
+  readonly zusatz: string;
+}
+
+interface Zeile extends Ansprechkonto {
+  readonly klasse: string | null;
   readonly rollen: string;
+  readonly benutzername: string;
+}
+const zusatzspalten = `${rollentext("k.id")} AS rollen, ${klasseVon("k.id")} AS klasse, k.benutzername`;
+
+/** People as they are shown: two of one name in one list are told apart. */
+function mitZusatz(rows: readonly Zeile[]): Ansprechperson[] {
+  return rows.map(({ id, name, klasse, rollen, benutzername }) => {
+    const doppelt = rows.some((other) => other.id !== id && other.name === name);
+    const parts = [klasse ?? "", rollen, doppelt ? benutzername : ""];
+    return { id, name, zusatz: parts.filter((text) => text !== "").join(" · ") };
+  });
 }
 
 /**
@@ -41,13 +59,13 @@ async function suchePersonen(tx: Transaction, visit: PersonVisit, suche: string)
   if (suche.trim() === "" || !visit.may(Adressbuch.right("lesen"))) {
     return { personen: [], insgesamt: 0 };
   }
-  const rows = await ansprechbareKonten<Ansprechperson & { readonly insgesamt: number }>(tx, visit.person.accountId, {
+  const rows = await ansprechbareKonten<Zeile & { readonly insgesamt: number }>(tx, visit.person.accountId, {
     bedingung: `(${reachable}) AND ${gefunden("$3")}`,
     werte: [everybody(visit), suche],
-    spalten: `${rollentext("k.id")} AS rollen, (count(*) OVER ())::int AS insgesamt`,
+    spalten: `${zusatzspalten}, (count(*) OVER ())::int AS insgesamt`,
     hoechstens: mostFound,
   });
-  return { personen: rows.map(({ insgesamt: _count, ...person }) => person), insgesamt: rows[0]?.insgesamt ?? 0 };
+  return { personen: mitZusatz(rows), insgesamt: rows[0]?.insgesamt ?? 0 };
 }
 
 /** Those of the wanted people who may be addressed; `verhinderte`: who might be, were they not locked or gone. */
@@ -61,13 +79,14 @@ async function erreichbareVon(
   if (wanted.length === 0 || !visit.may(Adressbuch.right("lesen"))) {
     return [];
   }
-  return ansprechbareKonten<Ansprechperson>(tx, visit.person.accountId, {
+  const rows = await ansprechbareKonten<Zeile>(tx, visit.person.accountId, {
     bedingung: `(${reachable}) AND k.id::text = ANY ($3::text[])`,
     werte: [everybody(visit), wanted],
-    spalten: `${rollentext("k.id")} AS rollen`,
+    spalten: zusatzspalten,
     hoechstens: mostChosen,
     ...(verhinderte ? { verhinderte } : {}),
   });
+  return mitZusatz(rows);
 }
 
 /**
@@ -131,6 +150,10 @@ export interface Personenwahl {
   readonly weitere: number;
   readonly suche: string;
   readonly gesucht: boolean;
+  /** Classes and courses whose people can be chosen together. */
+  readonly gruppen: readonly Gruppe[];
+  /** What adding one came to. */
+  readonly dazu: { readonly anzahl: number; readonly ohne: string; readonly zuViele: boolean } | undefined;
 }
 
 /**
@@ -140,10 +163,11 @@ export interface Personenwahl {
 export async function personenwahl(
   tx: Transaction,
   visit: PersonVisit,
-  an: readonly string[],
+  ticked: readonly string[],
   suche: string,
   ohnehin: readonly string[] = [],
 ): Promise<Personenwahl> {
+  const { dazu, an } = await mitGruppe(tx, visit, ticked);
   const found = await erreichbareVon(tx, visit, an);
   const known = new Set(found.map((person) => person.id));
   const anyway = await kontenMitNamen(
@@ -152,7 +176,7 @@ export async function personenwahl(
   );
   const gewaehlt = [
     ...found,
-    ...anyway.map(({ id, name, gesperrt }) => ({ id, name, rollen: gesperrt ? "gesperrt" : "" })),
+    ...anyway.map(({ id, name, gesperrt }) => ({ id, name, zusatz: gesperrt ? "gesperrt" : "" })),
   ];
   const chosen = new Set(gewaehlt.map((person) => person.id));
   const { personen, insgesamt } = await suchePersonen(tx, visit, suche);
@@ -162,7 +186,27 @@ export async function personenwahl(
     weitere: insgesamt - personen.length,
     suche,
     gesucht: suche.trim() !== "",
+    gruppen: everybody(visit) ? await gruppenVonHeute(tx) : [],
+    dazu,
   };
+}
+
+/** Those ticked, with the people of a class or course if the form asks for one. Who of them cannot be addressed is named. */
+async function mitGruppe(
+  tx: Transaction,
+  visit: PersonVisit,
+  ticked: readonly string[],
+): Promise<Pick<Personenwahl, "dazu"> & { readonly an: readonly string[] }> {
+  if (visit.form.get("schritt") !== "gruppe" || !everybody(visit)) {
+    return { dazu: undefined, an: ticked };
+  }
+  const people = (await personenDerGruppe(tx, visit.form.get("gruppe") ?? "")).filter((id) => !ticked.includes(id));
+  const reachable = new Set((await erreichbareVon(tx, visit, people)).map(({ id }) => id));
+  const zuViele = ticked.length + reachable.size > mostChosen;
+  const missing = people.filter((id) => !reachable.has(id) && id !== visit.person.accountId);
+  const ohne = (await namenDer(tx, missing)).join(", ");
+  const dazu = { anzahl: zuViele ? 0 : reachable.size, ohne, zuViele };
+  return { dazu, an: zuViele ? ticked : [...ticked, ...reachable] };
 }
 
 /**
@@ -172,5 +216,9 @@ export async function personenwahl(
 export function willSuchen(form: URLSearchParams): boolean {
   const schritt = form.get("schritt");
   const suche = (form.get("suche") ?? "").trim();
-  return schritt === "suchen" || (schritt === "eingabe" && suche !== (form.get("gesucht") ?? "").trim());
+  return (
+    schritt === "suchen" ||
+    schritt === "gruppe" ||
+    (schritt === "eingabe" && suche !== (form.get("gesucht") ?? "").trim())
+  );
 }

@@ -115,3 +115,12 @@ export async function suchePersonen<Row extends Gefunden>(
   );
   return { personen: rows, insgesamt: rows[0]?.insgesamt ?? 0 };
 }
+
+/** Names of people by their ids, in order. */
+export async function namenDer(tx: Transaction, ids: readonly string[]): Promise<string[]> {
+  const rows = await tx.all<{ name: string }>(
+    `SELECT ${personenname} AS name FROM person p WHERE p.id = ANY ($1::uuid[]) ORDER BY ${nachNamen}`,
+    [ids],
+  );
+  return rows.map(({ name }) => name);
+}

@@ -1,5 +1,6 @@
 import type { Feature } from "../../ground/feature.ts";
 import { aenderungsRoutes } from "./aenderungen.ts";
+import { erfindeStruktur } from "./erfinden.ts";
 import { fachRoutes } from "./faecher.ts";
 import { jahrRoutes } from "./jahre.ts";
 import { klassenRoutes } from "./klassen.ts";
@@ -52,5 +53,6 @@ export const struktur: Feature = {
     zugeordnet: "Eingetragen.",
     beendet: "Der Eintrag wurde geändert.",
   },
+  invent: erfindeStruktur,
   usage: { classes: "SELECT count(*) FROM klasse", courses: "SELECT count(*) FROM kurs" },
 };

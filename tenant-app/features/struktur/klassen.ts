@@ -157,8 +157,8 @@ async function klassenseite(
   const darf = visit.may(Klasse.right("bearbeiten"), "schule");
   const suche = eingabe.suche ?? visit.query.get("suche") ?? "";
   const data = await visit.transaction(async (tx) => ({
-    leitungen: await zuordnungen(tx, "leitung", klasse.id),
-    mitglieder: await zuordnungen(tx, "mitglied", klasse.id),
+    leitungen: await zuordnungen(tx, "leitung", klasse.id, klasse),
+    mitglieder: await zuordnungen(tx, "mitglied", klasse.id, klasse),
     wahl: await personenwahl(tx, darf ? suche : "", eingabe.personen),
     heute: (await tx.one<{ tag: string }>("SELECT heute()::text AS tag"))?.tag ?? klasse.von,
   }));

@@ -198,8 +198,8 @@ async function kursseite(
   const darfEinschreiben = visit.may(Einschreibung.right("bearbeiten"), "schule");
   const suche = eingabe.suche ?? visit.query.get("suche") ?? "";
   const { heute, ...data } = await visit.transaction(async (tx) => ({
-    auftraege: await zuordnungen(tx, "auftrag", kurs.id),
-    einschreibungen: await zuordnungen(tx, "einschreibung", kurs.id),
+    auftraege: await zuordnungen(tx, "auftrag", kurs.id, kurs),
+    einschreibungen: await zuordnungen(tx, "einschreibung", kurs.id, kurs),
     faecher: darf ? await alleFaecher(tx) : [],
     klassen: darfEinschreiben ? await klassenDesJahres(tx, kurs.jahr_id) : [],
     auswahl: await personenwahl(tx, darfAuftrag || darfEinschreiben ? suche : "", eingabe.personen),

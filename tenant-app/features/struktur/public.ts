@@ -1,3 +1,4 @@
+import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
 
 /** What rules say of classes, and of who is in them. */
@@ -48,3 +49,38 @@ export const Einschreibung = resource({
 export const klasseVon = (spalte: string): string =>
   `(SELECT kl.name FROM klassenmitglied m JOIN klasse kl ON kl.id = m.klasse_id
      WHERE m.person_id = ${spalte} AND m.gueltig @> (SELECT heute()))`;
+
+/** A class or a course, whose people can be addressed together. */
+export interface Gruppe {
+  /** Kind and id, as forms send it. */
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Classes and courses of today that the person may see, by name. */
+export function gruppenVonHeute(tx: Transaction): Promise<Gruppe[]> {
+  return tx.all<Gruppe & Record<string, unknown>>(
+    `SELECT 'klasse:' || k.id AS id, 'Klasse ' || k.name AS name, 0 AS art, k.name AS nach FROM klasse k JOIN schuljahr s ON s.id = k.schuljahr_id
+      WHERE heute() BETWEEN s.von AND s.bis
+     UNION ALL
+     SELECT 'kurs:' || k.id, 'Kurs ' || k.name, 1, k.name FROM kurs k JOIN schuljahr s ON s.id = k.schuljahr_id
+      WHERE heute() BETWEEN s.von AND s.bis
+     ORDER BY art, nach`,
+  );
+}
+
+/** Who is in a class or takes a course today, as far as the person may see it; nobody for a group that there is not. */
+export async function personenDerGruppe(tx: Transaction, gruppe: string): Promise<string[]> {
+  const [art, id] = gruppe.split(":");
+  const from =
+    art === "klasse"
+      ? "klassenmitglied z WHERE z.klasse_id::text = $1"
+      : art === "kurs"
+        ? "einschreibung z WHERE z.kurs_id::text = $1"
+        : undefined;
+  if (from === undefined) {
+    return [];
+  }
+  const rows = await tx.all<{ id: string }>(`SELECT z.person_id AS id FROM ${from} AND z.gueltig @> heute()`, [id]);
+  return rows.map((row) => row.id);
+}

@@ -34,17 +34,28 @@ export interface Zuordnung {
   readonly bis: string;
   /** Whether it has ended, holds today, or is to come. */
   readonly stand: "vorbei" | "jetzt" | "kommt";
+  /** Whether it holds for the whole year. */
+  readonly ganz: boolean;
 }
 
-/** Those of a class or course, as far as the person may see them: those of today first, then those to come, then those that ended. */
-export function zuordnungen(tx: Transaction, art: Art, ziel: string): Promise<Zuordnung[]> {
+/**
+ * Those of a class or course, as far as the person may see them: those of today first, then those to come, then those that ended.
+ * @param jahr first and last day of its year
+ */
+export function zuordnungen(
+  tx: Transaction,
+  art: Art,
+  ziel: string,
+  jahr: { readonly von: string; readonly bis: string },
+): Promise<Zuordnung[]> {
   const { tabelle, zu } = orte[art];
   return tx.all<Zuordnung & Record<string, unknown>>(
     `SELECT z.id, z.person_id, ${personenname} AS name, ${tageVon("z.gueltig")},
-            CASE WHEN z.gueltig @> heute() THEN 'jetzt' WHEN lower(z.gueltig) > heute() THEN 'kommt' ELSE 'vorbei' END AS stand
+            CASE WHEN z.gueltig @> heute() THEN 'jetzt' WHEN lower(z.gueltig) > heute() THEN 'kommt' ELSE 'vorbei' END AS stand,
+            z.gueltig = daterange($2, $3, '[]') AS ganz
        FROM ${tabelle} z ${mitPerson("z.person_id")} WHERE z.${zu} = $1
       ORDER BY CASE WHEN z.gueltig @> heute() THEN 0 WHEN lower(z.gueltig) > heute() THEN 1 ELSE 2 END, ${nachNamen}, lower(z.gueltig)`,
-    [ziel],
+    [ziel, jahr.von, jahr.bis],
   );
 }
 
