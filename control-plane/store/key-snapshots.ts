@@ -44,12 +44,14 @@ export async function keySnapshots(db: Queryable, tenantUid: string): Promise<re
   return rows.map(toSnapshot);
 }
 
-/** Those whose time is over; never the newest, whatever its age. */
+/** Those whose time is over: never the newest, whatever its age, while there is a backup that it opens; all once there is none. */
 export async function expiredKeys(db: Queryable, tenantUid: string, now: Date): Promise<readonly KeySnapshot[]> {
   const { rows } = await db.query<Row>(
     `select run_id, snapshot, repository from key_snapshots k
-      where tenant_uid = $1 and taken_at < $2::timestamptz - make_interval(days => $3)
-        and number < (select max(number) from key_snapshots n where n.tenant_uid = k.tenant_uid)`,
+      where tenant_uid = $1 and (
+        not exists (select from backups b where b.tenant_uid = k.tenant_uid and b.state in ('Running', 'Complete'))
+        or taken_at < $2::timestamptz - make_interval(days => $3)
+          and number < (select max(number) from key_snapshots n where n.tenant_uid = k.tenant_uid))`,
     [tenantUid, now, KEPT_DAYS],
   );
   return rows.map(toSnapshot);

@@ -60,6 +60,15 @@ describe("the keys of a school's people", () => {
     expect(stage.ran).toContain("school-goethe retention-forget");
   });
 
+  it("go with the last backup: nothing of a school is kept for longer than a year", async () => {
+    const suspend = await stage.deps.pool.connect();
+    await updateSpec(suspend, "goethe", ({ spec }) => ({ ...spec, suspended: true })).finally(() => suspend.release());
+    await inPhase(stage, "goethe", "Suspended");
+    await stage.deps.pool.query("update backups set started_at = started_at - interval '366 days'");
+    await wakeTenant(stage.deps.pool, "goethe");
+    await until("none is left", async () => ((await kept()).length === 0 ? true : undefined));
+  });
+
   it("of any backup are restored as they are now: they are taken first, and the newest are given along", async () => {
     const given = watched("restore-restore");
     expect((await ended(stage, await restoreInto(stage, "goethe"))).state).toBe("Succeeded");

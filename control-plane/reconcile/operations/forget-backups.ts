@@ -26,14 +26,16 @@ export async function forget(
   template: "backup" | "retention",
 ): Promise<number> {
   const { deps, hold } = attempt;
-  const keys = await expiredKeys(deps.pool, hold.uid, deps.clock.now());
-  if (expired.length === 0 && keys.length === 0) return 0;
+  const tooOld = () => expiredKeys(deps.pool, hold.uid, deps.clock.now());
+  if (expired.length === 0 && (await tooOld()).length === 0) return 0;
   const readers = await openRestoresFrom(deps.pool, hold.uid);
   if (readers.length > 0)
     throw new EngineError(REASONS.RetentionFailed, `${readers.join(", ")} is being made from these backups`);
   const ids = expired.map(({ runId }) => runId);
   const decided = new Set(await write(attempt, (db) => decideForgetting(db, hold.uid, ids)));
   const doomed = expired.filter(({ runId }) => decided.has(runId));
+  // Asked now: with the last backup go the last keys.
+  const keys = await tooOld();
   for (const number of new Set([...doomed, ...keys].map(({ repository }) => repository))) {
     const here = doomed.filter(({ repository }) => repository === number);
     const keysHere = keys.filter(({ repository }) => repository === number);

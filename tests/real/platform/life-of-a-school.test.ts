@@ -274,7 +274,8 @@ describe("R61 a suspended school", () => {
       "repository",
       "snapshots",
     );
-    expect(await readdir(snapshots)).toHaveLength(2);
+    // Of the database, of the files, of the keys of its people.
+    expect(await readdir(snapshots)).toHaveLength(3);
     const store = platform.store();
     await store.connect();
     await store.query("update backups set started_at = now() - interval '366 days' where tenant_uid = $1", [uid]);
