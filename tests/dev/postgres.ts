@@ -27,8 +27,11 @@ async function programs(): Promise<string> {
   throw new Error("PostgreSQL is not installed here (initdb was not found). On Debian: apt-get install postgresql");
 }
 
-/** Starts it, making its cluster when there is none. Its data matter to nobody, so nothing waits for the disk. */
-export async function startPostgres(directory: string): Promise<DevServer> {
+/**
+ * Starts it, making its cluster when there is none. Its data matter to nobody, so nothing waits for the disk.
+ * @param more settings, as `name=value`
+ */
+export async function startPostgres(directory: string, more: readonly string[] = []): Promise<DevServer> {
   const bin = await programs();
   const data = join(directory, "data");
   await mkdir(directory, { recursive: true, mode: 0o755 });
@@ -44,6 +47,7 @@ export async function startPostgres(directory: string): Promise<DevServer> {
     "fsync=off",
     "full_page_writes=off",
     "synchronous_commit=off",
+    ...more,
   ];
   const child: ChildProcess = spawn(
     "setpriv",

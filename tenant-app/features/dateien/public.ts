@@ -5,7 +5,7 @@ import { openKey, openText, type Place } from "../../ground/crypto/fields.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { resource } from "../../ground/gate/rights.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
-import { type Cut, choose, type Slice } from "../../ground/pages/keyset.ts";
+import { type Cut, choose, type Listed, type Slice } from "../../ground/pages/keyset.ts";
 import { istAngehaengt } from "../nachrichten/public.ts";
 import { nameDerPerson } from "../personen/public.ts";
 
@@ -54,12 +54,12 @@ const columns = `d.id, d.schluessel, d.name, d.groesse::float8 AS groesse, d.hoc
 
 /** Files that the account owns, newest first. */
 export async function eigeneDateien(tx: Transaction, app: App, ich: string, cut: Cut | undefined): Promise<Dateiseite> {
-  const slice = await choose(
+  return seite(
     tx,
-    { from: "datei d WHERE d.besitzer_id = $1", values: [ich], at: "d.hochgeladen_am", id: "d.id" },
+    app,
+    { from: "datei e WHERE e.besitzer_id = $1", values: [ich], at: "e.hochgeladen_am", id: "e.id" },
     cut,
   );
-  return { ...slice, zeilen: await zeilenZu(tx, app, slice) };
 }
 
 /** The account's newest files, and those of the named ones that are its own. */
@@ -80,14 +80,10 @@ export async function neuesteUndGenannte(
   return [...named, ...zeilen];
 }
 
-/** What is shown of the chosen files, in their order. */
-export async function zeilenZu(tx: Transaction, app: App, { entries }: Slice): Promise<readonly Dateizeile[]> {
-  const rows = await tx.all<Row>(
-    `SELECT ${columns} FROM datei d JOIN unnest($1::uuid[]) WITH ORDINALITY AS gewaehlt (id, stelle) ON gewaehlt.id = d.id
-      ORDER BY gewaehlt.stelle`,
-    [entries.map(({ id }) => id)],
-  );
-  return rows.map((row) => clear(app, row));
+/** One page of a list whose entries are files. */
+export async function seite(tx: Transaction, app: App, listed: Listed, cut: Cut | undefined): Promise<Dateiseite> {
+  const { slice, rows } = await choose<Row>(tx, listed, { columns, join: "datei d ON d.id = gewaehlt.id" }, cut);
+  return { ...slice, zeilen: rows.map((row) => clear(app, row)) };
 }
 
 /**

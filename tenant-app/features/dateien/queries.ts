@@ -1,8 +1,8 @@
 import type { App } from "../../ground/app.ts";
 import type { Transaction } from "../../ground/database/database.ts";
-import { type Cut, choose } from "../../ground/pages/keyset.ts";
+import type { Cut } from "../../ground/pages/keyset.ts";
 import { nameDerPerson } from "../personen/public.ts";
-import { type Dateiseite, zeilenZu } from "./public.ts";
+import { type Dateiseite, seite } from "./public.ts";
 
 /** Files that others gave the account to read, newest first. */
 export async function geteilteDateien(
@@ -11,12 +11,12 @@ export async function geteilteDateien(
   ich: string,
   cut: Cut | undefined,
 ): Promise<Dateiseite> {
-  const slice = await choose(
+  return seite(
     tx,
+    app,
     { from: "datei_freigabe f WHERE f.konto_id = $1", values: [ich], at: "f.freigegeben_am", id: "f.datei_id" },
     cut,
   );
-  return { ...slice, zeilen: await zeilenZu(tx, app, slice) };
 }
 
 /** A file as somebody sees it who may read it. */

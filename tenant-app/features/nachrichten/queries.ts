@@ -40,8 +40,7 @@ export function posteingang(tx: Transaction, app: App, ich: string, cut: Cut | u
       id: "e.nachricht_id",
     },
     columns: `${nameDerPerson("n.absender_id")} AS mit, e.gelesen_am IS NULL AS ungelesen`,
-    from: "nachricht n JOIN nachricht_empfaenger e ON e.nachricht_id = n.id AND e.konto_id = $2",
-    values: [ich],
+    join: `(nachricht n JOIN nachricht_empfaenger e ON e.nachricht_id = n.id AND e.konto_id = $1) ON n.id = gewaehlt.id`,
   });
 }
 
@@ -54,8 +53,7 @@ export function gesendete(tx: Transaction, app: App, ich: string, cut: Cut | und
                SELECT ${nameDerPerson("e.konto_id")} AS wer FROM nachricht_empfaenger e
                 WHERE e.nachricht_id = n.id ORDER BY ${sortiertNachName("e.konto_id")} LIMIT 4) AS erste)
             || CASE WHEN (SELECT count(*) FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id) > 4 THEN ' und weitere' ELSE '' END AS mit`,
-    from: "nachricht n",
-    values: [],
+    join: "nachricht n ON n.id = gewaehlt.id",
   });
 }
 
@@ -64,25 +62,22 @@ interface Liste {
   readonly listed: Listed;
   /** `mit` and `ungelesen`. */
   readonly columns: string;
-  /** Messages as `n`, and what the columns need besides; parameters from $2, for the chosen ids are $1. */
-  readonly from: string;
-  readonly values: readonly unknown[];
+  /** Messages as `n`, and what the columns need besides. */
+  readonly join: string;
 }
 
 async function seite(
   tx: Transaction,
   app: App,
   cut: Cut | undefined,
-  { listed, columns, from, values }: Liste,
+  { listed, columns, join }: Liste,
 ): Promise<Nachrichtenseite> {
-  const slice = await choose(tx, listed, cut);
-  const rows = await tx.all<Row>(
-    `SELECT n.id, n.schluessel, n.betreff, n.gesendet_am, ${columns},
-            (SELECT count(*)::int FROM nachricht_datei nd WHERE nd.nachricht_id = n.id) AS anhaenge
-       FROM ${from}
-      WHERE n.id = ANY ($1::uuid[]) ORDER BY n.gesendet_am DESC, n.id DESC`,
-    [slice.entries.map(({ id }) => id), ...values],
-  );
+  const shown = {
+    columns: `n.id, n.schluessel, n.betreff, n.gesendet_am, ${columns},
+            (SELECT count(*)::int FROM nachricht_datei nd WHERE nd.nachricht_id = n.id) AS anhaenge`,
+    join,
+  };
+  const { slice, rows } = await choose<Row>(tx, listed, shown, cut);
   return { ...slice, zeilen: rows.map((row) => klar(app, row)) };
 }
 

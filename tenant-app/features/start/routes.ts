@@ -47,11 +47,12 @@ function kacheln(visit: PersonVisit): Kachel[] {
     });
 }
 
+/** Made once: making one takes longer than the rest of the page. */
+const hourInGermany = new Intl.DateTimeFormat("en-GB", { hour: "numeric", hour12: false, timeZone: "Europe/Berlin" });
+
 /** By the hour in Germany. */
 export function greeting(now: Date): string {
-  const hour = Number(
-    new Intl.DateTimeFormat("en-GB", { hour: "numeric", hour12: false, timeZone: "Europe/Berlin" }).format(now),
-  );
+  const hour = Number(hourInGermany.format(now));
   if (hour >= 5 && hour < 11) {
     return "Guten Morgen";
   }

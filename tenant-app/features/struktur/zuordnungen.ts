@@ -51,10 +51,10 @@ export function zuordnungen(
   const { tabelle, zu } = orte[art];
   return tx.all<Zuordnung & Record<string, unknown>>(
     `SELECT z.id, z.person_id, ${personenname} AS name, ${tageVon("z.gueltig")},
-            CASE WHEN z.gueltig @> heute() THEN 'jetzt' WHEN lower(z.gueltig) > heute() THEN 'kommt' ELSE 'vorbei' END AS stand,
+            CASE WHEN z.gueltig @> (SELECT heute()) THEN 'jetzt' WHEN lower(z.gueltig) > (SELECT heute()) THEN 'kommt' ELSE 'vorbei' END AS stand,
             z.gueltig = daterange($2, $3, '[]') AS ganz
        FROM ${tabelle} z ${mitPerson("z.person_id")} WHERE z.${zu} = $1
-      ORDER BY CASE WHEN z.gueltig @> heute() THEN 0 WHEN lower(z.gueltig) > heute() THEN 1 ELSE 2 END, ${nachNamen}, lower(z.gueltig)`,
+      ORDER BY CASE WHEN z.gueltig @> (SELECT heute()) THEN 0 WHEN lower(z.gueltig) > (SELECT heute()) THEN 1 ELSE 2 END, ${nachNamen}, lower(z.gueltig)`,
     [ziel, jahr.von, jahr.bis],
   );
 }

@@ -63,25 +63,65 @@ export interface Slice {
   readonly older: boolean;
 }
 
-/** Chooses the entries of a page, and nothing about them: what is shown of them is asked for these alone. */
-export async function choose(tx: Transaction, listed: Listed, cut: Cut | undefined): Promise<Slice> {
-  const found = await read(tx, listed, cut);
+/** What is shown of entries, as pieces of SQL with the parameters of the list. */
+export interface Shown {
+  /** Columns; the first of them is never null of what is there. */
+  readonly columns: string;
+  /** What they come from, joined to the chosen entries, e.g. `datei d ON d.id = gewaehlt.id`. */
+  readonly join: string;
+}
+
+/** A page with its rows. */
+export interface Chosen<Row> {
+  readonly slice: Slice;
+  readonly rows: readonly Row[];
+}
+
+/**
+ * One page of a list. Its entries are chosen first, and what is shown is asked for these alone: in one statement, so in one journey. An
+ * entry of which nothing may be shown any more has no row.
+ */
+export async function choose<Row extends object>(
+  tx: Transaction,
+  listed: Listed,
+  shown: Shown,
+  cut: Cut | undefined,
+): Promise<Chosen<Row>> {
+  const found = await read<Row>(tx, listed, shown, cut);
   if (cut?.way !== "newer") {
-    return { entries: found.slice(0, pageSize), newer: cut !== undefined, older: found.length > pageSize };
+    const slice = { newer: cut !== undefined, older: found.length > pageSize };
+    return chosen(found.slice(0, pageSize), slice);
   }
   // The beginning was reached: a page as full as every other.
   return found.length <= pageSize
-    ? choose(tx, listed, undefined)
-    : { entries: found.slice(0, pageSize).reverse(), newer: true, older: true };
+    ? choose(tx, listed, shown, undefined)
+    : chosen(found.slice(-pageSize), { newer: true, older: true });
 }
 
-function read(tx: Transaction, { from, values, at, id }: Listed, cut: Cut | undefined): Promise<Entry[]> {
+type Found<Row> = Row & { readonly gewaehlt_id: string; readonly gewaehlt_at: string; readonly gewaehlt_da: boolean };
+
+function chosen<Row extends object>(found: readonly Found<Row>[], sides: Omit<Slice, "entries">): Chosen<Row> {
+  const entries = found.map(({ gewaehlt_id, gewaehlt_at }) => ({ id: gewaehlt_id, at: gewaehlt_at }));
+  return { slice: { entries, ...sides }, rows: found.filter(({ gewaehlt_da }) => gewaehlt_da) };
+}
+
+function read<Row extends object>(
+  tx: Transaction,
+  { from, values, at, id }: Listed,
+  { columns, join }: Shown,
+  cut: Cut | undefined,
+): Promise<Found<Row>[]> {
   const [sign, order] = cut?.way === "newer" ? [">", "ASC"] : ["<", "DESC"];
   const next = values.length + 1;
   const beyond = cut ? ` AND (${at}, ${id}) ${sign} ($${next}::timestamptz, $${next + 1}::uuid)` : "";
-  return tx.all<Entry & Record<string, string>>(
-    `SELECT ${id} AS id, ${at}::text AS at FROM ${from}${beyond}
-      ORDER BY ${at} ${order}, ${id} ${order} LIMIT ${pageSize + 1}`,
+  const [first] = columns.split(",");
+  return tx.all<Found<Row>>(
+    `WITH gewaehlt AS MATERIALIZED (
+       SELECT ${id} AS id, ${at} AS zeit FROM ${from}${beyond}
+        ORDER BY ${at} ${order}, ${id} ${order} LIMIT ${pageSize + 1})
+     SELECT gewaehlt.id AS gewaehlt_id, gewaehlt.zeit::text AS gewaehlt_at, ${first} IS NOT NULL AS gewaehlt_da, ${columns}
+       FROM gewaehlt LEFT JOIN ${join}
+      ORDER BY gewaehlt.zeit DESC, gewaehlt.id DESC`,
     cut ? [...values, cut.at, cut.id] : values,
   );
 }

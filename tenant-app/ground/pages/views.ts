@@ -60,6 +60,10 @@ function registerWords(handlebars: typeof Handlebars, timeZone: string): void {
   handlebars.registerHelper("wahl", (which: unknown, yes: unknown, no: unknown) => (which ? yes : no));
 }
 
+// Made once: making one takes as long as a row of a page.
+const wholeNumber = new Intl.NumberFormat("de-DE", { maximumFractionDigits: 0 });
+const withTenths = new Intl.NumberFormat("de-DE", { maximumFractionDigits: 1 });
+
 /** Bytes in words, decimal units: `1,4 MB`. */
 export function fileSize(bytes: number): string {
   const units = ["Byte", "kB", "MB", "GB", "TB"];
@@ -70,5 +74,5 @@ export function fileSize(bytes: number): string {
     unit += 1;
   }
   const digits = unit === 0 || value >= 100 ? 0 : 1;
-  return `${new Intl.NumberFormat("de-DE", { maximumFractionDigits: digits }).format(value)} ${units[unit]}`;
+  return `${(digits === 0 ? wholeNumber : withTenths).format(value)} ${units[unit]}`;
 }
