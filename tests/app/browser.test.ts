@@ -237,6 +237,8 @@ describe("in a real browser", () => {
       "/konten",
       "/konten?suche=niemand",
       "/konten/neu",
+      "/konten/gruppe",
+      `/konten/gruppe?gruppe=klasse:${struktur.klasse}`,
       `/konten/${bert.id}`,
       "/rollen",
       "/profil",

@@ -295,6 +295,44 @@ describe("R17 a message to a class", () => {
   });
 });
 
+describe("R14 accounts for a whole class", () => {
+  test("are made for those who have none, with a slip each; the same form does it once, and new passwords are asked for", async () => {
+    const id = await klasse("9a");
+    const hat = await school.konto("Hanna", "Hat", "schueler");
+    await school.angemeldet(hat);
+    const neu = await Promise.all(
+      ["Nils", "Nina"].map(async (vorname) =>
+        idIn(await admin.fuelle("/personen/neu", { vorname, nachname: "Neuling" }, "/personen")),
+      ),
+    );
+    await trageEin(`/klassen/${id}/mitglieder`, [hat.id, ...neu], { art: "mitglied" });
+    const page = `/konten/gruppe?gruppe=klasse:${id}`;
+    expect((await admin.get(page)).text).toContain("2 von 3 haben noch kein Konto");
+    const fields = { vorgang: crypto.randomUUID(), gruppe: `klasse:${id}` };
+    const slips = await admin.post("/konten/gruppe", fields);
+    expect(slips.status).toBe(201);
+    expect(slips.text).not.toContain("Hanna Hat");
+    expect(slips.text).toContain("https://goethe.classmind.localhost");
+    expect(slips.text).toContain("Das Einmalpasswort gilt bis zum 14. November 2026.");
+    const passwords = [...slips.text.matchAll(/class="fest gross">([^<]+)</g)].map(([, one]) => one ?? "");
+    expect(passwords).toHaveLength(2);
+    const nils = await school.besucher().meldeAn("nils.neuling", passwords[0] ?? "");
+    expect(nils.location).toBe("/passwort");
+    await admin.get(page);
+    expect((await admin.post("/konten/gruppe", fields)).text).toContain("haben alle schon ein Konto");
+    // Nina's slip was lost.
+    const again = await admin.post("/konten/gruppe", { ...fields, vorgang: crypto.randomUUID(), neue: "ja" });
+    expect(again.status).toBe(201);
+    expect(again.text).toContain("nina.neuling");
+    expect(again.text).not.toContain("nils.neuling");
+    const rows = await school.database.query(
+      "SELECT aktion FROM journal.eintrag WHERE objekt = ANY ($1) AND ressource = 'Konto' ORDER BY zeit, aktion",
+      [neu],
+    );
+    expect(rows.map((row) => Object.values(row)[0])).toEqual(["anlegen", "anlegen", "einmalpasswort"]);
+  });
+});
+
 describe("people without a login", () => {
   test("are made, found, put into a class, given parents, and deleted only while nothing hangs on them", async () => {
     const made = await admin.fuelle("/personen/neu", { vorname: "Ohne", nachname: "Konto" }, "/personen");

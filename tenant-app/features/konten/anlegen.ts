@@ -29,12 +29,17 @@ export interface NeuesKonto extends Personenangaben {
   readonly ersterAdministrator?: boolean;
 }
 
-/**
- * Stores a new person with an account and returns its user name. Two that are created at the same moment with the same name do not
- * collide: the name is tried again. A second one with the same id violates `person_pkey`.
- */
+/** Stores a new person with an account, see `gibKonto`. A second one with the same id violates `person_pkey`. */
 export async function speichereKonto(tx: Transaction, now: Date, konto: NeuesKonto): Promise<string> {
   await speicherePerson(tx, now, konto);
+  return gibKonto(tx, now, konto);
+}
+
+/**
+ * Gives a person an account and returns its user name. Two that are created at the same moment with the same name do not
+ * collide: the name is tried again. A second one for the same person violates `konto_pkey`.
+ */
+export async function gibKonto(tx: Transaction, now: Date, konto: NeuesKonto): Promise<string> {
   const base = await baseUserName(konto.vorname, konto.nachname);
   for (let attempt = 0; attempt < 20; attempt += 1) {
     const rows = await tx.all<{ benutzername: string }>(

@@ -4,13 +4,14 @@ import { createAdministrator, lockAccount, resetPassword, unlockAccount } from "
 import { profilRoutes } from "./profil.ts";
 import { Kontaktdaten, Konto } from "./public.ts";
 import { kontoRoutes } from "./routes.ts";
+import { sammelRoutes } from "./sammelseite.ts";
 
 /** Accounts: what the administration does with them, and everybody's own profile. */
 export const konten: Feature = {
   name: "konten",
   tables: ["konto", "kontaktdaten"],
   resources: [Konto, Kontaktdaten],
-  routes: [...profilRoutes, ...kontoRoutes],
+  routes: [...profilRoutes, ...sammelRoutes, ...kontoRoutes],
   navigation: [{ href: "/konten", text: "Konten", right: Konto.right("lesen"), scope: "schule", place: 80 }],
   tiles: [
     {

@@ -124,3 +124,14 @@ export async function namenDer(tx: Transaction, ids: readonly string[]): Promise
   );
   return rows.map(({ name }) => name);
 }
+
+/** People by their ids, in the order of their names. */
+export function gefundenePersonen(
+  tx: Transaction,
+  ids: readonly string[],
+): Promise<Array<Namensangaben & { readonly id: string }>> {
+  return tx.all<Namensangaben & { readonly id: string }>(
+    `SELECT p.id, p.vorname, p.nachname FROM person p WHERE p.id = ANY ($1::uuid[]) ORDER BY ${nachNamen}`,
+    [ids],
+  );
+}
