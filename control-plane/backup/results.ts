@@ -17,6 +17,9 @@ export const createResult = z.object({
 
 export const keysResult = createResult.pick({ keysSnapshot: true });
 
+/** How many keys there are on the volume afterwards. */
+export const bringKeysResult = z.object({ keys: z.number() });
+
 export const verifyResult = z.object({ checked: z.literal(true), databaseBytes: z.number(), files: z.number() });
 
 export const restoreResult = z.object({ fingerprint: z.json(), rows: z.number(), files: z.number() });

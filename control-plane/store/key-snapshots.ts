@@ -21,14 +21,13 @@ const toSnapshot = ({ run_id, snapshot, repository }: Row): KeySnapshot => ({ ru
 /** Days for which the keys of people are kept. A day less than is promised: forgetting comes with a backup, once a day. */
 const KEPT_DAYS = 29;
 
-/** Records a snapshot; one that the same run took before is replaced. */
+/** Records a snapshot. */
 export async function recordKeys(
   db: HeldClient,
   tenantUid: string,
   { runId, snapshot, repository }: KeySnapshot,
   takenAt: Date,
 ): Promise<void> {
-  await db.query("delete from key_snapshots where tenant_uid = $1 and run_id = $2", [tenantUid, runId]);
   await db.query(
     "insert into key_snapshots (tenant_uid, run_id, snapshot, repository, taken_at) values ($1, $2, $3, $4, $5)",
     [tenantUid, runId, snapshot, repository, takenAt],
@@ -65,12 +64,16 @@ export async function dropKeys(db: HeldClient, tenantUid: string, gone: readonly
   ]);
 }
 
-/** The same snapshots have other ids in another repository. Those that did not come along are of no use there. */
+/** The same snapshots have other ids where they were brought to. Those that did not come along are of no use there, and not on record any more. */
 export async function renameKeys(
   db: HeldClient,
   tenantUid: string,
   renamed: ReadonlyArray<{ readonly runId: string; readonly snapshot: string }>,
 ): Promise<void> {
+  await db.query("delete from key_snapshots where tenant_uid = $1 and not run_id = any($2)", [
+    tenantUid,
+    renamed.map(({ runId }) => runId),
+  ]);
   for (const { runId, snapshot } of renamed)
     await db.query("update key_snapshots set snapshot = $3 where tenant_uid = $1 and run_id = $2", [
       tenantUid,

@@ -21,15 +21,27 @@ CREATE FUNCTION journal.ohne_werte(werte jsonb) RETURNS jsonb LANGUAGE sql IMMUT
     ELSE '{}' END
 $$;
 UPDATE journal.eintrag SET werte = journal.ohne_werte(werte) WHERE werte <> '{}';
+-- Which entries a transaction has written, for whoever asks at commit: in a table of its own, for the entries lie in many.
+CREATE TABLE journal.geschrieben (
+  transaktion xid8 NOT NULL,
+  objekt text NOT NULL,
+  ressource text NOT NULL,
+  PRIMARY KEY (transaktion, objekt, ressource)
+);
+COMMENT ON TABLE journal.geschrieben IS 'Was eine laufende Transaktion protokolliert hat; wird täglich geleert';
+COMMENT ON COLUMN journal.geschrieben.transaktion IS 'Transaktion';
+COMMENT ON COLUMN journal.geschrieben.objekt IS 'Kennzeichen des Objekts';
+COMMENT ON COLUMN journal.geschrieben.ressource IS 'Worauf zugegriffen wurde';
 CREATE FUNCTION journal.vor_eintrag() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   new.werte := journal.ohne_werte(new.werte);
   new.transaktion := pg_current_xact_id();
-  -- For whoever asks whether this transaction has written: between which times its entries lie.
-  PERFORM set_config('classmind.eintrag_von',
-    least(nullif(current_setting('classmind.eintrag_von', true), '')::timestamptz, new.zeit)::text, true);
-  PERFORM set_config('classmind.eintrag_bis',
-    greatest(nullif(current_setting('classmind.eintrag_bis', true), '')::timestamptz, new.zeit)::text, true);
+  -- The app writes for whoever acts, and for nobody else.
+  IF session_user = 'school_app' THEN
+    new.konto_id := nullif(current_setting('classmind.konto', true), '')::uuid;
+  END IF;
+  INSERT INTO journal.geschrieben (transaktion, objekt, ressource) VALUES (new.transaktion, new.objekt, new.ressource)
+    ON CONFLICT DO NOTHING;
   RETURN new;
 END $$;
 CREATE TRIGGER vor_eintrag BEFORE INSERT ON journal.eintrag FOR EACH ROW EXECUTE FUNCTION journal.vor_eintrag();
@@ -38,6 +50,7 @@ BEGIN
   RAISE insufficient_privilege USING MESSAGE = 'the journal is only added to';
 END $$;
 CREATE TRIGGER unveraenderlich BEFORE UPDATE OR DELETE ON journal.eintrag FOR EACH ROW EXECUTE FUNCTION journal.unveraenderlich();
+CREATE TRIGGER nicht_leeren BEFORE TRUNCATE ON journal.eintrag FOR EACH STATEMENT EXECUTE FUNCTION journal.unveraenderlich();
 
 -- The chain: each link holds the hash of its entry and of the link before. Links are made at commit, one transaction after the other.
 CREATE TABLE journal.glied (
@@ -52,10 +65,13 @@ COMMENT ON COLUMN journal.glied.nummer IS 'Fortlaufende Nummer';
 COMMENT ON COLUMN journal.glied.zeit IS 'Zeitpunkt des Eintrags';
 COMMENT ON COLUMN journal.glied.eintrag IS 'Kennzeichen des Eintrags';
 COMMENT ON COLUMN journal.glied.pruefwert IS 'Prüfwert über diesen Eintrag und das Glied davor';
-CREATE FUNCTION journal.pruefwert(davor bytea, e journal.eintrag) RETURNS bytea LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
-  SELECT sha256(davor || convert_to(jsonb_build_array(e.id, to_char(e.zeit, 'YYYY-MM-DD"T"HH24:MI:SS.US'), e.konto_id, e.person_id,
-    e.ressource, e.aktion, e.objekt, e.werte, encode(e.verschlossen, 'hex'))::text, 'UTF8'))
+CREATE TRIGGER unveraenderlich BEFORE UPDATE OR DELETE ON journal.glied FOR EACH ROW EXECUTE FUNCTION journal.unveraenderlich();
+CREATE TRIGGER nicht_leeren BEFORE TRUNCATE ON journal.glied FOR EACH STATEMENT EXECUTE FUNCTION journal.unveraenderlich();
+-- Of its fields and not of its row: to look it up would take a lock on every day there is.
+CREATE FUNCTION journal.pruefwert(davor bytea, id uuid, zeit timestamptz, konto_id uuid, person_id uuid, ressource text, aktion text,
+  objekt text, werte jsonb, verschlossen bytea) RETURNS bytea LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+  SELECT sha256(davor || convert_to(jsonb_build_array(id, to_char(zeit, 'YYYY-MM-DD"T"HH24:MI:SS.US'), konto_id, person_id,
+    ressource, aktion, objekt, werte, encode(verschlossen, 'hex'))::text, 'UTF8'))
 $$;
 CREATE FUNCTION journal.anketten() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -66,8 +82,8 @@ BEGIN
   PERFORM pg_advisory_xact_lock(7284019332);
   SELECT * INTO davor FROM journal.glied ORDER BY nummer DESC LIMIT 1;
   INSERT INTO journal.glied (nummer, zeit, eintrag, pruefwert)
-    SELECT coalesce(davor.nummer, 0) + 1, e.zeit, e.id, journal.pruefwert(coalesce(davor.pruefwert, ''), e)
-      FROM journal.eintrag e WHERE e.zeit = new.zeit AND e.id = new.id;
+    VALUES (coalesce(davor.nummer, 0) + 1, new.zeit, new.id, journal.pruefwert(coalesce(davor.pruefwert, ''), new.id, new.zeit,
+      new.konto_id, new.person_id, new.ressource, new.aktion, new.objekt, new.werte, new.verschlossen));
   RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER anketten AFTER INSERT ON journal.eintrag
@@ -82,7 +98,7 @@ DECLARE
 BEGIN
   FOR e IN SELECT * FROM journal.eintrag ORDER BY zeit, id LOOP
     nummer := nummer + 1;
-    davor := journal.pruefwert(davor, e);
+    davor := journal.pruefwert(davor, e.id, e.zeit, e.konto_id, e.person_id, e.ressource, e.aktion, e.objekt, e.werte, e.verschlossen);
     INSERT INTO journal.glied (nummer, zeit, eintrag, pruefwert) VALUES (nummer, e.zeit, e.id, davor);
   END LOOP;
 END $$;
@@ -95,7 +111,9 @@ DECLARE
   davor bytea := NULL;
   erwartet bigint := NULL;
 BEGIN
-  FOR zeile IN SELECT g.nummer, g.eintrag, g.pruefwert, e AS inhalt, e.id IS NOT NULL AS da
+  FOR zeile IN SELECT g.nummer, g.eintrag, g.pruefwert, e.id IS NOT NULL AS da,
+      journal.pruefwert(coalesce(lag(g.pruefwert) OVER (ORDER BY g.nummer), ''), e.id, e.zeit, e.konto_id, e.person_id, e.ressource, e.aktion,
+        e.objekt, e.werte, e.verschlossen) AS soll
     FROM journal.glied g LEFT JOIN journal.eintrag e ON e.id = g.eintrag AND e.zeit = g.zeit ORDER BY g.nummer LOOP
     IF erwartet IS NOT NULL AND zeile.nummer <> erwartet THEN
       nummer := erwartet; eintrag := NULL; was := 'link missing';
@@ -107,7 +125,7 @@ BEGIN
       was := 'entry missing';
       RETURN NEXT;
     ELSIF (davor IS NOT NULL OR zeile.nummer = 1)
-      AND journal.pruefwert(coalesce(davor, ''), zeile.inhalt) <> zeile.pruefwert THEN
+      AND zeile.soll IS DISTINCT FROM zeile.pruefwert THEN
       was := 'entry changed';
       RETURN NEXT;
     END IF;
@@ -118,16 +136,21 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM journal.glied g WHERE g.eintrag = e.id);
 END $$;
 
--- Partitions of the coming days. A day of which entries lie in the rest already stays there: nothing is ever moved.
+-- Partitions of the days to come. A day of which entries lie in the rest already stays there: nothing is ever moved. To make one takes a lock
+-- that a running dump holds off; nobody waits for it, and whoever comes next makes it.
 CREATE FUNCTION journal.tage_anlegen(ab date, tage integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '200ms' AS $$
 DECLARE
+  anfang CONSTANT date := greatest(least(ab, current_date + 30), current_date - 1);
   tag date;
   name text;
   neu integer := 0;
 BEGIN
-  PERFORM pg_advisory_xact_lock(7284019334);
-  FOR tag IN SELECT (ab + i) FROM generate_series(0, least(tage, 60) - 1) AS i LOOP
+  IF NOT pg_try_advisory_xact_lock(7284019334) THEN
+    RETURN 0;
+  END IF;
+  DELETE FROM journal.geschrieben WHERE transaktion < pg_snapshot_xmin(pg_current_snapshot());
+  FOR tag IN SELECT (anfang + i) FROM generate_series(0, least(tage, 30) - 1) AS i LOOP
     name := 'eintrag_' || to_char(tag, 'YYYYMMDD');
     CONTINUE WHEN to_regclass('journal.' || name) IS NOT NULL
       OR EXISTS (SELECT FROM journal.eintrag_rest r WHERE r.zeit >= tag AND r.zeit < tag + 1);
@@ -136,6 +159,8 @@ BEGIN
     neu := neu + 1;
   END LOOP;
   RETURN neu;
+EXCEPTION WHEN lock_not_available THEN
+  RETURN 0;
 END $$;
 
 -- Of a table: each change needs, in the same transaction, an entry about one of the objects that the named columns hold. But for those who
@@ -143,18 +168,18 @@ END $$;
 CREATE FUNCTION journal.verlangen() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  zeile jsonb := to_jsonb(CASE WHEN tg_op = 'DELETE' THEN old ELSE new END);
+  zeile jsonb;
   objekte text[];
 BEGIN
   IF session_user <> 'school_app' AND current_setting('classmind.umbau', true) = 'ja' THEN
     RETURN NULL;
   END IF;
+  IF tg_op = 'TRUNCATE' THEN
+    RAISE EXCEPTION USING ERRCODE = 'CM004', MESSAGE = format('%s is not emptied without entries in the journal', tg_table_name);
+  END IF;
+  zeile := to_jsonb(CASE WHEN tg_op = 'DELETE' THEN old ELSE new END);
   SELECT array_agg(zeile ->> spalte) INTO objekte FROM unnest(tg_argv) AS spalte;
-  IF NOT EXISTS (
-    SELECT FROM journal.eintrag e
-     WHERE e.objekt = ANY (objekte) AND e.transaktion = pg_current_xact_id()
-       AND e.zeit BETWEEN nullif(current_setting('classmind.eintrag_von', true), '')::timestamptz
-         AND nullif(current_setting('classmind.eintrag_bis', true), '')::timestamptz) THEN
+  IF NOT EXISTS (SELECT FROM journal.geschrieben g WHERE g.transaktion = pg_current_xact_id() AND g.objekt = ANY (objekte)) THEN
     RAISE EXCEPTION USING ERRCODE = 'CM004',
       MESSAGE = format('%s of %s without an entry in the journal', lower(tg_op), tg_table_name);
   END IF;
@@ -178,13 +203,15 @@ BEGIN
       ('zugang', 'INSERT OR UPDATE', '''konto_id'''),
       ('rolle', 'INSERT OR DELETE OR UPDATE', '''id'''),
       ('recht', 'INSERT OR DELETE OR UPDATE', '''rolle_id'''),
-      ('konto_rolle', 'INSERT OR DELETE', '''konto_id'', ''rolle_id'''),
-      ('nachricht', 'INSERT OR DELETE', '''id'', ''absender_id'''),
-      ('datei', 'INSERT OR DELETE OR UPDATE', '''id'', ''besitzer_id'''),
+      ('konto_rolle', 'INSERT OR DELETE', '''konto_id'''),
+      ('nachricht', 'INSERT OR DELETE', '''id'''),
+      ('datei', 'INSERT OR DELETE OR UPDATE', '''id'''),
       ('datei_freigabe', 'INSERT OR DELETE', '''datei_id'', ''konto_id''')
     ) AS t (tabelle, wann, spalten)
   LOOP
     EXECUTE format('CREATE CONSTRAINT TRIGGER protokoll AFTER %s ON %I DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
       EXECUTE FUNCTION journal.verlangen(%s)', verlangt.wann, verlangt.tabelle, verlangt.spalten);
+    EXECUTE format('CREATE TRIGGER nicht_leeren BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION journal.verlangen()',
+      verlangt.tabelle);
   END LOOP;
 END $$;

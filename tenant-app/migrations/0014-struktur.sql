@@ -185,8 +185,8 @@ CREATE TABLE auftragsaenderung (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   zeit timestamptz NOT NULL,
   konto_id uuid,
-  kurs_id uuid NOT NULL REFERENCES kurs ON DELETE CASCADE,
-  person_id uuid NOT NULL REFERENCES person ON DELETE CASCADE,
+  kurs_id uuid NOT NULL REFERENCES kurs,
+  person_id uuid NOT NULL REFERENCES person,
   vorher daterange,
   nachher daterange
 );
@@ -203,7 +203,7 @@ CREATE FUNCTION auftrag_merken() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   INSERT INTO auftragsaenderung (zeit, konto_id, kurs_id, person_id, vorher, nachher)
-    VALUES (coalesce(nullif(current_setting('classmind.jetzt', true), '')::timestamptz, now()), ich(),
+    VALUES (clock_timestamp(), ich(),
       CASE WHEN tg_op = 'DELETE' THEN old.kurs_id ELSE new.kurs_id END,
       CASE WHEN tg_op = 'DELETE' THEN old.person_id ELSE new.person_id END,
       CASE WHEN tg_op = 'INSERT' THEN NULL ELSE old.gueltig END,
@@ -311,7 +311,7 @@ CREATE POLICY klasse_aendern ON klasse FOR UPDATE TO school_app
 CREATE POLICY klasse_loeschen ON klasse FOR DELETE TO school_app
   USING ((SELECT 'schule' = ANY (meine_umfaenge('Klasse', 'bearbeiten'))));
 CREATE POLICY mitglied_lesen ON klassenmitglied FOR SELECT TO school_app
-  USING (person_id = (SELECT ich()) OR klasse_id IN (SELECT b.id FROM bezug.klasse b WHERE b.aktion = 'lesen'
+  USING (person_id = (SELECT ich()) OR person_id IN (SELECT s.kind_id FROM elternschaft s WHERE s.elternteil_id = (SELECT ich())) OR klasse_id IN (SELECT b.id FROM bezug.klasse b WHERE b.aktion = 'lesen'
     AND b.umfang IN ('unterrichtet', 'schule') AND b.umfang = ANY ((SELECT meine_umfaenge('Klasse', 'lesen'))::text[])));
 CREATE POLICY mitglied_anlegen ON klassenmitglied FOR INSERT TO school_app
   WITH CHECK ((SELECT 'schule' = ANY (meine_umfaenge('Klasse', 'bearbeiten'))));

@@ -250,8 +250,9 @@ describe("profile", () => {
     expect((await leitung.get(`/konten/${schueler.id}`)).text).toContain("Geheimweg 7");
     // A value that somebody moves to another row does not open there.
     const browser2 = await school.angemeldet(lehrer);
+    await browser2.fuelle("/profil", { email: "lehrer@schule.example", telefon: "1" });
     await school.database.query(
-      "UPDATE kontaktdaten SET telefon = (SELECT telefon FROM kontaktdaten WHERE konto_id = $1) WHERE konto_id = $2",
+      "UPDATE kontaktdaten SET telefon_verschlossen = (SELECT telefon_verschlossen FROM kontaktdaten WHERE konto_id = $1) WHERE konto_id = $2",
       [schueler.id, lehrer.id],
     );
     const stolen = await browser2.get("/profil");

@@ -138,6 +138,26 @@ describe("classes", () => {
     );
   });
 
+  test("two who change the same last day: the second is told what stands there, and overwrites nothing", async () => {
+    const id = await klasse("6b");
+    const pupil = await school.konto("Zoe", "Zwei", "schueler");
+    await trageEin(`/klassen/${id}/mitglieder`, [pupil.id], { art: "mitglied" });
+    const row = await zuordnung("klassenmitglied", pupil.id);
+    const form = { zuordnung: row, art: "mitglied", bisher: "2027-07-31", schritt: "beenden" };
+    const ende = `/klassen/${id}/beenden`;
+    await admin.get(`/klassen/${id}`);
+    const answers = await Promise.all(["2026-12-31", "2027-01-31"].map((zum) => admin.post(ende, { ...form, zum })));
+    expect(answers.map(({ status }) => status).sort()).toEqual([303, 422]);
+    expect(answers.find(({ status }) => status === 422)?.text).toContain(
+      "Jemand hat das inzwischen geändert. Als letzter Tag steht jetzt",
+    );
+    const entries = await school.database.query(
+      "SELECT FROM journal.eintrag WHERE objekt = $1 AND aktion = 'bearbeiten'",
+      [row],
+    );
+    expect(entries).toHaveLength(1);
+  });
+
   test("two who enter the same pupil at the same moment: one is told", async () => {
     const [eins, zwei] = [await klasse("7a"), await klasse("7b")];
     const pupil = await school.konto("Paul", "Parallel", "schueler");
@@ -236,6 +256,22 @@ describe("R42 courses", () => {
     expect(text).toContain("Lea Leitung");
     expect(text).toContain("Petra Lehrmann");
     expect((await admin.get("/unterrichtsauftraege")).status).toBe(403);
+    // Taken away on the day it was given, and the course deleted: what happened is still told.
+    const spur = await kurs("Ohne Spur", await fach("Spurensuche", "Sp"));
+    await trageEin(`/kurse/${spur}/lehrkraefte`, [lehrerin.id], { ab: "2026-10-15" });
+    const heute = { zuordnung: "", schritt: "entfernen", zum: "" };
+    const [gegeben] = await school.database.query<{ id: string }>(
+      "SELECT id FROM unterrichtsauftrag WHERE kurs_id = $1",
+      [spur],
+    );
+    const weg = await admin.fuelle(
+      `/kurse/${spur}`,
+      { ...heute, zuordnung: gegeben?.id ?? "" },
+      `/kurse/${spur}/lehrkraefte/beenden`,
+    );
+    expect(weg.status).toBe(303);
+    expect((await admin.fuelle(`/kurse/${spur}`, {}, `/kurse/${spur}/loeschen`)).status).toBe(422);
+    expect((await leitung.get("/unterrichtsauftraege")).text).toContain("entfernt: 15.10.2026 bis 31.07.2027");
   });
 
   test("each change is in the journal, about the person whom it concerns", async () => {
@@ -246,6 +282,7 @@ describe("R42 courses", () => {
     expect(rows).toEqual([
       { ressource: "Unterrichtsauftrag", aktion: "anlegen" },
       { ressource: "Unterrichtsauftrag", aktion: "bearbeiten" },
+      { ressource: "Unterrichtsauftrag", aktion: "loeschen" },
     ]);
   });
 });

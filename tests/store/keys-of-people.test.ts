@@ -69,13 +69,25 @@ describe("the keys of a school's people", () => {
     await until("none is left", async () => ((await kept()).length === 0 ? true : undefined));
   });
 
-  it("of any backup are restored as they are now: they are taken first, and the newest are given along", async () => {
+  it("of any backup are restored as they are now: the newest are given along, and what was done meanwhile is brought before it opens", async () => {
+    const [before] = await kept();
     const given = watched("restore-restore");
+    const brought = watched("restore-bring-keys");
     expect((await ended(stage, await restoreInto(stage, "goethe"))).state).toBe("Succeeded");
-    expect(stage.ran).toContain("school-goethe backup-keys");
-    const [newest, before] = await kept();
+    const [newest] = await kept();
     expect(newest?.runId).not.toBe(before?.runId);
-    expect(given).toEqual([expect.objectContaining({ keys: { snapshot: newest?.snapshot } })]);
+    expect(given).toEqual([expect.objectContaining({ keys: { snapshot: before?.snapshot } })]);
+    expect(brought).toEqual([expect.objectContaining({ keys: { snapshot: newest?.snapshot } })]);
+    expect([...new Set(stage.ran.filter((job) => /keys|restore-restore/.test(job)))]).toEqual([
+      "school-goethe restore-restore",
+      "school-goethe backup-keys",
+      "school-goethe restore-bring-keys",
+    ]);
+    // And back again: the volume that was kept knows nothing of what was done since.
+    const { uid } = await getTenant(stage.deps.pool, "goethe");
+    const back = { kind: "restore", params: { volume: "data" }, requestedBy: "anna" } as const;
+    await ended(stage, await requestOperation(stage.deps.pool, { tenantUid: uid, ...back }));
+    expect(brought).toHaveLength(2);
   });
 
   it("of a school whose database does not answer any more are those of its newest backup", async () => {

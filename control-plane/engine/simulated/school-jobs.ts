@@ -71,6 +71,8 @@ export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNames
       return answer({ keysSnapshot: snapshot(named.parse(job.input).runId, "keys") });
     case "backup-copy":
       return answer({ snapshots: [] });
+    case "restore-bring-keys":
+      return answer({ keys: 0 });
     case "retention-verify":
       return answer({ checked: true, databaseBytes: 0, files: 0 });
     case "restore-restore": {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { EngineError } from "../../engine/engine.ts";
 import { type Backup, decideForgetting, markForgotten } from "../../store/backups.ts";
-import { dropKeys, expiredKeys } from "../../store/key-snapshots.ts";
+import { dropKeys, expiredKeys, keySnapshots } from "../../store/key-snapshots.ts";
 import { type Operation, openRestoresFrom } from "../../store/operations.ts";
 import { REASONS } from "../../tenant.ts";
 import { expiredWithoutBackup, repositoryUrl } from "../gather.ts";
@@ -47,6 +47,9 @@ export async function forget(
       snapshots,
       repository: repositoryUrl(deps, hold.uid, number),
       ...(keysHere.length > 0 ? { thorough: true } : {}),
+      keepKeys: (await keySnapshots(deps.pool, hold.uid))
+        .filter((one) => one.repository === number && !keysHere.some(({ snapshot }) => snapshot === one.snapshot))
+        .map(({ snapshot }) => snapshot),
     };
     await runJob(attempt, template, { command: "forget", input, schema: z.unknown(), deadline: FORGETTING_MS });
     await write(attempt, async (db) => {

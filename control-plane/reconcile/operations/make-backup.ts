@@ -1,9 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { createResult, keysResult } from "../../backup/results.ts";
 import { shrinkOf } from "../../backup/retention.ts";
 import { messageOf } from "../../errors.ts";
 import * as backups from "../../store/backups.ts";
 import { LeaseLostError } from "../../store/held.ts";
-import { recordKeys } from "../../store/key-snapshots.ts";
+import { type KeySnapshot, recordKeys } from "../../store/key-snapshots.ts";
 import { findTenantByUid } from "../../store/tenants.ts";
 import { NEW_REPOSITORIES, type SchoolRepositories } from "../../tenant.ts";
 import { repositoryUrl } from "../gather.ts";
@@ -95,20 +96,24 @@ export async function makeBackup(
 }
 
 /**
- * Takes the keys of a school's people as they are now, before a restore puts something older in the school's place: who was erased since
- * the last backup stays erased. Repeatable.
+ * Takes the keys of a school's people as they are now, before something older takes the school's place: who was erased since the last backup
+ * stays erased. Each time another snapshot: what was on record stays until its time is over.
+ * @returns undefined for a school whose app has no such keys
  */
-export async function saveKeys(attempt: Attempt, runId: string): Promise<void> {
+export async function saveKeys(attempt: Attempt): Promise<KeySnapshot | undefined> {
   const { deps, gathered } = attempt;
   const { uid } = gathered.tenant;
+  const runId = randomUUID();
   const takenAt = deps.clock.now();
   const { number: repository } = await repositoriesOf(attempt);
   const { keysSnapshot: snapshot } = await runJob(attempt, "backup", {
     command: "keys",
-    input: { runId, host: uid, abandoned: [runId], repository: repositoryUrl(deps, uid, repository) },
+    input: { runId, host: uid, repository: repositoryUrl(deps, uid, repository) },
     schema: keysResult,
     deadline: KEYS_DEADLINE_MS,
   });
-  if (snapshot === undefined) return;
-  await write(attempt, (db) => recordKeys(db, uid, { runId, snapshot, repository }, takenAt));
+  if (snapshot === undefined) return undefined;
+  const keys = { runId, snapshot, repository };
+  await write(attempt, (db) => recordKeys(db, uid, keys, takenAt));
+  return keys;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { restoreResult } from "../../backup/results.ts";
+import { bringKeysResult, restoreResult } from "../../backup/results.ts";
 import { KEEP } from "../../backup/retention.ts";
 import { EngineError, type Observation } from "../../engine/engine.ts";
 import { messageOf } from "../../errors.ts";
@@ -69,6 +69,8 @@ async function withNewestKeys({ deps }: Attempt, backup: Backup): Promise<Fillin
   const [keys] = await keySnapshots(deps.pool, backup.tenantUid);
   return { ...backup, keys };
 }
+
+const NOTHING = { databaseSnapshot: undefined, filesSnapshot: undefined, fingerprint: undefined, size: undefined };
 
 /** Where the keys lie, if that is not where the backup does. */
 function keysInput({ deps }: Attempt, uid: string, { keys, repository }: Filling): object {
@@ -214,15 +216,34 @@ async function furnish(attempt: Attempt, operation: BegunOperation, backup: Back
   return { runId, message };
 }
 
-/** The school's keys as they are now, if it still has a database that can tell them: who was erased since the last backup stays erased. */
-async function saveKeysIfAny(attempt: Attempt, { id }: Operation): Promise<void> {
-  const { deps, gathered, signal } = attempt;
+const BRINGING_MS = 1_800_000;
+
+/**
+ * Puts the keys of the school's people, as they are now, into a volume that is about to take the school's place: beside those that are there,
+ * but for whoever was erased in either. Where the school's database cannot tell them any more, the volume has those of the last backup.
+ */
+async function bringKeys(attempt: Attempt, claim: string): Promise<void> {
+  const { deps, gathered, hold, signal } = attempt;
   try {
-    await saveKeys(attempt, id);
+    const keys = await saveKeys(attempt);
+    if (keys === undefined) return;
+    const { number } = gathered.tenant.repositories;
+    const filling = { ...NOTHING, keys, repository: number };
+    await runJob(attempt, "restore", {
+      command: "bring-keys",
+      input: {
+        runId: keys.runId,
+        ...keysInput(attempt, hold.uid, filling),
+        repository: repositoryUrl(deps, hold.uid, number),
+      },
+      schema: bringKeysResult,
+      deadline: BRINGING_MS,
+      claim,
+    });
   } catch (error) {
     if (signal.aborted || !(error instanceof EngineError)) throw error;
     const { slug } = gathered.tenant;
-    deps.log.warn({ slug, error: messageOf(error) }, "the keys of its people are restored as the last backup has them");
+    deps.log.warn({ slug, error: messageOf(error) }, "the keys of its people stay as the volume has them");
   }
 }
 
@@ -239,8 +260,8 @@ async function replace(attempt: Attempt, operation: BegunOperation, backup: Back
     }));
     await untilMade(attempt, claim);
     await tell(attempt, operation, FILL);
-    await saveKeysIfAny(attempt, operation);
     const message = await fillVolume(attempt, operation.id, claim, await withNewestKeys(attempt, backup));
+    await bringKeys(attempt, claim);
     attempt.signal.throwIfAborted();
     // From here on what people enter goes on the old volume, until it is replaced; resumed, it is only replaced.
     await tell(attempt, operation, SWAP, message);
@@ -274,6 +295,7 @@ async function revert(attempt: Attempt, operation: BegunOperation, claim: string
   const volume = [...aside, ...(next === undefined ? [] : [next]), own].find((record) => record.claim === claim);
   if (volume === undefined)
     throw new EngineError(REASONS.VolumeMissing, `No volume ${claim} is kept aside.`, { retryable: false });
+  if (own.claim !== claim) await bringKeys(attempt, claim);
   await tell(attempt, operation, SWAP);
   const seconds = await change(attempt, operation, volume);
   return { volume: claim, message: `closed for ${seconds.toFixed(1)} s`, closedSeconds: seconds };

@@ -6,6 +6,6 @@ create table key_snapshots (
   run_id uuid not null,
   snapshot text not null,
   repository integer not null,
-  taken_at timestamptz not null,
-  unique (tenant_uid, run_id)
+  taken_at timestamptz not null
 );
+create index key_snapshots_of_tenant on key_snapshots (tenant_uid, number desc);

@@ -28,10 +28,10 @@ interface Zeile extends Ansprechkonto {
 }
 const zusatzspalten = `${rollentext("k.id")} AS rollen, ${klasseVon("k.id")} AS klasse, k.benutzername`;
 
-/** People as they are shown: two of one name in one list are told apart. */
-function mitZusatz(rows: readonly Zeile[]): Ansprechperson[] {
+/** People as they are shown: two of one name in one list are told apart, for those who may know everybody by the user name if need be. */
+function mitZusatz(visit: PersonVisit, rows: readonly Zeile[]): Ansprechperson[] {
   return rows.map(({ id, name, klasse, rollen, benutzername }) => {
-    const doppelt = rows.some((other) => other.id !== id && other.name === name);
+    const doppelt = everybody(visit) && rows.some((other) => other.id !== id && other.name === name);
     const parts = [klasse ?? "", rollen, doppelt ? benutzername : ""];
     return { id, name, zusatz: parts.filter((text) => text !== "").join(" · ") };
   });
@@ -65,7 +65,7 @@ async function suchePersonen(tx: Transaction, visit: PersonVisit, suche: string)
     spalten: `${zusatzspalten}, (count(*) OVER ())::int AS insgesamt`,
     hoechstens: mostFound,
   });
-  return { personen: mitZusatz(rows), insgesamt: rows[0]?.insgesamt ?? 0 };
+  return { personen: mitZusatz(visit, rows), insgesamt: rows[0]?.insgesamt ?? 0 };
 }
 
 /** Those of the wanted people who may be addressed; `verhinderte`: who might be, were they not locked or gone. */
@@ -86,7 +86,7 @@ async function erreichbareVon(
     hoechstens: mostChosen,
     ...(verhinderte ? { verhinderte } : {}),
   });
-  return mitZusatz(rows);
+  return mitZusatz(visit, rows);
 }
 
 /**

@@ -3,7 +3,7 @@ import { forbidden } from "../../ground/gate/refusal.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import type { Values } from "../../ground/journal/write.ts";
 import { StaleForm } from "../../ground/pages/stale.ts";
-import { nennePerson } from "../personen/public.ts";
+import { haltePerson, nennePerson } from "../personen/public.ts";
 import { bewahreAdministrator, gibRollen, nimmRollen, Rolle, rollenDesKontos } from "../rollen/public.ts";
 import { beendeSitzungen, neuesEinmalpasswort, setzeEinmalpasswort } from "../zugang/public.ts";
 import { type Personenangaben, speichereKonto } from "./anlegen.ts";
@@ -55,6 +55,8 @@ export function aendereKonto(
 ): Promise<void> {
   return bewahreAdministrator(() =>
     visit.transaction(async (tx) => {
+      // The person first, as everybody who changes both.
+      await haltePerson(tx, konto.id);
       const changed = await tx.run("UPDATE konto SET email = $3 WHERE id = $1 AND version = $2", [
         konto.id,
         version,

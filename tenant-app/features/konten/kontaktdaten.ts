@@ -36,15 +36,24 @@ function place(column: Column, kontoId: string): Place {
   return { table: "kontaktdaten", column, row: kontoId };
 }
 
-/** Contact data in clear; empty strings for what was not given, words in place of what does not decrypt. */
-export async function ladeKontaktdaten(tx: Transaction, app: App, kontoId: string): Promise<Kontaktdaten> {
-  const row = await tx.one<Record<Column, Buffer | null>>(
-    "SELECT telefon, mobil, anschrift FROM kontaktdaten WHERE konto_id = $1",
+/** As stored: sealed with the person's key, or by an earlier version with the school's; by which, says whose time is that of the last change. */
+type Zeile = Readonly<Record<Column | `${Column}_verschlossen`, Buffer | null>> & { readonly eigene: boolean };
+
+function ladeZeile(tx: Transaction, kontoId: string): Promise<Zeile | undefined> {
+  return tx.one<Zeile>(
+    `SELECT telefon, mobil, anschrift, telefon_verschlossen, mobil_verschlossen, anschrift_verschlossen,
+            coalesce(verschlossen_am = geaendert_am, false) AS eigene
+       FROM kontaktdaten WHERE konto_id = $1`,
     [kontoId],
   );
+}
+
+/** Contact data in clear; empty strings for what was not given, words in place of what does not decrypt. */
+export async function ladeKontaktdaten(tx: Transaction, app: App, kontoId: string): Promise<Kontaktdaten> {
+  const row = await ladeZeile(tx, kontoId);
   const keys = await personalKeys(tx, app.fieldKey, row ? [kontoId] : []);
   const clear = (column: Column) => {
-    const sealed = row?.[column];
+    const sealed = row?.eigene ? row[`${column}_verschlossen`] : row?.[column];
     return sealed
       ? textOrUnreadable(app.log, () => keys.open(kontoId, place(column, kontoId), sealed).toString("utf8"))
       : "";
@@ -66,14 +75,19 @@ export async function speichereKontaktdaten(
     const erased = "Über diese Person wird nichts Vertrauliches mehr gespeichert: Ihre Daten wurden gelöscht.";
     throw error instanceof PersonErased ? new InputProblem({ field: "telefon", text: erased }) : error;
   });
-  const sealed = columns.map((column) => (daten[column] === "" ? null : seal(place(column, kontoId), daten[column])));
-  const untouched = columns.map((column) => daten[column] === unreadable);
+  const before = columns.some((column) => daten[column] === unreadable) ? await ladeZeile(tx, kontoId) : undefined;
+  const sealed = columns.map((column) => {
+    if (daten[column] === unreadable) {
+      return (before?.eigene ? before[`${column}_verschlossen`] : before?.[column]) ?? null;
+    }
+    return daten[column] === "" ? null : seal(place(column, kontoId), daten[column]);
+  });
   await tx.run(
-    `INSERT INTO kontaktdaten AS k (konto_id, telefon, mobil, anschrift, geaendert_am) VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT (konto_id) DO UPDATE SET
-       telefon = CASE WHEN $6 THEN k.telefon ELSE excluded.telefon END,
-       mobil = CASE WHEN $7 THEN k.mobil ELSE excluded.mobil END,
-       anschrift = CASE WHEN $8 THEN k.anschrift ELSE excluded.anschrift END, geaendert_am = excluded.geaendert_am`,
-    [kontoId, ...sealed, now, ...untouched],
+    `INSERT INTO kontaktdaten (konto_id, telefon_verschlossen, mobil_verschlossen, anschrift_verschlossen, geaendert_am, verschlossen_am)
+     VALUES ($1, $2, $3, $4, $5, $5)
+     ON CONFLICT (konto_id) DO UPDATE SET telefon = NULL, mobil = NULL, anschrift = NULL,
+       telefon_verschlossen = excluded.telefon_verschlossen, mobil_verschlossen = excluded.mobil_verschlossen,
+       anschrift_verschlossen = excluded.anschrift_verschlossen, geaendert_am = excluded.geaendert_am, verschlossen_am = excluded.verschlossen_am`,
+    [kontoId, ...sealed, now],
   );
 }

@@ -57,6 +57,11 @@ export async function speicherePerson(
   ]);
 }
 
+/** Keeps others from changing somebody until the transaction ends: who changes person and account begins with the person. */
+export async function haltePerson(tx: Transaction, id: string): Promise<void> {
+  await tx.run("SELECT FROM person WHERE id = $1 FOR NO KEY UPDATE", [id]);
+}
+
 /** Gives somebody this name, if it is another one. */
 export async function nennePerson(
   tx: Transaction,

@@ -1,5 +1,5 @@
-import type { Transaction } from "../../ground/database/database.ts";
 import { type Declared, route } from "../../ground/gate/route.ts";
+import { choose, type Paging, paging, requestedCut } from "../../ground/pages/keyset.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { nameDerPerson } from "../personen/public.ts";
 import { Unterrichtsauftrag } from "./public.ts";
@@ -24,19 +24,11 @@ interface Aenderung extends Zeile {
   readonly was: string;
 }
 
-/** No more are shown at once; older ones by the address of the last. */
-const proSeite = 50;
-
-function neueste(tx: Transaction, vor: Date | undefined): Promise<Zeile[]> {
-  return tx.all<Zeile & Record<string, unknown>>(
-    `SELECT a.id, a.zeit, ${nameDerPerson("a.konto_id")} AS wer, ${nameDerPerson("a.person_id")} AS lehrkraft, k.id AS kurs_id, k.name AS kurs,
-            lower(a.vorher)::text AS vorher_ab, (upper(a.vorher) - 1)::text AS vorher_bis,
-            lower(a.nachher)::text AS nachher_ab, (upper(a.nachher) - 1)::text AS nachher_bis
-       FROM auftragsaenderung a JOIN kurs k ON k.id = a.kurs_id
-      WHERE $1::timestamptz IS NULL OR a.zeit < $1 ORDER BY a.zeit DESC, a.id DESC LIMIT ${proSeite + 1}`,
-    [vor ?? null],
-  );
-}
+const columns = `a.id, a.zeit, ${nameDerPerson("a.konto_id")} AS wer, ${nameDerPerson("a.person_id")} AS lehrkraft, k.id AS kurs_id, k.name AS kurs,
+  lower(a.vorher)::text AS vorher_ab, (upper(a.vorher) - 1)::text AS vorher_bis,
+  lower(a.nachher)::text AS nachher_ab, (upper(a.nachher) - 1)::text AS nachher_bis`;
+const listed = { from: "auftragsaenderung a WHERE true", values: [], at: "a.zeit", id: "a.id" };
+const shown = { columns, join: "(auftragsaenderung a JOIN kurs k ON k.id = a.kurs_id) ON a.id = gewaehlt.id" };
 
 function inWorten({ vorher_ab, vorher_bis, nachher_ab, nachher_bis }: Zeile): string {
   const dauer = (ab: string | null, bis: string | null) => `${deutsch(ab ?? "")} bis ${deutsch(bis ?? "")}`;
@@ -45,9 +37,7 @@ function inWorten({ vorher_ab, vorher_bis, nachher_ab, nachher_bis }: Zeile): st
   return `${dauer(nachher_ab, nachher_bis)}, vorher ${dauer(vorher_ab, vorher_bis)}`;
 }
 
-const liste = view<{ readonly aenderungen: readonly Aenderung[]; readonly weiter: string | undefined }>(
-  "struktur/aenderungen",
-);
+const liste = view<Paging & { readonly aenderungen: readonly Aenderung[] }>("struktur/aenderungen");
 
 export const aenderungsRoutes: readonly Declared[] = [
   route({
@@ -55,12 +45,10 @@ export const aenderungsRoutes: readonly Declared[] = [
     path: "/unterrichtsauftraege",
     policy: { right: Unterrichtsauftrag.right("eigener"), scope: "schule" },
     handle: async (visit) => {
-      const vor = new Date(visit.query.get("vor") ?? "");
-      const rows = await visit.transaction((tx) => neueste(tx, Number.isNaN(vor.getTime()) ? undefined : vor));
-      const shown = rows.slice(0, proSeite).map((row) => ({ ...row, was: inWorten(row) }));
-      const last = rows.length > proSeite ? shown.at(-1)?.zeit : undefined;
-      const weiter = last && `/unterrichtsauftraege?vor=${encodeURIComponent(last.toISOString())}`;
-      return page(visit, liste, { aenderungen: shown, weiter }, { title: "Änderungen an Unterrichtsaufträgen" });
+      const found = await visit.transaction((tx) => choose<Zeile>(tx, listed, shown, requestedCut(visit.query)));
+      const aenderungen = found.rows.map((row) => ({ ...row, was: inWorten(row) }));
+      const data = { aenderungen, ...paging("/unterrichtsauftraege", found.slice) };
+      return page(visit, liste, data, { title: "Änderungen an Unterrichtsaufträgen" });
     },
   }),
 ];

@@ -9,7 +9,7 @@ import { page, view } from "../../ground/pages/page.ts";
 import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { formNumber, submit } from "../../ground/pages/submit.ts";
 import { Kurs } from "./public.ts";
-import { deutsch, tag } from "./zeitraum.ts";
+import { deutsch, ersterTag, letzterTag, tag } from "./zeitraum.ts";
 
 /** School years. */
 
@@ -20,9 +20,9 @@ const jahresangaben = z
       .trim()
       .min(1, "Bitte geben Sie dem Schuljahr einen Namen, zum Beispiel 2026/27.")
       .max(20, "Der Name darf höchstens 20 Zeichen lang sein."),
-    von: tag("Den ersten Tag"),
-    zweites: tag("Den Beginn des zweiten Halbjahres"),
-    bis: tag("Den letzten Tag"),
+    von: ersterTag,
+    zweites: tag("Der Beginn des zweiten Halbjahres", "den Beginn des zweiten Halbjahres"),
+    bis: letzterTag,
   })
   .refine(({ von, bis }) => von < bis, { path: ["bis"], message: "Der letzte Tag liegt nicht nach dem ersten." })
   .refine(({ von, zweites, bis }) => von < zweites && zweites <= bis, {

@@ -11,7 +11,7 @@ import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts
 import { alleJahre, gewaehltesJahr, type Schuljahr } from "./jahre.ts";
 import { Klasse } from "./public.ts";
 import { type Personenwahl, personenwahl } from "./wahl.ts";
-import { tag, zeitraum } from "./zeitraum.ts";
+import { letzterTag, zeitraum } from "./zeitraum.ts";
 import { beende, inWorten, ordneZu, type Zuordnung, zuordnungen } from "./zuordnungen.ts";
 
 /** Classes: the office makes them and says who is in them; teachers see theirs, pupils and parents their own. */
@@ -234,14 +234,16 @@ function hinzufuegen(visit: PersonVisit, klasse: Klassenzeile): Promise<Reply> {
 }
 
 function beenden(visit: PersonVisit, klasse: Klassenzeile): Promise<Reply> {
-  const { zum, art, zuordnung, schritt } = fieldsOf(visit.form, "zum", "art", "zuordnung", "schritt");
+  const { zum, art, zuordnung, schritt, bisher } = fieldsOf(visit.form, "zum", "art", "zuordnung", "schritt", "bisher");
   return submit({
     done: `/klassen/${klasse.id}?erledigt=beendet`,
     problem: inWorten,
     again: (state) => klassenseite(visit, klasse, {}, state),
     work: () => {
-      const bis = schritt === "entfernen" ? undefined : checked(z.object({ zum: tag("Den letzten Tag") }), { zum }).zum;
-      return visit.transaction((tx, jetzt) => beende(tx, jetzt, artDerKlasse.parse(art), klasse.id, zuordnung, bis));
+      const bis = schritt === "entfernen" ? undefined : checked(z.object({ zum: letzterTag }), { zum }).zum;
+      return visit.transaction((tx, jetzt) =>
+        beende(tx, jetzt, artDerKlasse.parse(art), klasse.id, { id: zuordnung, bisher, bis }),
+      );
     },
   });
 }

@@ -13,7 +13,7 @@ import { alleJahre, gewaehltesJahr, type Schuljahr } from "./jahre.ts";
 import { type Klassenzeile, klassenDesJahres } from "./klassen.ts";
 import { Einschreibung, Kurs, Unterrichtsauftrag } from "./public.ts";
 import { type Personenwahl, personenwahl } from "./wahl.ts";
-import { tag, zeitraum } from "./zeitraum.ts";
+import { letzterTag, zeitraum } from "./zeitraum.ts";
 import { beende, inWorten, ordneZu, type Zuordnung, zuordnungen } from "./zuordnungen.ts";
 
 /** Courses: a subject in a school year, with who teaches it and who takes it. */
@@ -69,6 +69,7 @@ const seite = view<{
   readonly darfAuftrag: boolean;
   readonly darfEinschreiben: boolean;
   readonly darfEintragen: boolean;
+  readonly darfRechts: boolean;
   readonly auswahl: Personenwahl;
   readonly dauer: { readonly ab: string; readonly bis: string };
 }>("struktur/kurs");
@@ -221,6 +222,7 @@ async function kursseite(
       darfAuftrag,
       darfEinschreiben,
       darfEintragen: darfAuftrag || darfEinschreiben,
+      darfRechts: darf || darfAuftrag || darfEinschreiben,
       dauer,
     },
     { title: kurs.name, errors, ...(stale ? { stale } : {}) },
@@ -281,7 +283,7 @@ function hinzufuegen(visit: PersonVisit, kurs: Kurszeile, art: "auftrag" | "eins
     work: () => {
       const dauer = checked(zeitraum, werte);
       return visit.transaction(async (tx, jetzt) => {
-        const alle = klasse === "" ? personen : await neueAusKlasse(tx, kurs.id, klasse, dauer);
+        const alle = klasse === "" || art === "auftrag" ? personen : await neueAusKlasse(tx, kurs.id, klasse, dauer);
         await ordneZu(tx, jetzt, art, kurs.id, alle, dauer);
       });
     },
@@ -310,14 +312,14 @@ async function neueAusKlasse(
 }
 
 function beenden(visit: PersonVisit, kurs: Kurszeile, art: "auftrag" | "einschreibung"): Promise<Reply> {
-  const { zum, zuordnung, schritt } = fieldsOf(visit.form, "zum", "zuordnung", "schritt");
+  const { zum, zuordnung, schritt, bisher } = fieldsOf(visit.form, "zum", "zuordnung", "schritt", "bisher");
   return submit({
     done: `/kurse/${kurs.id}?erledigt=beendet`,
     problem: inWorten,
     again: (state) => kursseite(visit, kurs, {}, state),
     work: () => {
-      const bis = schritt === "entfernen" ? undefined : checked(z.object({ zum: tag("Den letzten Tag") }), { zum }).zum;
-      return visit.transaction((tx, jetzt) => beende(tx, jetzt, art, kurs.id, zuordnung, bis));
+      const bis = schritt === "entfernen" ? undefined : checked(z.object({ zum: letzterTag }), { zum }).zum;
+      return visit.transaction((tx, jetzt) => beende(tx, jetzt, art, kurs.id, { id: zuordnung, bisher, bis }));
     },
   });
 }

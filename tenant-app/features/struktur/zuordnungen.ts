@@ -75,7 +75,8 @@ export async function ordneZu(
   { ab, bis }: Zeitraum,
 ): Promise<void> {
   const { tabelle, zu, resource } = orte[art];
-  const gewaehlt = [...new Set(personen)];
+  // In one order for everybody, so that no two wait for each other.
+  const gewaehlt = [...new Set(personen)].sort();
   if (gewaehlt.length === 0) {
     throw new InputProblem({ field: "suche", text: "Bitte wählen Sie mindestens eine Person aus." });
   }
@@ -119,16 +120,16 @@ function schonEingetragen(art: Art, namen: readonly string[]): InputProblem {
 
 /**
  * Changes the last day of one. What has not begun yet can be taken away instead.
+ * @param bisher the last day as the form showed it
  * @param bis the last day, or nothing to take it away
- * @throws InputProblem when that is not possible
+ * @throws InputProblem when that is not possible, or somebody has changed it since
  */
 export async function beende(
   tx: Transaction,
   visit: PersonVisit,
   art: Art,
   ziel: string,
-  id: string,
-  bis: string | undefined,
+  { id, bisher, bis }: { readonly id: string; readonly bisher: string; readonly bis: string | undefined },
 ): Promise<void> {
   const { tabelle, zu, resource } = orte[art];
   const found = await tx.one<{ person_id: string; ab: string; bis: string; begonnen: boolean }>(
@@ -139,13 +140,17 @@ export async function beende(
   if (!found) {
     throw notFound();
   }
+  if (found.bis !== bisher) {
+    throw veraltet(found.bis);
+  }
   const { person_id: person, begonnen, ...alt } = found;
   if (bis === undefined) {
     if (begonnen) {
       const text = "Was schon begonnen hat, wird beendet und nicht entfernt: So bleibt nachvollziehbar, was wann galt.";
       throw new InputProblem({ field: "zum", text });
     }
-    geaendert(await tx.run(`DELETE FROM ${tabelle} WHERE id = $1`, [id]));
+    const removed = await tx.run(`DELETE FROM ${tabelle} WHERE id = $1 AND upper(gueltig) - 1 = $2`, [id, bisher]);
+    await geaendert(tx, tabelle, id, bisher, removed);
     await visit.record(tx, { resource, deed: "loeschen", object: id, person, values: { alt: { ziel, ...alt } } });
     return;
   }
@@ -153,15 +158,29 @@ export async function beende(
     const text = `Der letzte Tag liegt vor dem ersten (${deutsch(alt.ab)}).`;
     throw new InputProblem({ field: "zum", text });
   }
-  const sql = `UPDATE ${tabelle} SET gueltig = daterange(lower(gueltig), $2, '[]') WHERE id = $1`;
-  geaendert(await tx.run(sql, [id, bis]));
+  const sql = `UPDATE ${tabelle} SET gueltig = daterange(lower(gueltig), $2, '[]') WHERE id = $1 AND upper(gueltig) - 1 = $3`;
+  await geaendert(tx, tabelle, id, bisher, await tx.run(sql, [id, bis, bisher]));
   const values = { alt: { ziel, ...alt }, neu: { ab: alt.ab, bis } };
   await visit.record(tx, { resource, deed: "bearbeiten", object: id, person, values });
 }
 
-/** Row-level security lets nobody change their own, but for those who have the right to that. */
-function geaendert(rows: number): void {
-  if (rows === 0) throw eigene();
+/** Row-level security lets nobody change their own, but for those who have the right to that; else somebody was quicker. */
+async function geaendert(tx: Transaction, tabelle: string, id: string, bisher: string, rows: number): Promise<void> {
+  if (rows > 0) return;
+  const now = await tx.one<{ bis: string }>(
+    `SELECT (upper(z.gueltig) - 1)::text AS bis FROM ${tabelle} z WHERE z.id = $1`,
+    [id],
+  );
+  throw now?.bis === bisher ? eigene() : veraltet(now?.bis);
+}
+
+function veraltet(bis: string | undefined): InputProblem {
+  const jetzt =
+    bis === undefined ? "Der Eintrag wurde inzwischen entfernt." : `Als letzter Tag steht jetzt ${deutsch(bis)} da.`;
+  return new InputProblem({
+    field: "zum",
+    text: `Jemand hat das inzwischen geändert. ${jetzt} Es wurde nichts überschrieben.`,
+  });
 }
 
 function eigene(): InputProblem {

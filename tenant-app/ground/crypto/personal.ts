@@ -1,4 +1,4 @@
-import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { createSecretKey, type KeyObject, randomBytes, randomUUID } from "node:crypto";
 import { isRefusedBy, type Transaction } from "../database/database.ts";
 import { open, type Place, seal, UnreadableField } from "./fields.ts";
 
@@ -12,15 +12,16 @@ export class PersonErased extends Error {
   override readonly name = "PersonErased";
 }
 
-/** First byte of what is sealed with a person's key; then the number of the key (16 bits), then what `seal` makes. */
+/** First byte of what is sealed with a person's key; then the name of the key (a UUID), then what `seal` makes. */
 const marker = 2;
-const headLength = 3;
+const headLength = 17;
 
-const wrapping = (person: string, number: number): Place => ({
+const wrapping = (person: string, name: string): Place => ({
   table: "schluessel.person",
   column: "verpackt",
-  row: `${person}/${number}`,
+  row: `${person}/${name}`,
 });
+const bytesOf = (uuid: string): Buffer => Buffer.from(uuid.replaceAll("-", ""), "hex");
 
 /** Keys of some people, to open and to seal with. Only those are in it that were asked for and have one. */
 export interface PersonalKeys {
@@ -33,16 +34,17 @@ export interface PersonalKeys {
 
 interface KeyRow {
   readonly person_id: string;
-  readonly fassung: number;
+  readonly kennung: string;
   readonly verpackt: Buffer;
+  readonly seit: Date;
 }
 
 function readKeys(tx: Transaction, persons: readonly string[]): Promise<KeyRow[]> {
-  return tx.all<KeyRow>("SELECT person_id, fassung, verpackt FROM schluessel.lesen($1::uuid[])", [persons]);
+  return tx.all<KeyRow>("SELECT person_id, kennung, verpackt, seit FROM schluessel.lesen($1::uuid[])", [persons]);
 }
 
-function unwrap(schoolKey: KeyObject, { person_id, fassung, verpackt }: KeyRow): KeyObject {
-  return createSecretKey(open(schoolKey, wrapping(person_id, fassung), verpackt));
+function unwrap(schoolKey: KeyObject, { person_id, kennung, verpackt }: KeyRow): KeyObject {
+  return createSecretKey(open(schoolKey, wrapping(person_id, kennung), verpackt));
 }
 
 /** Reads the keys of people, all in one statement. */
@@ -52,14 +54,14 @@ export async function personalKeys(
   persons: readonly string[],
 ): Promise<PersonalKeys> {
   const rows = persons.length === 0 ? [] : await readKeys(tx, [...new Set(persons)]);
-  const wrapped = new Map(rows.map((row) => [`${row.person_id}/${row.fassung}`, row]));
+  const wrapped = new Map(rows.map((row) => [`${row.person_id}/${bytesOf(row.kennung).toString("hex")}`, row]));
   const opened = new Map<string, KeyObject>();
   return {
     open(person, place, sealed) {
       if (sealed[0] !== marker) {
         return open(schoolKey, place, sealed);
       }
-      const name = `${person}/${sealed.length >= headLength ? sealed.readUInt16BE(1) : 0}`;
+      const name = `${person}/${sealed.subarray(1, headLength).toString("hex")}`;
       const row = wrapped.get(name);
       if (row === undefined) {
         throw new UnreadableField(`${place.table}.${place.column}: there is no key of this person that fits`);
@@ -81,25 +83,25 @@ export type PersonalSeal = (place: Place, plaintext: Buffer | string) => Buffer;
 export async function sealFor(tx: Transaction, schoolKey: KeyObject, person: string, now: Date): Promise<PersonalSeal> {
   const newest = (await newestKey(tx, person)) ?? (await makeKey(tx, schoolKey, person, now));
   const key = unwrap(schoolKey, newest);
-  const head = Buffer.alloc(headLength);
-  head[0] = marker;
-  head.writeUInt16BE(newest.fassung, 1);
+  const head = Buffer.concat([Buffer.from([marker]), bytesOf(newest.kennung)]);
   return (place, plaintext) => Buffer.concat([head, seal(key, place, plaintext)]);
 }
 
 async function newestKey(tx: Transaction, person: string): Promise<KeyRow | undefined> {
   const rows = await readKeys(tx, [person]);
-  return rows.sort((a, b) => b.fassung - a.fassung)[0];
+  return rows.sort((a, b) => b.seit.getTime() - a.seit.getTime() || (a.kennung < b.kennung ? -1 : 1))[0];
 }
 
 /** Two at once end with one key: whoever comes second reads the first one's. */
 async function makeKey(tx: Transaction, schoolKey: KeyObject, person: string, now: Date): Promise<KeyRow> {
+  const name = randomUUID();
   // Refused, it leaves the transaction as it was.
   await tx.run("SAVEPOINT schluessel");
   try {
-    await tx.run("SELECT schluessel.hinterlegen($1, $2, $3)", [
+    await tx.run("SELECT schluessel.hinterlegen($1, $2, $3, $4)", [
       person,
-      seal(schoolKey, wrapping(person, 1), randomBytes(32)),
+      name,
+      seal(schoolKey, wrapping(person, name), randomBytes(32)),
       now,
     ]);
   } catch (error) {

@@ -208,6 +208,8 @@ function translated(error: unknown): unknown {
   }
   const unusable =
     /^(08|57P|53)/.test(code) ||
+    // Two that waited for each other: one of them may simply come again.
+    code === "40P01" ||
     code === "57014" ||
     code === "55P03" ||
     /^E(CONN|PIPE|TIMEDOUT|NOENT|HOST)/.test(code) ||
