@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { brotliDecompressSync } from "node:zlib";
 import { compactDecrypt, exportJWK, generateKeyPair } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundleTenantApp } from "../../tenant-app/bundle.ts";
@@ -84,15 +85,20 @@ describe("bundle", () => {
       child.on("close", () => reject(new Error("it ended")));
     });
     expect(ready.startMs).toBeLessThan(2_000);
-    const get = (path: string) =>
-      new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
-        request({ host: "127.0.0.1", port, path, headers: { host: school.host }, setHost: false }, (answer) => {
-          let body = "";
-          answer.on("data", (part) => {
-            body += part;
-          });
-          answer.on("end", () => resolve({ status: answer.statusCode, body }));
-        })
+    const get = (path: string, more: Readonly<Record<string, string>> = {}) =>
+      new Promise<{ status: number | undefined; body: string; bytes: Buffer; encoding: unknown }>((resolve, reject) => {
+        request(
+          { host: "127.0.0.1", port, path, headers: { host: school.host, ...more }, setHost: false },
+          (answer) => {
+            const parts: Buffer[] = [];
+            answer.on("data", (part) => parts.push(part));
+            answer.on("end", () => {
+              const bytes = Buffer.concat(parts);
+              const encoding = answer.headers["content-encoding"];
+              resolve({ status: answer.statusCode, body: bytes.toString("utf8"), bytes, encoding });
+            });
+          },
+        )
           .on("error", reject)
           .end();
       });
@@ -100,7 +106,14 @@ describe("bundle", () => {
     const login = await get("/anmelden");
     expect(login.body).toContain("Goethe-Gymnasium Kassel");
     const css = /href="(\/assets\/stil[^"]+)"/.exec(login.body)?.[1] ?? "";
-    expect((await get(css)).status).toBe(200);
+    const plain = await get(css, { "accept-encoding": "gzip, br;q=0" });
+    expect(plain).toMatchObject({ status: 200, encoding: undefined });
+    const small = await get(css, { "accept-encoding": "gzip, deflate, br, zstd" });
+    expect(small).toMatchObject({ status: 200, encoding: "br" });
+    expect(brotliDecompressSync(small.bytes).equals(plain.bytes)).toBe(true);
+    expect(small.bytes.length).toBeLessThan(plain.bytes.length / 3);
+    // Pages are not: BREACH.
+    expect((await get("/anmelden", { "accept-encoding": "br" })).encoding).toBeUndefined();
     child.kill("SIGTERM");
     await expect.poll(async () => (await get("/readyz")).status).toBe(503);
     expect((await get("/anmelden")).status).toBe(200);

@@ -52,6 +52,8 @@ const liste = view<{
   readonly jahr: Schuljahr | undefined;
   readonly klassen: readonly Klassenzeile[];
   readonly darf: boolean;
+  /** Whether the person sees who is in the classes. */
+  readonly zeigtMitglieder: boolean;
   readonly vorgang: string;
   readonly name: string;
 }>("struktur/klassen");
@@ -112,7 +114,9 @@ async function uebersicht(
     return { jahre, jahr, klassen: jahr ? await klassenDesJahres(tx, jahr.id) : [] };
   });
   const darf = visit.may(Klasse.right("bearbeiten"), "schule");
-  return page(visit, liste, { ...data, darf, vorgang, name }, { title: "Klassen", errors });
+  const lesen = Klasse.right("lesen");
+  const zeigtMitglieder = visit.may(lesen, "schule") || visit.may(lesen, "unterrichtet");
+  return page(visit, liste, { ...data, darf, zeigtMitglieder, vorgang, name }, { title: "Klassen", errors });
 }
 
 function anlegen(visit: PersonVisit): Promise<Reply> {

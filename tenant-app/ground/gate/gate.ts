@@ -305,6 +305,7 @@ function visitOf(app: App, request: IncomingMessage, params: Record<string, stri
     params,
     address: addressOf(request),
     form: new URLSearchParams(),
+    encodings: String(request.headers["accept-encoding"] ?? ""),
     sentSession: keys.sitzung !== undefined,
     securityKey: keys.sicherheit,
   };

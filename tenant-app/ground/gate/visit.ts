@@ -19,6 +19,8 @@ export interface Visit {
   readonly address: string;
   /** Fields of a form; empty for GET. */
   readonly form: URLSearchParams;
+  /** What the browser says of compression: its header Accept-Encoding. */
+  readonly encodings: string;
   /** Whether the browser sent a session key, whatever it is worth. */
   readonly sentSession: boolean;
   /** Security key the browser holds, for the forms of public pages. */

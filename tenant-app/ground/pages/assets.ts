@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { shipped } from "../paths.ts";
 import { monogram } from "./monogram.ts";
 
@@ -7,6 +7,8 @@ export interface Asset {
   readonly path: string;
   readonly type: string;
   readonly body: Buffer;
+  /** The same in Brotli (RFC 7932), where that was made ahead. */
+  readonly brotli: Buffer | undefined;
 }
 
 /** The few files that pages load, each under a name that contains its hash and never changes. */
@@ -18,19 +20,17 @@ export interface Assets {
 
 /** Reads the stylesheet and draws the school's sign. */
 export function loadAssets(schoolName: string): Assets {
-  const stylesheet = asset(
-    "stil",
-    "css",
-    "text/css; charset=utf-8",
-    readFileSync(shipped("ground", "pages", "stylesheet.css")),
-  );
-  const icon = asset("zeichen", "svg", "image/svg+xml", Buffer.from(sign(monogram(schoolName)), "utf8"));
+  const file = shipped("ground", "pages", "stylesheet.css");
+  // Made with the bundle; without it, as in development, it is sent as it is.
+  const brotli = existsSync(`${file}.br`) ? readFileSync(`${file}.br`) : undefined;
+  const stylesheet = asset("stil", "css", "text/css; charset=utf-8", readFileSync(file), brotli);
+  const icon = asset("zeichen", "svg", "image/svg+xml", Buffer.from(sign(monogram(schoolName)), "utf8"), undefined);
   return { stylesheet: stylesheet.path, icon: icon.path, all: [stylesheet, icon] };
 }
 
-function asset(name: string, extension: string, type: string, body: Buffer): Asset {
+function asset(name: string, extension: string, type: string, body: Buffer, brotli: Buffer | undefined): Asset {
   const hash = createHash("sha256").update(body).digest("hex").slice(0, 16);
-  return { path: `/assets/${name}.${hash}.${extension}`, type, body };
+  return { path: `/assets/${name}.${hash}.${extension}`, type, body, brotli };
 }
 
 /** Letters only (see `monogram`), so nothing needs escaping. */
