@@ -246,6 +246,7 @@ describe("in a real browser", () => {
       "/nachrichten",
       `/nachrichten/${nachricht}`,
       "/nachrichten/neu",
+      "/nachrichten/entwuerfe",
       "/dateien",
       "/dateien/geteilt",
       "/personen",

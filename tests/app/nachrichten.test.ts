@@ -163,3 +163,89 @@ describe("messages", () => {
     expect(await school.database.query("SELECT FROM nachricht_datei WHERE nachricht_id = $1", [id])).toEqual([]);
   });
 });
+
+describe("a draft", () => {
+  const ids = async (konto: TestKonto) =>
+    (
+      await school.database.query<{ id: string }>(
+        "SELECT id FROM nachricht_entwurf WHERE person_id = $1 ORDER BY geaendert_am",
+        [konto.id],
+      )
+    ).map(({ id }) => id);
+  const save = async (browser: Besucher, page: string, fields: Record<string, string | string[]>) =>
+    browser.fuelle(page, { ...fields, schritt: "entwurf" }, "/nachrichten");
+
+  test("is kept with everything that was chosen, opened again, sent, and gone; in the database it is nowhere in clear", async () => {
+    const konto = await school.konto("Eva", "Entwurf", "lehrer");
+    const an = await school.konto("Emil", "Empfang", "lehrer");
+    const browser = await school.angemeldet(konto);
+    const fields = { betreff: "Wandertag im Mai", inhalt: "Noch nicht fertig", an: [an.id] };
+    expect((await save(browser, "/nachrichten/neu", fields)).location).toBe("/nachrichten/entwuerfe?erledigt=entwurf");
+    const list = await browser.get("/nachrichten/entwuerfe");
+    expect(list.text).toContain("Wandertag im Mai");
+    expect(list.text).toContain("eine Person gewählt");
+    const [id = ""] = await ids(konto);
+    const opened = await browser.get(`/nachrichten/neu?entwurf=${id}`);
+    expect(opened.text).toContain("Noch nicht fertig");
+    expect(opened.text).toContain("Emil Empfang");
+    const rows = await school.database.query<{ zeile: string }>("SELECT e::text AS zeile FROM nachricht_entwurf e");
+    for (const { zeile } of rows) expect(zeile).not.toMatch(/Wandertag|fertig/);
+    const sent = await browser.fuelle(
+      `/nachrichten/neu?entwurf=${id}`,
+      { inhalt: "Fertig", schritt: "senden" },
+      "/nachrichten",
+    );
+    expect(sent.location).toContain("erledigt=gesendet");
+    expect(await ids(konto)).toEqual([]);
+    expect(await school.database.query("SELECT FROM nachricht WHERE id = $1", [id])).toHaveLength(1);
+  });
+
+  test("that was changed in another window is left alone; this one stands beside it", async () => {
+    const konto = await school.konto("Zwei", "Fenster", "lehrer");
+    const browser = await school.angemeldet(konto);
+    await save(browser, "/nachrichten/neu", { betreff: "Eins", inhalt: "x" });
+    const [id = ""] = await ids(konto);
+    const page = `/nachrichten/neu?entwurf=${id}`;
+    await browser.get(page);
+    const form = { vorgang: id, version: "1", suche: "", schritt: "entwurf" };
+    expect((await browser.post("/nachrichten", { ...form, betreff: "Eins, links", inhalt: "x" })).location).toContain(
+      "=entwurf",
+    );
+    const other = await browser.post("/nachrichten", { ...form, betreff: "Eins, rechts", inhalt: "x" });
+    expect(other.location).toBe("/nachrichten/entwuerfe?erledigt=entwurf-daneben");
+    const { text } = await browser.get("/nachrichten/entwuerfe");
+    expect(text).toContain("Eins, links");
+    expect(text).toContain("Eins, rechts");
+  });
+
+  test("is nobody else's to see, to overwrite or to delete; an empty one and one too many are refused in words", async () => {
+    const konto = await school.konto("Mein", "Eigenes", "lehrer");
+    const browser = await school.angemeldet(konto);
+    await save(browser, "/nachrichten/neu", { betreff: "Geheim", inhalt: "x" });
+    const [id = ""] = await ids(konto);
+    const fremd = await school.angemeldet(await school.konto("Frieda", "Fremd", "lehrer"));
+    expect((await fremd.get(`/nachrichten/neu?entwurf=${id}`)).text).not.toContain("Geheim");
+    expect((await fremd.post(`/nachrichten/entwuerfe/${id}/loeschen`, {})).status).toBe(404);
+    const over = await fremd.post("/nachrichten", {
+      vorgang: id,
+      version: "1",
+      suche: "",
+      betreff: "Über",
+      inhalt: "y",
+      schritt: "entwurf",
+    });
+    expect(over.status).toBe(303);
+    expect((await browser.get("/nachrichten/entwuerfe")).text).toContain("Geheim");
+    expect((await save(browser, "/nachrichten/neu", {})).status).toBe(422);
+    await school.database.query(
+      "INSERT INTO nachricht_entwurf (id, person_id, verschlossen, geaendert_am) SELECT gen_random_uuid(), $1, 'x', now() FROM generate_series(1, 49)",
+      [konto.id],
+    );
+    const full = await save(browser, "/nachrichten/neu", { betreff: "Zu viel", inhalt: "z" });
+    expect(full.status).toBe(422);
+    expect(full.text).toContain("Sie haben schon 50 Entwürfe");
+    expect(full.text).toContain("Zu viel");
+    await browser.get("/nachrichten/entwuerfe");
+    expect((await browser.post(`/nachrichten/entwuerfe/${id}/loeschen`, {})).location).toContain("entwurf-geloescht");
+  });
+});

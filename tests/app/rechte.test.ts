@@ -117,6 +117,8 @@ const makers: Readonly<Record<string, (owner: TestKonto, browser: Besucher) => P
     }
     return id;
   },
+  nachricht_entwurf: async (owner) =>
+    insert("nachricht_entwurf", "person_id, verschlossen, geaendert_am", `'${owner.id}', 'x', now()`),
   datei: async (owner) => {
     await strangersBrowser.get("/dateien");
     await strangersBrowser.upload("x.txt", Buffer.from("x"));

@@ -3,6 +3,7 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { alleGewaehlten } from "../adressbuch/public.ts";
 import { alleEigenen } from "../dateien/public.ts";
+import { loescheEntwurf } from "./entwuerfe.ts";
 import { verschliesse } from "./inhalt.ts";
 import { Nachricht } from "./public.ts";
 import type { LesbareNachricht } from "./queries.ts";
@@ -60,6 +61,7 @@ export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
       [neu.id, await alleEigenen(tx, neu.dateien, person.accountId)],
     );
     await visit.record(tx, { resource: Nachricht, deed: "anlegen", object: neu.id });
+    await loescheEntwurf(tx, visit, neu.id);
   });
 }
 

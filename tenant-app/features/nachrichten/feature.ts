@@ -7,7 +7,7 @@ import { nachrichtenRoutes } from "./routes.ts";
 /** Messages between accounts. */
 export const nachrichten: Feature = {
   name: "nachrichten",
-  tables: ["nachricht", "nachricht_empfaenger", "nachricht_datei", "nachricht_anhang_geloescht"],
+  tables: ["nachricht", "nachricht_empfaenger", "nachricht_datei", "nachricht_anhang_geloescht", "nachricht_entwurf"],
   resources: [Nachricht],
   routes: nachrichtenRoutes,
   navigation: [
@@ -25,6 +25,10 @@ export const nachrichten: Feature = {
     },
   ],
   confirmations: {
+    entwurf: "Der Entwurf ist gespeichert.",
+    "entwurf-daneben":
+      "Dieser Entwurf wurde inzwischen an anderer Stelle geändert. Beide Fassungen sind gespeichert: die andere unverändert, Ihre daneben.",
+    "entwurf-geloescht": "Der Entwurf ist gelöscht.",
     gesendet: "Ihre Nachricht wurde gesendet.",
     "nachricht-geloescht": "Die Nachricht wurde gelöscht und ist für niemanden mehr lesbar.",
   },

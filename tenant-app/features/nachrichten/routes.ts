@@ -8,9 +8,11 @@ import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { type Paging, paging, requestedCut } from "../../ground/pages/keyset.ts";
 import { page, view } from "../../ground/pages/page.ts";
+import { versionOf } from "../../ground/pages/stale.ts";
 import { fehlende, type Personenwahl, personenwahl, willSuchen } from "../adressbuch/public.ts";
 import { Datei, type Dateizeile, gezeigteDateien, neuesteUndGenannte } from "../dateien/public.ts";
 import { loesche, nachrichtangaben, sende } from "./commands.ts";
+import { type Entwurf, eigeneEntwuerfe, loescheEntwurf, speichereEntwurf } from "./entwuerfe.ts";
 import { oeffne, oeffneBetreff } from "./inhalt.ts";
 import { Nachricht } from "./public.ts";
 import {
@@ -25,7 +27,12 @@ import {
 } from "./queries.ts";
 
 const liste = view<
-  Paging & { readonly eingang: boolean; readonly zeilen: readonly Nachrichtenzeile[]; readonly darfSchreiben: boolean }
+  Paging & {
+    readonly fach: string;
+    readonly eingang: boolean;
+    readonly zeilen: readonly Nachrichtenzeile[];
+    readonly darfSchreiben: boolean;
+  }
 >("nachrichten/liste");
 const nachrichtseite = view<{
   readonly id: string;
@@ -40,8 +47,13 @@ const nachrichtseite = view<{
   readonly darfAntworten: boolean;
   readonly darfLoeschen: boolean;
 }>("nachrichten/nachricht");
+const entwurfsliste = view<{ readonly entwuerfe: readonly Entwurf[]; readonly darfSchreiben: boolean }>(
+  "nachrichten/entwuerfe",
+);
 const neu = view<{
   readonly vorgang: string;
+  /** Of the draft that this is, if it is one. */
+  readonly version: number;
   readonly betreff: string;
   readonly inhalt: string;
   readonly wahl: Personenwahl;
@@ -49,6 +61,8 @@ const neu = view<{
   readonly anhaengeOffen: boolean;
 }>("nachrichten/neu");
 
+/** One's own alone: the relation says so. */
+const entwurf: Subject<{ readonly id: string }> = { relation: "nachricht_entwurf", load: async (_tx, id) => ({ id }) };
 const nachricht: Subject<LesbareNachricht> = { relation: "nachricht", load: ladeNachricht };
 
 /** Reading, writing and deleting messages. */
@@ -70,6 +84,25 @@ export const nachrichtenRoutes: readonly Declared[] = [
     path: "/nachrichten/neu",
     policy: { right: Nachricht.right("anlegen") },
     handle: startPage,
+  }),
+  route({
+    method: "GET",
+    path: "/nachrichten/entwuerfe",
+    policy: { right: Nachricht.right("anlegen") },
+    handle: async (visit) => {
+      const entwuerfe = await visit.transaction((tx) => eigeneEntwuerfe(tx, visit));
+      return page(visit, entwurfsliste, { entwuerfe, darfSchreiben: true }, { title: "Entwürfe" });
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/nachrichten/entwuerfe/:id/loeschen",
+    policy: { right: Nachricht.right("anlegen") },
+    object: entwurf,
+    handle: async (visit, { id }) => {
+      await visit.transaction((tx) => loescheEntwurf(tx, visit, id));
+      return redirect("/nachrichten/entwuerfe?erledigt=entwurf-geloescht");
+    },
   }),
   route({ method: "POST", path: "/nachrichten", policy: { right: Nachricht.right("anlegen") }, handle: write }),
   route({
@@ -100,6 +133,7 @@ async function listPage(visit: PersonVisit, fach: "eingang" | "gesendet"): Promi
     visit,
     liste,
     {
+      fach,
       eingang: fach === "eingang",
       zeilen: found.zeilen,
       ...paging(path, found),
@@ -152,9 +186,11 @@ async function messagePage(visit: PersonVisit, nachricht: LesbareNachricht): Pro
   );
 }
 
-interface Entwurf {
+interface Formular {
   /** Becomes the message's id: the same form sent twice makes one message. */
   readonly vorgang: string;
+  /** Of the draft that it was opened from; 0 for none. */
+  readonly version: number;
   readonly betreff: string;
   readonly inhalt: string;
   readonly suche: string;
@@ -165,9 +201,23 @@ interface Entwurf {
 
 const uuid = z.uuid();
 
-/** An empty message, or an answer (`antwort`) to one that the person may read. */
+/** An empty message, a draft (`entwurf`) of one's own, or an answer (`antwort`) to one that the person may read. */
 async function startPage(visit: PersonVisit): Promise<Reply> {
-  const leer = { vorgang: randomUUID(), betreff: "", inhalt: "", suche: "", an: [], dateien: [], fehler: [] };
+  const leer = {
+    vorgang: randomUUID(),
+    version: 0,
+    betreff: "",
+    inhalt: "",
+    suche: "",
+    an: [],
+    dateien: [],
+    fehler: [],
+  };
+  const gespeichert = uuid.safeParse(visit.query.get("entwurf"));
+  if (gespeichert.success) {
+    const [found] = await visit.transaction((tx) => eigeneEntwuerfe(tx, visit, gespeichert.data));
+    return draftPage(visit, found ? { ...leer, ...found, vorgang: found.id } : leer);
+  }
   const antwort = uuid.safeParse(visit.query.get("antwort"));
   if (!antwort.success) {
     return draftPage(visit, leer);
@@ -182,7 +232,7 @@ async function startPage(visit: PersonVisit): Promise<Reply> {
   return draftPage(visit, { ...leer, betreff: re.slice(0, 200), an: [found.absender_id] });
 }
 
-async function draftPage(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
+async function draftPage(visit: PersonVisit, entwurf: Formular): Promise<Reply> {
   const { wahl, dateien, verloren } = await visit.transaction(async (tx) => {
     const wahl = await personenwahl(tx, visit, entwurf.an, entwurf.suche);
     return {
@@ -200,6 +250,7 @@ async function draftPage(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
     neu,
     {
       vorgang: entwurf.vorgang,
+      version: entwurf.version,
       betreff: entwurf.betreff,
       inhalt: entwurf.inhalt,
       wahl,
@@ -214,11 +265,23 @@ async function write(visit: PersonVisit): Promise<Reply> {
   const werte = fieldsOf(visit.form, "betreff", "inhalt", "suche", "vorgang");
   const parsed = uuid.safeParse(werte.vorgang);
   const vorgang = parsed.success ? parsed.data.toLowerCase() : randomUUID();
-  const entwurf = { ...werte, vorgang, an: visit.form.getAll("an"), dateien: visit.form.getAll("datei"), fehler: [] };
+  const version = versionOf(visit.form);
+  const entwurf = {
+    ...werte,
+    vorgang,
+    version,
+    an: visit.form.getAll("an"),
+    dateien: visit.form.getAll("datei"),
+    fehler: [],
+  };
   if (willSuchen(visit.form)) {
     return draftPage(visit, entwurf);
   }
   try {
+    if (visit.form.get("schritt") === "entwurf") {
+      const { daneben } = await speichereEntwurf(visit, vorgang, version, entwurf);
+      return redirect(`/nachrichten/entwuerfe?erledigt=${daneben ? "entwurf-daneben" : "entwurf"}`);
+    }
     await sende(visit, { ...entwurf, id: vorgang, ...checked(nachrichtangaben, werte) });
     return redirect("/nachrichten/gesendet?erledigt=gesendet");
   } catch (error) {
@@ -233,7 +296,7 @@ async function write(visit: PersonVisit): Promise<Reply> {
 }
 
 /** The same form was sent before. With the same content it was one message; with another, it is a new one that was not sent. */
-async function sentBefore(visit: PersonVisit, entwurf: Entwurf): Promise<Reply> {
+async function sentBefore(visit: PersonVisit, entwurf: Formular): Promise<Reply> {
   const same = await visit.transaction(async (tx) => {
     const sent = await ladeNachricht(tx, entwurf.vorgang);
     if (!sent) {
