@@ -95,7 +95,7 @@ describe("the page of roles", () => {
   });
 
   test("a name that is taken, missing or too long is refused at its field", async () => {
-    for (const name of ["Lehrer", "  ", "x".repeat(61), "a\u0007b"]) {
+    for (const name of ["Lehrkraft", "  ", "x".repeat(61), "a\u0007b"]) {
       const answer = await admin.fuelle("/rollen", { name });
       expect(answer.status, name).toBe(422);
       expect(answer.text).toContain('id="fehler-name"');
@@ -140,7 +140,7 @@ describe("a form that is older than what is stored", () => {
     expect((await admin.fuelle(page, { nachname: "Neu", rolle: ["lehrer"] })).status).toBe(303);
     const answer = await admin.post(page, { ...old, email: "frida@schule.example" });
     expect(answer.status).toBe(409);
-    for (const part of ["Neu", "Alt", "frida@schule.example", "Lehrer", "Schüler"]) expect(answer.text).toContain(part);
+    for (const part of ["Neu", "Alt", "frida@schule.example", "Lehrkraft", "Schülerschaft"]) expect(answer.text).toContain(part);
     expect(await school.database.query("SELECT nachname FROM konto WHERE id = $1", [person.id])).toEqual([
       { nachname: "Neu" },
     ]);

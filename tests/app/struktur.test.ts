@@ -303,8 +303,8 @@ describe("R17 a message to a class", () => {
     expect(asked.status).toBe(200);
     expect(asked.text).toContain("3 Personen hinzugefügt");
     expect(asked.text).toContain("Nicht erreichbar, weil ohne Zugang oder gesperrt: Otto Ohne");
-    expect(asked.text).toContain(">8b · Schüler · mia.gleich2<");
-    expect(asked.text).toContain(">8b · Schüler<");
+    expect(asked.text).toContain(">8b · Schülerschaft · mia.gleich2<");
+    expect(asked.text).toContain(">8b · Schülerschaft<");
     const an = [...asked.text.matchAll(/name="an" value="([^"]+)" checked/g)].map(([, one]) => one ?? "");
     expect(new Set(an)).toEqual(new Set(mitKonto.map((one) => one.id)));
     expect((await leitung.post("/nachrichten", { ...fields, schritt: "senden", an })).status).toBe(303);
