@@ -126,6 +126,8 @@ async function meldeAn(page: Page, konto: TestKonto): Promise<void> {
 }
 
 async function shortcomings(page: Page): Promise<string[]> {
+  // With its stylesheet: on a busy machine the words are there before it.
+  await page.waitForLoadState("load");
   return page.evaluate<string[]>(`(() => { ${checks}; return globalThis.shortcomings(); })()`);
 }
 

@@ -140,7 +140,8 @@ describe("a form that is older than what is stored", () => {
     expect((await admin.fuelle(page, { nachname: "Neu", rolle: ["lehrer"] })).status).toBe(303);
     const answer = await admin.post(page, { ...old, email: "frida@schule.example" });
     expect(answer.status).toBe(409);
-    for (const part of ["Neu", "Alt", "frida@schule.example", "Lehrkraft", "Schülerschaft"]) expect(answer.text).toContain(part);
+    for (const part of ["Neu", "Alt", "frida@schule.example", "Lehrkraft", "Schülerschaft"])
+      expect(answer.text).toContain(part);
     expect(await school.database.query("SELECT nachname FROM konto WHERE id = $1", [person.id])).toEqual([
       { nachname: "Neu" },
     ]);

@@ -1,4 +1,5 @@
 import type { Transaction } from "../../ground/database/database.ts";
+import { type NumberedPage, numbered } from "../../ground/pages/numbered.ts";
 import { gefunden, mitPerson, nachNamen } from "../personen/public.ts";
 import { rollennamen } from "../rollen/public.ts";
 
@@ -27,26 +28,8 @@ export function ladeKonto(tx: Transaction, id: string): Promise<Kontozeile | und
   );
 }
 
-export const pageSize = 25;
-
-export interface Kontenseite {
-  readonly konten: readonly Kontozeile[];
-  readonly gesamt: number;
-  readonly seite: number;
-  readonly seiten: number;
-}
-
 /** One page of accounts by name; `suche` finds people by words of their names in any order, and by user names. */
-export async function listeKonten(tx: Transaction, suche: string, seite: number): Promise<Kontenseite> {
+export function listeKonten(tx: Transaction, suche: string, query: URLSearchParams): Promise<NumberedPage<Kontozeile>> {
   const from = `FROM konto k ${mitPerson("k.id")} WHERE k.geloescht_am IS NULL AND ${gefunden("$1", "k.benutzername")}`;
-  const count = await tx.one<{ gesamt: number }>(`SELECT count(*)::int AS gesamt ${from}`, [suche]);
-  const gesamt = count?.gesamt ?? 0;
-  const seiten = Math.max(1, Math.ceil(gesamt / pageSize));
-  const current = Math.min(Math.max(1, seite), seiten);
-  const konten = await tx.all<Kontozeile>(`SELECT ${columns} ${from} ORDER BY ${nachNamen} LIMIT $2 OFFSET $3`, [
-    suche,
-    pageSize,
-    (current - 1) * pageSize,
-  ]);
-  return { konten, gesamt, seite: current, seiten };
+  return numbered<Kontozeile>(tx, { columns, from, order: nachNamen, values: [suche] }, query);
 }

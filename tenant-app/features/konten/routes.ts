@@ -5,6 +5,7 @@ import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
+import { type NumberedLinks, type NumberedPage, numberedLinks } from "../../ground/pages/numbered.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { formNumber } from "../../ground/pages/submit.ts";
@@ -21,20 +22,14 @@ import {
 } from "./commands.ts";
 import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
 import { Kontaktdaten, Konto } from "./public.ts";
-import { type Kontenseite, type Kontozeile, ladeKonto, listeKonten } from "./queries.ts";
+import { type Kontozeile, ladeKonto, listeKonten } from "./queries.ts";
 
 const forEverybody = (action: Parameters<typeof Konto.right>[0]) =>
   ({ right: Konto.right(action), scope: "schule" }) as const;
 
 const liste = view<
-  Omit<Kontenseite, "konten"> & {
-    readonly konten: ReadonlyArray<Kontozeile & { readonly listenname: string }>;
-    readonly suche: string;
-    readonly mehrere: boolean;
-    readonly zurueck: string | undefined;
-    readonly weiter: string | undefined;
-    readonly darfAnlegen: boolean;
-  }
+  NumberedPage<Kontozeile & { readonly listenname: string }> &
+    NumberedLinks & { readonly suche: string; readonly darfAnlegen: boolean }
 >("konten/liste");
 const neu = view<{
   readonly vorgang: string;
@@ -141,17 +136,12 @@ export const kontoRoutes: readonly Declared[] = [
 
 async function listPage(visit: PersonVisit): Promise<Reply> {
   const suche = visit.query.get("suche") ?? "";
-  const seite = Number.parseInt(visit.query.get("seite") ?? "1", 10) || 1;
-  const found = await visit.transaction((tx) => listeKonten(tx, suche, seite));
-  const link = (number: number) =>
-    `/konten?${new URLSearchParams({ ...(suche ? { suche } : {}), seite: String(number) })}`;
+  const found = await visit.transaction((tx) => listeKonten(tx, suche, visit.query));
   const data = {
     ...found,
-    konten: found.konten.map((konto) => ({ ...konto, listenname: listenname(konto) })),
+    ...numberedLinks("/konten", suche, found),
+    zeilen: found.zeilen.map((konto) => ({ ...konto, listenname: listenname(konto) })),
     suche,
-    mehrere: found.seiten > 1,
-    zurueck: found.seite > 1 ? link(found.seite - 1) : undefined,
-    weiter: found.seite < found.seiten ? link(found.seite + 1) : undefined,
     darfAnlegen: visit.may(Konto.right("anlegen"), "schule"),
   };
   return page(visit, liste, data, { title: "Konten" });

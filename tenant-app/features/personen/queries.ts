@@ -1,4 +1,5 @@
 import type { Transaction } from "../../ground/database/database.ts";
+import { type NumberedPage, numbered } from "../../ground/pages/numbered.ts";
 import { istVorhanden } from "../konten/public.ts";
 import { klasseVon } from "../struktur/public.ts";
 import { gefunden, nachNamen } from "./public.ts";
@@ -20,24 +21,12 @@ export function ladePerson(tx: Transaction, id: string): Promise<Personenzeile |
   return tx.one<Personenzeile & Record<string, unknown>>(`SELECT ${columns} FROM person p WHERE p.id = $1`, [id]);
 }
 
-const pageSize = 25;
-
-export interface Personenseite {
-  readonly personen: readonly Personenzeile[];
-  readonly gesamt: number;
-  readonly seite: number;
-  readonly seiten: number;
-}
-
 /** One page of people by name, found by words of their names in any order. */
-export async function listePersonen(tx: Transaction, suche: string, seite: number): Promise<Personenseite> {
+export function listePersonen(
+  tx: Transaction,
+  suche: string,
+  query: URLSearchParams,
+): Promise<NumberedPage<Personenzeile>> {
   const from = `FROM person p WHERE ${gefunden("$1")}`;
-  const gesamt = (await tx.one<{ gesamt: number }>(`SELECT count(*)::int AS gesamt ${from}`, [suche]))?.gesamt ?? 0;
-  const seiten = Math.max(1, Math.ceil(gesamt / pageSize));
-  const current = Math.min(Math.max(1, seite), seiten);
-  const personen = await tx.all<Personenzeile & Record<string, unknown>>(
-    `SELECT ${columns} ${from} ORDER BY ${nachNamen} LIMIT $2 OFFSET $3`,
-    [suche, pageSize, (current - 1) * pageSize],
-  );
-  return { personen, gesamt, seite: current, seiten };
+  return numbered<Personenzeile>(tx, { columns, from, order: nachNamen, values: [suche] }, query);
 }

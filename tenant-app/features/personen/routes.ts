@@ -4,6 +4,7 @@ import type { Reply } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, InputProblem } from "../../ground/pages/input.ts";
+import { type NumberedLinks, type NumberedPage, numberedLinks } from "../../ground/pages/numbered.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts";
@@ -19,19 +20,13 @@ import {
   suchePersonen,
   vollerName,
 } from "./public.ts";
-import { ladePerson, listePersonen, type Personenseite, type Personenzeile } from "./queries.ts";
+import { ladePerson, listePersonen, type Personenzeile } from "./queries.ts";
 
 /** People the school knows: the office's list, with and without a login. */
 
 const liste = view<
-  Omit<Personenseite, "personen"> & {
-    readonly personen: ReadonlyArray<Personenzeile & { readonly listenname: string }>;
-    readonly suche: string;
-    readonly mehrere: boolean;
-    readonly zurueck: string | undefined;
-    readonly weiter: string | undefined;
-    readonly darf: boolean;
-  }
+  NumberedPage<Personenzeile & { readonly listenname: string }> &
+    NumberedLinks & { readonly suche: string; readonly darf: boolean }
 >("personen/liste");
 const neu = view<{ readonly vorgang: string; readonly werte: Namensangaben }>("personen/neu");
 const seite = view<
@@ -87,17 +82,12 @@ export const personenRoutes: readonly Declared[] = [
 
 async function uebersicht(visit: PersonVisit): Promise<Reply> {
   const suche = visit.query.get("suche") ?? "";
-  const nummer = Number.parseInt(visit.query.get("seite") ?? "1", 10) || 1;
-  const found = await visit.transaction((tx) => listePersonen(tx, suche, nummer));
-  const link = (number: number) =>
-    `/personen?${new URLSearchParams({ ...(suche ? { suche } : {}), seite: String(number) })}`;
+  const found = await visit.transaction((tx) => listePersonen(tx, suche, visit.query));
   const data = {
     ...found,
-    personen: found.personen.map((one) => ({ ...one, listenname: listenname(one) })),
+    ...numberedLinks("/personen", suche, found),
+    zeilen: found.zeilen.map((one) => ({ ...one, listenname: listenname(one) })),
     suche,
-    mehrere: found.seiten > 1,
-    zurueck: found.seite > 1 ? link(found.seite - 1) : undefined,
-    weiter: found.seite < found.seiten ? link(found.seite + 1) : undefined,
     darf: visit.may(Person.right("anlegen"), "schule"),
   };
   return page(visit, liste, data, { title: "Personen" });

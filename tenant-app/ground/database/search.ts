@@ -22,8 +22,3 @@ export function plainLetters(text: string): string {
     .normalize("NFD")
     .replace(/\p{M}/gu, "");
 }
-
-/** „contains", with the signs that LIKE gives a meaning taken literally. */
-export function likePattern(text: string): string {
-  return `%${text.replace(/[\\%_]/g, "\\$&")}%`;
-}
