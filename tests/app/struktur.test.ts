@@ -111,7 +111,10 @@ describe("classes", () => {
     expect((await admin.fuelle(`/klassen/${eins}`, ende, `/klassen/${eins}/beenden`)).status).toBe(303);
     const moved = await trageEin(`/klassen/${zwei}/mitglieder`, [schueler.id], { art: "mitglied", ab: "2026-11-01" });
     expect(moved.status).toBe(303);
-    expect((await admin.get(`/personen/${schueler.id}`)).text).toContain("<dd>5a</dd>");
+    const { text } = await admin.get(`/personen/${schueler.id}`);
+    expect(text).toContain("<dd>5a</dd>");
+    expect(text).toContain("Klasse · 1. September 2026 bis 31. Oktober 2026");
+    expect(text).toContain("Klasse · 1. November 2026 bis 31. Juli 2027");
   });
 
   test("days outside of the year, before the beginning, or in disorder are refused", async () => {

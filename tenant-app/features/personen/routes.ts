@@ -8,6 +8,7 @@ import { type NumberedLinks, type NumberedPage, numberedLinks } from "../../grou
 import { page, view } from "../../ground/pages/page.ts";
 import { differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts";
+import { type Zugehoerigkeit, zugehoerigkeiten } from "../struktur/public.ts";
 import { type Familie, familieVon, nimmElternteilWeg, schonEingetragen, trageElternteilEin } from "./familie.ts";
 import {
   type Gefunden,
@@ -37,6 +38,7 @@ const seite = view<
     readonly darfLoeschen: boolean;
     readonly suche: string;
     readonly gesucht: boolean;
+    readonly gehoertZu: readonly Zugehoerigkeit[];
     readonly gefunden: readonly Gefunden[];
     readonly weitere: number;
   }
@@ -127,14 +129,16 @@ async function personenseite(
 ): Promise<Reply> {
   const darf = visit.may(Person.right("bearbeiten"), "schule");
   const suche = visit.form.get("suche") ?? visit.query.get("suche") ?? "";
-  const { familie, found } = await visit.transaction(async (tx) => ({
+  const { familie, gehoertZu, found } = await visit.transaction(async (tx) => ({
     familie: await familieVon(tx, wer.id),
+    gehoertZu: await zugehoerigkeiten(tx, wer.id),
     found: await suchePersonen<Gefunden>(tx, darf ? suche : "", { spalten: "NULL AS leer", hoechstens: 20 }),
   }));
   const data = {
     wer,
     werte: { vorname: werte.vorname, nachname: werte.nachname },
     ...familie,
+    gehoertZu,
     darf,
     darfLoeschen: visit.may(Person.right("loeschen"), "schule") && !wer.konto,
     suche,

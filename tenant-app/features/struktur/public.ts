@@ -84,3 +84,34 @@ export async function personenDerGruppe(tx: Transaction, gruppe: string): Promis
   const rows = await tx.all<{ id: string }>(`SELECT z.person_id AS id FROM ${from} AND z.gueltig @> heute()`, [id]);
   return rows.map((row) => row.id);
 }
+
+/** A class or course that somebody belongs to, or did, or will. */
+export interface Zugehoerigkeit {
+  /** Address of its page. */
+  readonly href: string;
+  readonly name: string;
+  /** As what: „Klasse", „Klassenleitung", „Unterricht", „Kurs". */
+  readonly als: string;
+  /** First and last day, ISO 8601. */
+  readonly ab: string;
+  readonly bis: string;
+  readonly jetzt: boolean;
+}
+
+/** Classes and courses of a person, as far as one may see them: those of today first, the newest before the older. */
+export function zugehoerigkeiten(tx: Transaction, person: string): Promise<Zugehoerigkeit[]> {
+  return tx.all<Zugehoerigkeit & Record<string, unknown>>(
+    `SELECT z.href, z.name, z.als, lower(z.gueltig)::text AS ab, (upper(z.gueltig) - 1)::text AS bis, z.gueltig @> (SELECT heute()) AS jetzt
+       FROM (
+         SELECT '/klassen/' || k.id AS href, k.name, 'Klasse' AS als, m.gueltig FROM klassenmitglied m JOIN klasse k ON k.id = m.klasse_id WHERE m.person_id = $1
+         UNION ALL
+         SELECT '/klassen/' || k.id, k.name, 'Klassenleitung', l.gueltig FROM klassenleitung l JOIN klasse k ON k.id = l.klasse_id WHERE l.person_id = $1
+         UNION ALL
+         SELECT '/kurse/' || k.id, k.name, 'Unterricht', u.gueltig FROM unterrichtsauftrag u JOIN kurs k ON k.id = u.kurs_id WHERE u.person_id = $1
+         UNION ALL
+         SELECT '/kurse/' || k.id, k.name, 'Kurs', e.gueltig FROM einschreibung e JOIN kurs k ON k.id = e.kurs_id WHERE e.person_id = $1
+       ) AS z
+      ORDER BY z.gueltig @> (SELECT heute()) DESC, lower(z.gueltig) DESC, z.als, z.name LIMIT 200`,
+    [person],
+  );
+}
