@@ -49,17 +49,7 @@ const digest = createHash("sha256").update(JSON.stringify({ size, files: options
 for (const { checksum } of await shippedMigrations()) digest.update(checksum);
 const name = `bench_${digest.digest("hex").slice(0, 12)}`;
 
-async function ask<Row extends pg.QueryResultRow>(database: string, ...statements: readonly string[]): Promise<Row[]> {
-  const client = new pg.Client({ host: server.host, port: server.port, user: "postgres", database });
-  await client.connect();
-  try {
-    let rows: Row[] = [];
-    for (const statement of statements) rows = (await client.query<Row>(statement)).rows;
-    return rows;
-  } finally {
-    await client.end();
-  }
-}
+const { ask } = server;
 
 const fieldKey = createSecretKey(createHash("sha256").update("classmind bench").digest());
 

@@ -4,7 +4,6 @@ import { watch } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import pg from "pg";
 import { features } from "../../tenant-app/features.ts";
 import { openDatabase } from "../../tenant-app/ground/database/database.ts";
 import { migrate, shippedMigrations } from "../../tenant-app/ground/database/migrate.ts";
@@ -31,21 +30,7 @@ const cache = join(
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
 const server = await startPostgres(join(cache, "postgres"));
-const superuser = (database: string) =>
-  new pg.Client({ host: server.host, port: server.port, user: "postgres", database });
-
-/** Asks as the superuser. */
-async function ask<Row extends pg.QueryResultRow>(database: string, ...statements: readonly string[]): Promise<Row[]> {
-  const client = superuser(database);
-  await client.connect();
-  try {
-    let rows: Row[] = [];
-    for (const statement of statements) rows = (await client.query<Row>(statement)).rows;
-    return rows;
-  } finally {
-    await client.end();
-  }
-}
+const { ask } = server;
 
 /** One database for each state of the migrations and of the generator. */
 async function nameOfDatabase(): Promise<string> {

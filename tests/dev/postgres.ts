@@ -4,6 +4,7 @@ import { chown, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import pg from "pg";
 
 const execute = promisify(execFile);
 
@@ -11,6 +12,8 @@ const execute = promisify(execFile);
 export interface DevServer {
   readonly host: string;
   readonly port: number;
+  /** Runs statements as the superuser, one after the other; yields the rows of the last. */
+  ask<Row extends pg.QueryResultRow>(database: string, ...statements: readonly string[]): Promise<Row[]>;
   stop(): Promise<void>;
 }
 
@@ -77,6 +80,17 @@ export async function startPostgres(directory: string, more: readonly string[] =
   return {
     host: directory,
     port: 5432,
+    ask: async <Row extends pg.QueryResultRow>(database: string, ...statements: readonly string[]) => {
+      const client = new pg.Client({ host: directory, port: 5432, user: "postgres", database });
+      await client.connect();
+      try {
+        let rows: Row[] = [];
+        for (const statement of statements) rows = (await client.query<Row>(statement)).rows;
+        return rows;
+      } finally {
+        await client.end();
+      }
+    },
     stop: async () => {
       child.kill("SIGINT");
       await ended;

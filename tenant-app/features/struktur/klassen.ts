@@ -29,22 +29,22 @@ export interface Klassenzeile {
   readonly mitglieder: number;
 }
 
-const columns = `k.id, k.name, k.version, s.id AS jahr_id, s.name AS jahr, s.von::text, s.bis::text,
-  (SELECT count(*)::int FROM klassenmitglied m WHERE m.klasse_id = k.id AND m.gueltig @> heute()) AS mitglieder`;
+const columns = `k.id, k.name, k.version, s.id AS jahr_id, s.name AS jahr, s.von::text, s.bis::text, coalesce(m.zahl, 0) AS mitglieder`;
+/** Members counted for all classes at once: whom one may see is not asked anew for each. */
+const from = `FROM klasse k JOIN schuljahr s ON s.id = k.schuljahr_id
+  LEFT JOIN (SELECT z.klasse_id, count(*)::int AS zahl FROM klassenmitglied z WHERE z.gueltig @> (SELECT heute()) GROUP BY z.klasse_id) AS m
+    ON m.klasse_id = k.id`;
 
 /** Classes of a year, as far as the person may see them, by name. */
 export function klassenDesJahres(tx: Transaction, jahr: string): Promise<Klassenzeile[]> {
   return tx.all<Klassenzeile & Record<string, unknown>>(
-    `SELECT ${columns} FROM klasse k JOIN schuljahr s ON s.id = k.schuljahr_id WHERE k.schuljahr_id = $1 ORDER BY k.name`,
+    `SELECT ${columns} ${from} WHERE k.schuljahr_id = $1 ORDER BY k.name`,
     [jahr],
   );
 }
 
 const ladeKlasse = (tx: Transaction, id: string) =>
-  tx.one<Klassenzeile & Record<string, unknown>>(
-    `SELECT ${columns} FROM klasse k JOIN schuljahr s ON s.id = k.schuljahr_id WHERE k.id = $1`,
-    [id],
-  );
+  tx.one<Klassenzeile & Record<string, unknown>>(`SELECT ${columns} ${from} WHERE k.id = $1`, [id]);
 const klasse: Subject<Klassenzeile> = { relation: "klasse", load: ladeKlasse };
 
 const liste = view<{
