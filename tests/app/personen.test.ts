@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { seal } from "../../tenant-app/ground/crypto/fields.ts";
 import { destroyPersonalKeys } from "../../tenant-app/ground/crypto/personal.ts";
 import { type Database, openDatabase } from "../../tenant-app/ground/database/database.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
@@ -142,6 +143,28 @@ describe("a person", () => {
     expect((await both())[0]).toMatchObject({ vorname: "Früher", nachname: "Groß" });
     await school.database.query("UPDATE person SET vorname = 'Später' WHERE id = $1", [konto.id]);
     expect((await both())[0]).toMatchObject({ kv: "Später", kn: "Groß", suchname: "spaeter gross spaeter" });
+  });
+
+  test("has contact data that the previous version of the app stored and changes: whichever was last holds", async () => {
+    const konto = await school.konto("Alwin", "Alt", "lehrer");
+    const { fieldKey } = school.serving.app;
+    const asBefore = (telefon: string) =>
+      school.database.query(
+        `INSERT INTO kontaktdaten AS k (konto_id, telefon, geaendert_am) VALUES ($1, $2, clock_timestamp())
+         ON CONFLICT (konto_id) DO UPDATE SET telefon = excluded.telefon, geaendert_am = excluded.geaendert_am`,
+        [konto.id, seal(fieldKey, { table: "kontaktdaten", column: "telefon", row: konto.id }, telefon)],
+      );
+    const browser = await school.angemeldet(konto);
+    const shown = async () => (await browser.get("/profil")).text;
+    await asBefore("0561 111");
+    expect(await shown()).toContain("0561 111");
+    expect((await browser.fuelle("/profil", { telefon: "0561 222" })).status).toBe(303);
+    expect(await shown()).toContain("0561 222");
+    const [row] = await school.database.query("SELECT telefon FROM kontaktdaten WHERE konto_id = $1", [konto.id]);
+    expect(row).toEqual({ telefon: null });
+    await asBefore("0561 333");
+    expect(await shown()).toContain("0561 333");
+    expect(await shown()).not.toContain("0561 222");
   });
 
   test("whose key was destroyed: nothing sealed about them is shown, nothing more is kept, and the pages go on", async () => {
