@@ -98,6 +98,23 @@ describe("the keys of a school's people", () => {
     expect(given).toEqual([expect.objectContaining({ keys: { snapshot: newest?.snapshot } })]);
   });
 
+  it("that could not be put into a volume keep it from taking the school's place", async () => {
+    stage.answers.set("restore-bring-keys", failingWith("RestoreFailed", "the keys could not be restored"));
+    const { uid, volumes } = await getTenant(stage.deps.pool, "goethe");
+    expect((await ended(stage, await restoreInto(stage, "goethe"))).state).toBe("Failed");
+    expect((await getTenant(stage.deps.pool, "goethe")).volumes.own).toEqual(volumes.own);
+    // Nor does one that was kept.
+    stage.answers.delete("restore-bring-keys");
+    expect((await ended(stage, await restoreInto(stage, "goethe"))).state).toBe("Succeeded");
+    stage.answers.set("restore-bring-keys", failingWith("RestoreFailed", "the keys could not be restored"));
+    const { own } = (await getTenant(stage.deps.pool, "goethe")).volumes;
+    const back = { kind: "restore", params: { volume: volumes.own.claim }, requestedBy: "anna" } as const;
+    const operation = await requestOperation(stage.deps.pool, { tenantUid: uid, ...back });
+    expect((await ended(stage, operation)).state).toBe("Failed");
+    expect((await getTenant(stage.deps.pool, "goethe")).volumes.own).toEqual(own);
+    await inPhase(stage, "goethe", "Ready");
+  });
+
   it("go with a backup from which another school is made, from wherever they lie", async () => {
     await stage.deps.pool.query("update key_snapshots set repository = 2");
     const [newest] = await kept();

@@ -70,10 +70,8 @@ async function withNewestKeys({ deps }: Attempt, backup: Backup): Promise<Fillin
   return { ...backup, keys };
 }
 
-const NOTHING = { databaseSnapshot: undefined, filesSnapshot: undefined, fingerprint: undefined, size: undefined };
-
 /** Where the keys lie, if that is not where the backup does. */
-function keysInput({ deps }: Attempt, uid: string, { keys, repository }: Filling): object {
+function keysInput({ deps }: Attempt, uid: string, { keys, repository }: Pick<Filling, "keys" | "repository">): object {
   if (keys === undefined) return {};
   const { snapshot } = keys;
   const elsewhere = keys.repository === repository ? {} : { repository: repositoryUrl(deps, uid, keys.repository) };
@@ -218,33 +216,40 @@ async function furnish(attempt: Attempt, operation: BegunOperation, backup: Back
 
 const BRINGING_MS = 1_800_000;
 
-/**
- * Puts the keys of the school's people, as they are now, into a volume that is about to take the school's place: beside those that are there,
- * but for whoever was erased in either. Where the school's database cannot tell them any more, the volume has those of the last backup.
- */
-async function bringKeys(attempt: Attempt, claim: string): Promise<void> {
-  const { deps, gathered, hold, signal } = attempt;
+/** The keys as they are now; nothing, told in the log, where they cannot be had: a volume has those of the last backup then. */
+async function keysOfNow(attempt: Attempt): Promise<KeySnapshot | undefined> {
+  const { deps, gathered, signal } = attempt;
   try {
-    const keys = await saveKeys(attempt);
-    if (keys === undefined) return;
-    const { number } = gathered.tenant.repositories;
-    const filling = { ...NOTHING, keys, repository: number };
-    await runJob(attempt, "restore", {
-      command: "bring-keys",
-      input: {
-        runId: keys.runId,
-        ...keysInput(attempt, hold.uid, filling),
-        repository: repositoryUrl(deps, hold.uid, number),
-      },
-      schema: bringKeysResult,
-      deadline: BRINGING_MS,
-      claim,
-    });
+    return await saveKeys(attempt);
   } catch (error) {
     if (signal.aborted || !(error instanceof EngineError)) throw error;
     const { slug } = gathered.tenant;
     deps.log.warn({ slug, error: messageOf(error) }, "the keys of its people stay as the volume has them");
+    return undefined;
   }
+}
+
+/**
+ * Puts the keys of the school's people, as they are now, into a volume that is about to take the school's place: beside those that are there,
+ * but for whoever was erased in either.
+ * @throws EngineError when they could not be put there: the volume may be without any then, and does not take the place
+ */
+async function bringKeys(attempt: Attempt, claim: string): Promise<void> {
+  const { deps, gathered, hold } = attempt;
+  const keys = await keysOfNow(attempt);
+  if (keys === undefined) return;
+  const { number } = gathered.tenant.repositories;
+  await runJob(attempt, "restore", {
+    command: "bring-keys",
+    input: {
+      runId: keys.runId,
+      ...keysInput(attempt, hold.uid, { keys, repository: number }),
+      repository: repositoryUrl(deps, hold.uid, number),
+    },
+    schema: bringKeysResult,
+    deadline: BRINGING_MS,
+    claim,
+  });
 }
 
 /** Fills another volume and lets it take the place of the school's own. */
