@@ -129,8 +129,10 @@ async function switchEngineOf(source: Attempt, target: Attempt, operation: Opera
   const from = source.deps.engineName;
   await write(source, async (db) => {
     await renameSnapshots(db, moved.copied.backups);
-    if (!shareRepository(source, target)) await renameKeys(db, hold.uid, moved.copied.keys);
-    if (!shareRepository(source, target)) await tellLeftBehind(db, hold.uid, `the repositories of ${from}`);
+    if (!shareRepository(source, target)) {
+      await renameKeys(db, hold.uid, moved.copied.keys);
+      await tellLeftBehind(db, hold.uid, `the repositories of ${from}`);
+    }
     await recordOnOtherEngine(db, hold, moved.volume);
     await holdFor(db, hold, operation.id, {});
     await switchEngine(db, hold, { from, to });

@@ -2,7 +2,7 @@ import type { Transaction } from "../../ground/database/database.ts";
 import { forbidden } from "../../ground/gate/refusal.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import type { Values } from "../../ground/journal/write.ts";
-import { StaleForm } from "../../ground/pages/stale.ts";
+import { unlessStale } from "../../ground/pages/stale.ts";
 import { haltePerson, nennePerson } from "../personen/public.ts";
 import { bewahreAdministrator, gibRollen, nimmRollen, Rolle, rollenDesKontos } from "../rollen/public.ts";
 import { beendeSitzungen, neuesEinmalpasswort, setzeEinmalpasswort } from "../zugang/public.ts";
@@ -57,14 +57,9 @@ export function aendereKonto(
     visit.transaction(async (tx) => {
       // The person first, as everybody who changes both.
       await haltePerson(tx, konto.id);
-      const changed = await tx.run("UPDATE konto SET email = $3 WHERE id = $1 AND version = $2", [
-        konto.id,
-        version,
-        angaben.email,
-      ]);
-      if (changed === 0) {
-        throw new StaleForm();
-      }
+      unlessStale(
+        await tx.run("UPDATE konto SET email = $3 WHERE id = $1 AND version = $2", [konto.id, version, angaben.email]),
+      );
       await nennePerson(tx, { ...angaben, id: konto.id });
       if (kontakt) {
         await speichereKontaktdaten(tx, visit, konto.id, kontakt);
@@ -154,14 +149,13 @@ export function aendereProfil(
     if (email !== undefined && !jetzt.may(Konto.right("bearbeiten"))) {
       throw forbidden();
     }
-    const changed = await tx.run("UPDATE konto SET email = coalesce($3, email) WHERE id = $1 AND version = $2", [
-      kontoId,
-      version,
-      email ?? null,
-    ]);
-    if (changed === 0) {
-      throw new StaleForm();
-    }
+    unlessStale(
+      await tx.run("UPDATE konto SET email = coalesce($3, email) WHERE id = $1 AND version = $2", [
+        kontoId,
+        version,
+        email ?? null,
+      ]),
+    );
     await speichereKontaktdaten(tx, visit, kontoId, kontakt);
     const neu = { ...(email === undefined ? {} : { email }), kontaktdaten: "gespeichert" };
     await schreibe(tx, visit, "bearbeiten", kontoId, { alt: { email: konto.email }, neu });

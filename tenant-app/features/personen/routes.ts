@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { isReferenced } from "../../ground/database/database.ts";
 import type { Reply } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
-import { checked, fieldsOf, InputProblem } from "../../ground/pages/input.ts";
+import { checked, fieldsOf } from "../../ground/pages/input.ts";
 import { type NumberedLinks, type NumberedPage, numberedLinks } from "../../ground/pages/numbered.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { differences, unlessStale, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts";
+import { removeUnused } from "../../ground/pages/unused.ts";
 import { type Zugehoerigkeit, zugehoerigkeiten } from "../struktur/public.ts";
 import { type Familie, familieVon, nimmElternteilWeg, schonEingetragen, trageElternteilEin } from "./familie.ts";
 import {
@@ -160,15 +160,14 @@ function aendern(visit: PersonVisit, wer: Personenzeile): Promise<Reply> {
     work: () => {
       const angaben = checked(mitNamen(namensangaben), werte);
       return visit.transaction(async (tx) => {
-        const changed = await tx.run("UPDATE person SET vorname = $3, nachname = $4 WHERE id = $1 AND version = $2", [
-          wer.id,
-          versionOf(visit.form),
-          angaben.vorname,
-          angaben.nachname,
-        ]);
-        if (changed === 0) {
-          throw new StaleForm();
-        }
+        unlessStale(
+          await tx.run("UPDATE person SET vorname = $3, nachname = $4 WHERE id = $1 AND version = $2", [
+            wer.id,
+            versionOf(visit.form),
+            angaben.vorname,
+            angaben.nachname,
+          ]),
+        );
         const values = { alt: { vorname: wer.vorname, nachname: wer.nachname }, neu: angaben };
         await visit.record(tx, { resource: Person, deed: "bearbeiten", object: wer.id, person: wer.id, values });
       });
@@ -179,16 +178,13 @@ function aendern(visit: PersonVisit, wer: Personenzeile): Promise<Reply> {
 /** Somebody who was entered by mistake: without a login, and nothing hangs on them. */
 function loeschen(visit: PersonVisit, wer: Personenzeile): Promise<Reply> {
   const text = "Diese Person hat ein Konto, oder Klassen, Kurse oder Dateien gehören zu ihr. Sie wurde nicht gelöscht.";
-  return submit({
+  const values = { alt: { vorname: wer.vorname, nachname: wer.nachname } };
+  return removeUnused(visit, {
+    statement: "DELETE FROM person WHERE id = $1",
+    entry: { resource: Person, deed: "loeschen", object: wer.id, person: wer.id, values },
+    inUse: { field: "vorname", text },
     done: "/personen?erledigt=person-geloescht",
-    problem: (error) => (isReferenced(error) ? new InputProblem({ field: "vorname", text }) : undefined),
     again: (state) => personenseite(visit, wer, wer, state),
-    work: () =>
-      visit.transaction(async (tx) => {
-        await tx.run("DELETE FROM person WHERE id = $1", [wer.id]);
-        const values = { alt: { vorname: wer.vorname, nachname: wer.nachname } };
-        await visit.record(tx, { resource: Person, deed: "loeschen", object: wer.id, person: wer.id, values });
-      }),
   });
 }
 

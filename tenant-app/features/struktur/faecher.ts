@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { isDuplicate, isReferenced, type Transaction } from "../../ground/database/database.ts";
+import { isDuplicate, type Transaction } from "../../ground/database/database.ts";
 import type { Reply } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { differences, unlessStale, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts";
+import { removeUnused } from "../../ground/pages/unused.ts";
 import { Kurs } from "./public.ts";
 
 /** Subjects. */
@@ -140,13 +141,15 @@ function aendern(visit: PersonVisit, fach: Fach): Promise<Reply> {
     work: () => {
       const neu = { ...checked(angaben, werte), aktiv: werte.aktiv };
       return visit.transaction(async (tx) => {
-        const changed = await tx.run(
-          "UPDATE fach SET kuerzel = $3, name = $4, aktiv = $5 WHERE id = $1 AND version = $2",
-          [fach.id, versionOf(visit.form), neu.kuerzel, neu.name, neu.aktiv],
+        unlessStale(
+          await tx.run("UPDATE fach SET kuerzel = $3, name = $4, aktiv = $5 WHERE id = $1 AND version = $2", [
+            fach.id,
+            versionOf(visit.form),
+            neu.kuerzel,
+            neu.name,
+            neu.aktiv,
+          ]),
         );
-        if (changed === 0) {
-          throw new StaleForm();
-        }
         const { kuerzel, name, aktiv } = fach;
         const values = { alt: { kuerzel, name, aktiv }, neu };
         await visit.record(tx, { resource: Kurs, deed: "bearbeiten", object: fach.id, values });
@@ -159,15 +162,16 @@ function aendern(visit: PersonVisit, fach: Fach): Promise<Reply> {
 function loeschen(visit: PersonVisit, fach: Fach): Promise<Reply> {
   const text =
     "Es gibt Kurse in diesem Fach. Nehmen Sie es außer Gebrauch, dann wird es für neue nicht mehr angeboten.";
-  return submit({
+  return removeUnused(visit, {
+    statement: "DELETE FROM fach WHERE id = $1",
+    entry: {
+      resource: Kurs,
+      deed: "loeschen",
+      object: fach.id,
+      values: { alt: { kuerzel: fach.kuerzel, name: fach.name } },
+    },
+    inUse: { field: "name", text },
     done: "/faecher?erledigt=struktur-geloescht",
-    problem: (error) => (isReferenced(error) ? new InputProblem({ field: "name", text }) : undefined),
     again: (state) => fachseite(visit, fach, fach, state),
-    work: () =>
-      visit.transaction(async (tx) => {
-        await tx.run("DELETE FROM fach WHERE id = $1", [fach.id]);
-        const values = { alt: { kuerzel: fach.kuerzel, name: fach.name } };
-        await visit.record(tx, { resource: Kurs, deed: "loeschen", object: fach.id, values });
-      }),
   });
 }

@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { isDuplicate, isOverlap, isReferenced, isRefusedBy, type Transaction } from "../../ground/database/database.ts";
+import { isDuplicate, isOverlap, isRefusedBy, type Transaction } from "../../ground/database/database.ts";
 import type { Reply } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { type Difference, differences, unlessStale, versionOf } from "../../ground/pages/stale.ts";
 import { formNumber, submit } from "../../ground/pages/submit.ts";
+import { removeUnused } from "../../ground/pages/unused.ts";
 import { Kurs } from "./public.ts";
 import { deutsch, ersterTag, letzterTag, tag } from "./zeitraum.ts";
 
@@ -178,13 +179,12 @@ function aendern(visit: PersonVisit, jahr: Schuljahr): Promise<Reply> {
     work: () => {
       const { name, von, zweites, bis } = checked(jahresangaben, werte);
       return visit.transaction(async (tx) => {
-        const changed = await tx.run(
-          "UPDATE schuljahr SET name = $3, von = $4, bis = $5, zweites_halbjahr_ab = $6 WHERE id = $1 AND version = $2",
-          [jahr.id, versionOf(visit.form), name, von, bis, zweites],
+        unlessStale(
+          await tx.run(
+            "UPDATE schuljahr SET name = $3, von = $4, bis = $5, zweites_halbjahr_ab = $6 WHERE id = $1 AND version = $2",
+            [jahr.id, versionOf(visit.form), name, von, bis, zweites],
+          ),
         );
-        if (changed === 0) {
-          throw new StaleForm();
-        }
         const alt = { name: jahr.name, von: jahr.von, zweites: jahr.zweites, bis: jahr.bis };
         const values = { alt, neu: { name, von, zweites, bis } };
         await visit.record(tx, { resource: Kurs, deed: "bearbeiten", object: jahr.id, values });
@@ -196,15 +196,11 @@ function aendern(visit: PersonVisit, jahr: Schuljahr): Promise<Reply> {
 /** One that nothing hangs on: made by mistake. */
 function loeschen(visit: PersonVisit, jahr: Schuljahr): Promise<Reply> {
   const text = "In diesem Schuljahr gibt es schon Klassen oder Kurse. Es wurde nicht gelöscht.";
-  return submit({
+  return removeUnused(visit, {
+    statement: "DELETE FROM schuljahr WHERE id = $1",
+    entry: { resource: Kurs, deed: "loeschen", object: jahr.id, values: { alt: { name: jahr.name } } },
+    inUse: { field: "name", text },
     done: "/schuljahre?erledigt=struktur-geloescht",
-    problem: (error) => (isReferenced(error) ? new InputProblem({ field: "name", text }) : undefined),
     again: ({ errors }) => jahrseite(visit, jahr, { errors }),
-    work: () =>
-      visit.transaction(async (tx) => {
-        await tx.run("DELETE FROM schuljahr WHERE id = $1", [jahr.id]);
-        const values = { alt: { name: jahr.name } };
-        await visit.record(tx, { resource: Kurs, deed: "loeschen", object: jahr.id, values });
-      }),
   });
 }

@@ -1,17 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { isDuplicate, isReferenced, type Transaction } from "../../ground/database/database.ts";
+import { isDuplicate, type Transaction } from "../../ground/database/database.ts";
 import type { Reply } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { differences, unlessStale, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts";
+import { removeUnused } from "../../ground/pages/unused.ts";
 import { alleJahre, gewaehltesJahr, type Schuljahr } from "./jahre.ts";
 import { Klasse } from "./public.ts";
 import { type Personenwahl, personenwahl } from "./wahl.ts";
-import { letzterTag, zeitraum } from "./zeitraum.ts";
+import { endeAus, vorgeschlagenerTag, zeitraum } from "./zeitraum.ts";
 import { beende, inWorten, ordneZu, type Zuordnung, zuordnungen } from "./zuordnungen.ts";
 
 /** Classes: the office makes them and says who is in them; teachers see theirs, pupils and parents their own. */
@@ -160,20 +161,18 @@ async function klassenseite(
 ): Promise<Reply> {
   const darf = visit.may(Klasse.right("bearbeiten"), "schule");
   const suche = eingabe.suche ?? visit.query.get("suche") ?? "";
-  const data = await visit.transaction(async (tx) => ({
+  const { tag, ...data } = await visit.transaction(async (tx) => ({
     leitungen: await zuordnungen(tx, "leitung", klasse.id, klasse),
     mitglieder: await zuordnungen(tx, "mitglied", klasse.id, klasse),
     wahl: await personenwahl(tx, darf ? suche : "", eingabe.personen),
-    heute: (await tx.one<{ tag: string }>("SELECT heute()::text AS tag"))?.tag ?? klasse.von,
+    tag: await vorgeschlagenerTag(tx, klasse),
   }));
-  const { heute, ...shown } = data;
-  const ab = heute > klasse.von && heute < klasse.bis ? heute : klasse.von;
   const art = eingabe.art ?? visit.query.get("art") ?? "mitglied";
-  const werte = { ab: eingabe.ab ?? ab, bis: eingabe.bis ?? klasse.bis, art };
+  const werte = { ab: eingabe.ab ?? tag, bis: eingabe.bis ?? klasse.bis, art };
   return page(
     visit,
     seite,
-    { klasse, name: eingabe.name ?? klasse.name, ...shown, darf, werte },
+    { klasse, name: eingabe.name ?? klasse.name, ...data, darf, werte },
     { title: `Klasse ${klasse.name}`, errors, ...(stale ? { stale } : {}) },
   );
 }
@@ -189,14 +188,13 @@ function umbenennen(visit: PersonVisit, klasse: Klassenzeile): Promise<Reply> {
     work: () => {
       const neu = checked(angaben, { name });
       return visit.transaction(async (tx) => {
-        const changed = await tx.run("UPDATE klasse SET name = $3 WHERE id = $1 AND version = $2", [
-          klasse.id,
-          versionOf(visit.form),
-          neu.name,
-        ]);
-        if (changed === 0) {
-          throw new StaleForm();
-        }
+        unlessStale(
+          await tx.run("UPDATE klasse SET name = $3 WHERE id = $1 AND version = $2", [
+            klasse.id,
+            versionOf(visit.form),
+            neu.name,
+          ]),
+        );
         const values = { alt: { name: klasse.name }, neu };
         await visit.record(tx, { resource: Klasse, deed: "bearbeiten", object: klasse.id, values });
       });
@@ -207,16 +205,12 @@ function umbenennen(visit: PersonVisit, klasse: Klassenzeile): Promise<Reply> {
 /** One that nobody was ever in: made by mistake. */
 function loeschen(visit: PersonVisit, klasse: Klassenzeile): Promise<Reply> {
   const text = "In dieser Klasse war oder ist schon jemand. Sie wurde nicht gelöscht.";
-  return submit({
+  return removeUnused(visit, {
+    statement: "DELETE FROM klasse WHERE id = $1",
+    entry: { resource: Klasse, deed: "loeschen", object: klasse.id, values: { alt: { name: klasse.name } } },
+    inUse: { field: "name", text },
     done: `/klassen?jahr=${klasse.jahr_id}&erledigt=struktur-geloescht`,
-    problem: (error) => (isReferenced(error) ? new InputProblem({ field: "name", text }) : undefined),
     again: (state) => klassenseite(visit, klasse, {}, state),
-    work: () =>
-      visit.transaction(async (tx) => {
-        await tx.run("DELETE FROM klasse WHERE id = $1", [klasse.id]);
-        const values = { alt: { name: klasse.name } };
-        await visit.record(tx, { resource: Klasse, deed: "loeschen", object: klasse.id, values });
-      }),
   });
 }
 
@@ -244,7 +238,7 @@ function beenden(visit: PersonVisit, klasse: Klassenzeile): Promise<Reply> {
     problem: inWorten,
     again: (state) => klassenseite(visit, klasse, {}, state),
     work: () => {
-      const bis = schritt === "entfernen" ? undefined : checked(z.object({ zum: letzterTag }), { zum }).zum;
+      const bis = endeAus({ schritt, zum });
       return visit.transaction((tx, jetzt) =>
         beende(tx, jetzt, artDerKlasse.parse(art), klasse.id, { id: zuordnung, bisher, bis }),
       );

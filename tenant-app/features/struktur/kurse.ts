@@ -1,19 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { isDuplicate, isReferenced, type Transaction } from "../../ground/database/database.ts";
+import { isDuplicate, type Transaction } from "../../ground/database/database.ts";
 import type { Reply } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, fieldsOf, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { differences, unlessStale, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts";
+import { removeUnused } from "../../ground/pages/unused.ts";
 import { alleFaecher, type Fach } from "./faecher.ts";
 import { alleJahre, gewaehltesJahr, type Schuljahr } from "./jahre.ts";
 import { type Klassenzeile, klassenDesJahres } from "./klassen.ts";
 import { Einschreibung, Kurs, Unterrichtsauftrag } from "./public.ts";
 import { type Personenwahl, personenwahl } from "./wahl.ts";
-import { letzterTag, zeitraum } from "./zeitraum.ts";
+import { endeAus, vorgeschlagenerTag, zeitraum } from "./zeitraum.ts";
 import { beende, inWorten, ordneZu, type Zuordnung, zuordnungen } from "./zuordnungen.ts";
 
 /** Courses: a subject in a school year, with who teaches it and who takes it. */
@@ -198,18 +199,15 @@ async function kursseite(
   const darfAuftrag = visit.may(Unterrichtsauftrag.right("bearbeiten"), "schule");
   const darfEinschreiben = visit.may(Einschreibung.right("bearbeiten"), "schule");
   const suche = eingabe.suche ?? visit.query.get("suche") ?? "";
-  const { heute, ...data } = await visit.transaction(async (tx) => ({
+  const { tag, ...data } = await visit.transaction(async (tx) => ({
     auftraege: await zuordnungen(tx, "auftrag", kurs.id, kurs),
     einschreibungen: await zuordnungen(tx, "einschreibung", kurs.id, kurs),
     faecher: darf ? await alleFaecher(tx) : [],
     klassen: darfEinschreiben ? await klassenDesJahres(tx, kurs.jahr_id) : [],
     auswahl: await personenwahl(tx, darfAuftrag || darfEinschreiben ? suche : "", eingabe.personen),
-    heute: (await tx.one<{ tag: string }>("SELECT heute()::text AS tag"))?.tag ?? kurs.von,
+    tag: await vorgeschlagenerTag(tx, kurs),
   }));
-  const dauer = {
-    ab: eingabe.ab ?? (heute > kurs.von && heute < kurs.bis ? heute : kurs.von),
-    bis: eingabe.bis ?? kurs.bis,
-  };
+  const dauer = { ab: eingabe.ab ?? tag, bis: eingabe.bis ?? kurs.bis };
   const werte = eingabe.werte ?? { name: kurs.name, fach: kurs.fach_id };
   return page(
     visit,
@@ -240,15 +238,14 @@ function aendern(visit: PersonVisit, kurs: Kurszeile): Promise<Reply> {
     work: () => {
       const neu = checked(angaben, werte);
       return visit.transaction(async (tx) => {
-        const changed = await tx.run("UPDATE kurs SET name = $3, fach_id = $4 WHERE id = $1 AND version = $2", [
-          kurs.id,
-          versionOf(visit.form),
-          neu.name,
-          neu.fach,
-        ]);
-        if (changed === 0) {
-          throw new StaleForm();
-        }
+        unlessStale(
+          await tx.run("UPDATE kurs SET name = $3, fach_id = $4 WHERE id = $1 AND version = $2", [
+            kurs.id,
+            versionOf(visit.form),
+            neu.name,
+            neu.fach,
+          ]),
+        );
         const values = { alt: { name: kurs.name, fach: kurs.fach_id }, neu };
         await visit.record(tx, { resource: Kurs, deed: "bearbeiten", object: kurs.id, values });
       });
@@ -259,16 +256,12 @@ function aendern(visit: PersonVisit, kurs: Kurszeile): Promise<Reply> {
 /** One that nobody ever taught or took: made by mistake. */
 function loeschen(visit: PersonVisit, kurs: Kurszeile): Promise<Reply> {
   const text = "In diesem Kurs ist oder war schon jemand eingetragen. Er wurde nicht gelöscht.";
-  return submit({
+  return removeUnused(visit, {
+    statement: "DELETE FROM kurs WHERE id = $1",
+    entry: { resource: Kurs, deed: "loeschen", object: kurs.id, values: { alt: { name: kurs.name } } },
+    inUse: { field: "name", text },
     done: `/kurse?jahr=${kurs.jahr_id}&erledigt=struktur-geloescht`,
-    problem: (error) => (isReferenced(error) ? new InputProblem({ field: "name", text }) : undefined),
     again: (state) => kursseite(visit, kurs, {}, state),
-    work: () =>
-      visit.transaction(async (tx) => {
-        await tx.run("DELETE FROM kurs WHERE id = $1", [kurs.id]);
-        const values = { alt: { name: kurs.name } };
-        await visit.record(tx, { resource: Kurs, deed: "loeschen", object: kurs.id, values });
-      }),
   });
 }
 
@@ -318,7 +311,7 @@ function beenden(visit: PersonVisit, kurs: Kurszeile, art: "auftrag" | "einschre
     problem: inWorten,
     again: (state) => kursseite(visit, kurs, {}, state),
     work: () => {
-      const bis = schritt === "entfernen" ? undefined : checked(z.object({ zum: letzterTag }), { zum }).zum;
+      const bis = endeAus({ schritt, zum });
       return visit.transaction((tx, jetzt) => beende(tx, jetzt, art, kurs.id, { id: zuordnung, bisher, bis }));
     },
   });

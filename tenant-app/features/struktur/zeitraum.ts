@@ -1,4 +1,6 @@
 import { z } from "zod";
+import type { Transaction } from "../../ground/database/database.ts";
+import { checked } from "../../ground/pages/input.ts";
 
 /**
  * A day as forms send it and the database takes it: `2026-08-01`.
@@ -24,3 +26,16 @@ export const tageVon = (spalte: string): string => `lower(${spalte})::text AS ab
 
 /** `2026-08-01` as people write it: 01.08.2026. */
 export const deutsch = (tag: string): string => tag.replace(/^(\d{4})-(\d{2})-(\d{2})$/, "$3.$2.$1");
+
+/** What a form says that ends something: the last day, or nothing when it is to be taken away. */
+export const endeAus = ({ schritt, zum }: { readonly schritt: string; readonly zum: string }): string | undefined =>
+  schritt === "entfernen" ? undefined : checked(z.object({ zum: letzterTag }), { zum }).zum;
+
+/** The first day that a form suggests: today, while the school year runs; else the first of the year. */
+export async function vorgeschlagenerTag(
+  tx: Transaction,
+  { von, bis }: { readonly von: string; readonly bis: string },
+): Promise<string> {
+  const heute = (await tx.one<{ tag: string }>("SELECT heute()::text AS tag"))?.tag ?? von;
+  return heute > von && heute < bis ? heute : von;
+}

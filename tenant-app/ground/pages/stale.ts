@@ -5,6 +5,16 @@ export class StaleForm extends Error {
   override readonly name = "StaleForm";
 }
 
+/**
+ * Takes how many rows an UPDATE with `version = …` has changed.
+ * @throws StaleForm when none
+ */
+export function unlessStale(changed: number): void {
+  if (changed === 0) {
+    throw new StaleForm();
+  }
+}
+
 const version = z.coerce.number().int().min(1).catch(0);
 
 /** The state that a form was filled in from, as its hidden field `version` says; 0, which no row has, for a form without. */
