@@ -1,12 +1,13 @@
 import { z } from "zod";
 import type { Catalogue } from "../../ground/catalogue.ts";
-import { type Reply, redirect } from "../../ground/gate/reply.ts";
+import type { Reply } from "../../ground/gate/reply.ts";
 import { type Scope, scopes } from "../../ground/gate/rights.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { checked, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
+import { type Difference, differences, versionOf } from "../../ground/pages/stale.ts";
+import { submit } from "../../ground/pages/submit.ts";
 import { aendereRolle, legeRolleAn, loescheRolle, type Rollenangaben, rollenname } from "./commands.ts";
 import { Rolle as Rollenrecht } from "./public.ts";
 import { ladeRolle, ladeRollen, type Recht, type Rolle } from "./queries.ts";
@@ -67,17 +68,16 @@ async function listPage(visit: PersonVisit, name: string, errors: readonly Input
   return page(visit, liste, { rollen, darfBearbeiten, name }, { title: "Rollen", errors });
 }
 
-async function create(visit: PersonVisit): Promise<Reply> {
+function create(visit: PersonVisit): Promise<Reply> {
   const name = visit.form.get("name") ?? "";
-  try {
-    const id = await legeRolleAn(visit, checked(z.object({ name: rollenname }), { name }).name);
-    return redirect(`/rollen/${id}?erledigt=rolle-angelegt`);
-  } catch (error) {
-    if (error instanceof InputProblem) {
-      return listPage(visit, name, error.errors);
-    }
-    throw error;
-  }
+  return submit({
+    done: "/rollen",
+    again: ({ errors }) => listPage(visit, name, errors),
+    work: async () => {
+      const id = await legeRolleAn(visit, checked(z.object({ name: rollenname }), { name }).name);
+      return `/rollen/${id}?erledigt=rolle-angelegt`;
+    },
+  });
 }
 
 interface Auswahl {
@@ -172,25 +172,21 @@ function read(visit: PersonVisit, found: Rolle): Rollenangaben {
   };
 }
 
-async function change(visit: PersonVisit, found: Rolle): Promise<Reply> {
+function change(visit: PersonVisit, found: Rolle): Promise<Reply> {
   const angaben = read(visit, found);
   const version = versionOf(visit.form);
-  try {
-    const { name } = checked(z.object({ name: rollenname }), angaben);
-    refuseBlind(visit.app.catalogue, angaben.rechte);
-    await aendereRolle(visit, found.id, version, { ...angaben, name });
-    return redirect("/rollen?erledigt=rolle");
-  } catch (error) {
-    if (error instanceof InputProblem) {
-      return rolePage(visit, found, { angaben, errors: error.errors });
-    }
-    if (error instanceof StaleForm) {
-      const now = (await visit.transaction((tx) => ladeRolle(tx, found.id))) ?? found;
-      const stale = differences(described(visit.app.catalogue, now), described(visit.app.catalogue, angaben));
-      return rolePage(visit, now, { angaben, stale });
-    }
-    throw error;
-  }
+  const jetzt = async () => (await visit.transaction((tx) => ladeRolle(tx, found.id))) ?? found;
+  const words = (one: Rollenangaben) => described(visit.app.catalogue, one);
+  return submit({
+    done: "/rollen?erledigt=rolle",
+    stale: async () => differences(words(await jetzt()), words(angaben)),
+    again: async (state) => rolePage(visit, state.stale ? await jetzt() : found, { angaben, ...state }),
+    work: () => {
+      const { name } = checked(z.object({ name: rollenname }), angaben);
+      refuseBlind(visit.app.catalogue, angaben.rechte);
+      return aendereRolle(visit, found.id, version, { ...angaben, name });
+    },
+  });
 }
 
 /** Who changes a thing sees it: without, what they did would look as if it had been refused. Throws InputProblem. */
@@ -228,16 +224,12 @@ function described(
   };
 }
 
-async function remove(visit: PersonVisit, found: Rolle): Promise<Reply> {
-  try {
-    await loescheRolle(visit, found);
-    return redirect("/rollen?erledigt=rolle-geloescht");
-  } catch (error) {
-    if (error instanceof InputProblem) {
-      return rolePage(visit, found, { errors: error.errors });
-    }
-    throw error;
-  }
+function remove(visit: PersonVisit, found: Rolle): Promise<Reply> {
+  return submit({
+    done: "/rollen?erledigt=rolle-geloescht",
+    again: (state) => rolePage(visit, found, state),
+    work: () => loescheRolle(visit, found),
+  });
 }
 
 const scopeWords: Readonly<Record<Scope | "", string>> = {
