@@ -12,6 +12,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "tenant open": ["goethe"],
   "tenant manifests": ["goethe"],
   "tenant reset-password": ['goethe anna.schmidt --reason "Passwort vergessen"'],
+  "tenant remove-second-factor": ['goethe anna.schmidt --reason "Telefon verloren, Rückruf über das Sekretariat"'],
   "backup create": ["goethe"],
   "backup list": ["goethe"],
   "backup show": ["goethe 6504eb6f-43d9-4e56-afe3-564b5bde4912 -o json"],

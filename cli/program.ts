@@ -8,6 +8,7 @@ import { addDashboardCommand } from "./commands/dashboard.ts";
 import { addEngineCommands } from "./commands/engine.ts";
 import { addHostCommands } from "./commands/host.ts";
 import { addImageCommands } from "./commands/image.ts";
+import { addJournalCommands } from "./commands/journal.ts";
 import { addLoginCommand } from "./commands/login.ts";
 import { addOperationCommands } from "./commands/operation.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
@@ -39,6 +40,7 @@ export function createProgram(session: Session): Command {
   addAppCommands(program, session);
   addBackupCommands(program, session);
   addOperationCommands(program, session);
+  addJournalCommands(program, session);
   addPlatformCommands(program, session);
   addLoginCommand(program, session);
   addEngineCommands(program, session);

@@ -23,7 +23,12 @@ export const PLAN_LIMITS: Readonly<Record<PlanName, PlanLimits>> = {
 /** R8: a school is either under contract or a demo that expires. */
 export type Terms =
   | { readonly kind: "contract"; readonly reference: string }
-  | { readonly kind: "demo"; readonly expiresAt: string };
+  | {
+      readonly kind: "demo";
+      readonly expiresAt: string;
+      /** It was filled with people who do not exist, to be shown. */
+      readonly invented?: boolean;
+    };
 
 /** R9: version of the signed data processing agreement (AVV) and individual clauses. */
 export interface Agreement {

@@ -1,12 +1,17 @@
 import { adressbuch } from "./features/adressbuch/feature.ts";
+import { arbeiten } from "./features/arbeiten/feature.ts";
+import { betreiber } from "./features/betreiber/feature.ts";
 import { dateien } from "./features/dateien/feature.ts";
+import { datenschutz } from "./features/datenschutz/feature.ts";
 import { konten } from "./features/konten/feature.ts";
 import { nachrichten } from "./features/nachrichten/feature.ts";
+import { noten } from "./features/noten/feature.ts";
 import { personen } from "./features/personen/feature.ts";
 import { rollen } from "./features/rollen/feature.ts";
 import { start } from "./features/start/feature.ts";
 import { struktur } from "./features/struktur/feature.ts";
 import { zugang } from "./features/zugang/feature.ts";
+import { zweitfaktor } from "./features/zweitfaktor/feature.ts";
 import { assemble, type Feature } from "./ground/feature.ts";
 
 /** Every feature of the school platform. A new one is a folder, a migration, and a line here. One that fills
@@ -18,9 +23,14 @@ export const features: readonly Feature[] = [
   rollen,
   start,
   struktur,
+  noten,
   nachrichten,
   dateien,
   adressbuch,
+  arbeiten,
+  betreiber,
+  datenschutz,
+  zweitfaktor,
 ];
 
 export const register = assemble(features);

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { CliError, EXIT } from "../errors.ts";
 import { bytes, type Column, details, span, table } from "../output.ts";
+import { requireReason } from "../reason.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import { parseMoment, showMoment } from "../time.ts";
 import type { Backup, Operation, Tenant } from "../types.ts";
@@ -78,11 +79,7 @@ function describeBackup(backup: Backup): string {
 }
 
 function restoreBody(slug: string, options: RestoreOptions): unknown {
-  if (options.reason === undefined)
-    throw new CliError(EXIT.usage, "A restore needs a reason.", {
-      field: "reason",
-      remedy: 'Add --reason "…"; the audit keeps it.',
-    });
+  requireReason(options.reason, "A restore");
   const choice = {
     ...(options.run === undefined ? {} : { runId: options.run }),
     ...(options.at === undefined ? {} : { at: parseMoment(options.at, "--at") }),
@@ -194,11 +191,7 @@ export function addBackupCommands(program: Command, session: Session): void {
     .addHelpText("after", '\nExample:\n  $ classmind backup accept goethe --reason "Jahrgänge 2016 bis 2020 gelöscht"')
     .action(async (slug: string, _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<WorkOptions>();
-      if (options.reason === undefined)
-        throw new CliError(EXIT.usage, "Accepting a backup needs a reason.", {
-          field: "reason",
-          remedy: 'Add --reason "…"; the audit keeps it.',
-        });
+      requireReason(options.reason, "Accepting a backup");
       const client = connect(session, options);
       const started = await client.post<Operation>(path(slug, "backups/accept"), reasonOf(options));
       const ended = await waitForOperation(client, session.terminal, started, TIMEOUT);

@@ -172,6 +172,9 @@ export async function quickstart(session: Session, options: HostOptions): Promis
         ],
         ["From elsewhere", `ssh -L ${port}:127.0.0.1:${port} root@THIS-HOST   and open the address there`],
       ]),
+      existing === undefined
+        ? "\nThe school has 170 people who do not exist; sign in, choose one under Konten and give a one-time password to be that person.\n"
+        : "",
       "\nNext:\n  ./classmind tenant list\n  ./classmind backup create demo\n  ./classmind verify isolation demo\n",
     ].join(""),
   );

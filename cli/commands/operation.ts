@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { CliError, EXIT } from "../errors.ts";
 import { type Column, details, span, table } from "../output.ts";
+import { requireReason } from "../reason.ts";
 import { type CommonOptions, connect, print, type Session } from "../session.ts";
 import { showMoment } from "../time.ts";
 import type { Operation } from "../types.ts";
@@ -86,11 +86,7 @@ export function addOperationCommands(program: Command, session: Session): void {
     )
     .action(async (id: string, _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions & { reason?: string; wait: boolean }>();
-      if (options.reason === undefined)
-        throw new CliError(EXIT.usage, "Calling work off needs a reason.", {
-          field: "reason",
-          remedy: 'Add --reason "…"; the audit keeps it.',
-        });
+      requireReason(options.reason, "Calling work off");
       const client = connect(session, options);
       const asked = await client.post<Operation>(`${path(id)}/cancel`, { reason: options.reason });
       const ended = options.wait

@@ -6,12 +6,14 @@ import { PLAN_LIMITS, PLANS } from "../../control-plane/tenant.ts";
 import type { Client } from "../client.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { bytes, type Column, details, json, span, table } from "../output.ts";
+import { requireReason } from "../reason.ts";
 import { createRecipient } from "../sealed.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import { showMoment } from "../time.ts";
 import type { Operation, Tenant } from "../types.ts";
 import { waitForOperation, waitForTenant } from "../wait.ts";
 import { addMoveCommand } from "./move.ts";
+import { addAccountCommands } from "./tenant-accounts.ts";
 
 const MINUTES = 60_000;
 const READY_TIMEOUT = 10 * MINUTES;
@@ -26,6 +28,7 @@ interface CreateOptions extends CommonOptions {
   readonly name: string;
   readonly contract?: string;
   readonly demo?: boolean;
+  readonly empty?: boolean;
   readonly plan: string;
   readonly storage?: string;
   readonly overcommit?: boolean;
@@ -69,7 +72,7 @@ const COLUMNS: readonly Column<Tenant>[] = [
 function termsText(tenant: Tenant): string {
   return tenant.terms.kind === "contract"
     ? `contract ${tenant.terms.reference}`
-    : `demo until ${tenant.terms.expiresAt.slice(0, 10)}`;
+    : `demo until ${tenant.terms.expiresAt.slice(0, 10)}${tenant.terms.invented === true ? ", filled with invented people" : ""}`;
 }
 
 const tagOf = (reference: string): string => reference.slice(reference.lastIndexOf("/") + 1);
@@ -161,6 +164,12 @@ function createBody(slug: string, options: CreateOptions, recipient: unknown): u
       field: "terms",
     });
   }
+  if (options.empty === true && options.demo !== true) {
+    throw new CliError(EXIT.usage, "A school under contract is always empty at first.", {
+      remedy: "Leave --empty out, or give --demo instead of --contract.",
+      field: "empty",
+    });
+  }
   const person = {
     firstName: options.adminFirstName ?? "Schul",
     lastName: options.adminLastName ?? "Administration",
@@ -171,7 +180,10 @@ function createBody(slug: string, options: CreateOptions, recipient: unknown): u
   return {
     slug,
     displayName: options.name,
-    terms: options.contract === undefined ? { kind: "demo" } : { kind: "contract", reference: options.contract },
+    terms:
+      options.contract === undefined
+        ? { kind: "demo", invented: options.empty !== true }
+        : { kind: "contract", reference: options.contract },
     plan: options.plan,
     administrator: person,
     ...(options.storage === undefined ? {} : { storage: options.storage }),
@@ -324,11 +336,7 @@ interface PurgeOptions extends ChangeOptions {
 
 async function purge(session: Session, slug: string, options: PurgeOptions): Promise<void> {
   const { reason, withoutVerification, yes, wait } = options;
-  if (reason === undefined)
-    throw new CliError(EXIT.usage, "A purge needs a reason.", {
-      field: "reason",
-      remedy: 'Add --reason "…"; the audit keeps it.',
-    });
+  requireReason(reason, "A purge");
   await confirmSlug(
     session,
     slug,
@@ -381,8 +389,36 @@ async function grownBy(
   return { storage: wanted };
 }
 
-function lockedWords(slug: string, username: string): string {
-  return `yes: nobody signs in with it until it is unlocked, by the school or by  classmind tenant reset-password ${slug} ${username} --unlock`;
+interface UpdateOptions extends ChangeOptions {
+  readonly name?: string;
+  readonly plan?: string;
+  readonly storage?: string;
+  readonly overcommit?: boolean;
+  readonly contract?: string;
+  readonly backup?: string;
+}
+
+function updateBody({ name, plan, storage, overcommit, contract, backup, reason }: UpdateOptions): object {
+  if (backup !== undefined && backup !== "on" && backup !== "off")
+    throw new CliError(EXIT.usage, `--backup is on or off, not ${backup}.`, { field: "backup" });
+  return {
+    ...(name === undefined ? {} : { displayName: name }),
+    ...(plan === undefined ? {} : { plan }),
+    ...(storage === undefined ? {} : { storage }),
+    ...(contract === undefined ? {} : { terms: { kind: "contract", reference: contract } }),
+    ...(backup === undefined ? {} : { backup: { enabled: backup === "on" } }),
+    ...(overcommit === true ? { overcommit: true } : {}),
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+/** Whoever comes under contract wants a school of their own people. */
+async function warnOfInvented(session: Session, client: Client, slug: string): Promise<void> {
+  const { terms } = await client.get<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`);
+  if (terms.kind !== "demo" || terms.invented !== true) return;
+  session.terminal.err(
+    `${slug} was filled with people who do not exist, and keeps them. For an empty school: classmind tenant create ANOTHER-NAME --contract REF\n`,
+  );
 }
 
 /** `classmind tenant …` */
@@ -393,7 +429,8 @@ export function addTenantCommands(program: Command, session: Session): void {
     .description("create a school and wait until it is open")
     .requiredOption("--name <text>", "name of the school")
     .option("--contract <ref>", "reference of the contract")
-    .option("--demo", "a demo school, which expires")
+    .option("--demo", "a demo school, which expires, filled with people who do not exist")
+    .option("--empty", "with --demo: without them, for a school that may stay")
     .option("--plan <plan>", "small, medium or large", "small")
     .option("--storage <size>", "size of the volume if not the plan's, e.g. 30Gi")
     .option("--overcommit", "even if the storage has no room for all that is promised")
@@ -474,30 +511,11 @@ export function addTenantCommands(program: Command, session: Session): void {
     .option("--no-wait", "return at once")
     .addHelpText("after", "\nExample:\n  $ classmind tenant update goethe --storage 30Gi")
     .action(async (slug: string, _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<
-        ChangeOptions & {
-          name?: string;
-          plan?: string;
-          storage?: string;
-          overcommit?: boolean;
-          contract?: string;
-          backup?: string;
-        }
-      >();
-      const { name, plan, storage, contract, backup, reason } = options;
-      if (backup !== undefined && backup !== "on" && backup !== "off")
-        throw new CliError(EXIT.usage, `--backup is on or off, not ${backup}.`, { field: "backup" });
-      const body = {
-        ...(name === undefined ? {} : { displayName: name }),
-        ...(plan === undefined ? {} : { plan }),
-        ...(storage === undefined ? {} : { storage }),
-        ...(contract === undefined ? {} : { terms: { kind: "contract", reference: contract } }),
-        ...(backup === undefined ? {} : { backup: { enabled: backup === "on" } }),
-        ...(options.overcommit === true ? { overcommit: true } : {}),
-        ...(reason === undefined ? {} : { reason }),
-      };
+      const options = command.optsWithGlobals<UpdateOptions>();
+      const body = updateBody(options);
       const client = connect(session, options);
       const grown = await grownBy(session, client, slug, options);
+      if (options.contract !== undefined) await warnOfInvented(session, client, slug);
       const asked = await client.patch<Tenant>(`/v1/tenants/${encodeURIComponent(slug)}`, { ...body, ...grown });
       const done = (latest: Tenant | undefined): boolean =>
         latest !== undefined && latest.observedGeneration >= asked.generation && latest.phase !== "Degraded";
@@ -532,11 +550,7 @@ export function addTenantCommands(program: Command, session: Session): void {
     .action(async (slug: string, _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<ChangeOptions & { identity?: string }>();
       const { reason, identity } = options;
-      if (reason === undefined)
-        throw new CliError(EXIT.usage, "Accepting a volume needs a reason.", {
-          field: "reason",
-          remedy: 'Add --reason "…"; the audit keeps it.',
-        });
+      requireReason(reason, "Accepting a volume");
       await confirmSlug(
         session,
         slug,
@@ -571,31 +585,5 @@ export function addTenantCommands(program: Command, session: Session): void {
       );
       session.terminal.out(json({ apiVersion: "v1", kind: "List", items }));
     });
-  tenant
-    .command("reset-password <slug> <username>")
-    .description("set a new one-time password for an account of a school")
-    .option("--unlock", "unlock the account as well")
-    .option("--reason <text>", "why; kept in the audit")
-    .action(async (slug: string, username: string, _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<ChangeOptions & { readonly unlock?: boolean }>();
-      const client = connect(session, options);
-      const recipient = await createRecipient();
-      const body = {
-        username,
-        recipient: recipient.publicKey,
-        ...(options.unlock ? { unlock: true } : {}),
-        ...(options.reason === undefined ? {} : { reason: options.reason }),
-      };
-      const started = await client.post<Operation>(`/v1/tenants/${encodeURIComponent(slug)}/reset-password`, body);
-      const { result } = await waitForOperation(client, session.terminal, started, READY_TIMEOUT);
-      const { sealedPassword, locked = false } = result as { sealedPassword: string; locked?: boolean };
-      const password = await recipient.open(sealedPassword);
-      print(session, options, { slug, username, password, locked }, (value) =>
-        details([
-          ["User name", value.username],
-          ["One-time password", value.password],
-          ...(value.locked ? [["Locked", lockedWords(slug, username)] as const] : []),
-        ]),
-      );
-    });
+  addAccountCommands(tenant, session);
 }

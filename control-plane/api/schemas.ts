@@ -33,7 +33,11 @@ export const administrator = z.strictObject({
 
 export const terms = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("contract"), reference: text(100) }),
-  z.strictObject({ kind: z.literal("demo") }),
+  z.strictObject({
+    kind: z.literal("demo"),
+    /** Filled with people who do not exist, to be shown. */
+    invented: z.boolean().default(false),
+  }),
 ]);
 
 const storage = z
@@ -191,7 +195,7 @@ export const tenant = z.object({
   storage: z.string(),
   terms: z.union([
     z.object({ kind: z.literal("contract"), reference: z.string() }),
-    z.object({ kind: z.literal("demo"), expiresAt: timestamp }),
+    z.object({ kind: z.literal("demo"), expiresAt: timestamp, invented: z.boolean().optional() }),
   ]),
   agreement: z.object({ version: z.string(), clauses: z.array(z.string()) }).optional(),
   country: z.string(),

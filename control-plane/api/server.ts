@@ -8,6 +8,7 @@ import type { ApiContext, Caller, Route } from "./route.ts";
 import { backupRoutes } from "./routes/backups.ts";
 import { clockRoutes } from "./routes/clock.ts";
 import { engineRoutes } from "./routes/engines.ts";
+import { journalRoutes } from "./routes/journal.ts";
 import { moveRoutes } from "./routes/moves.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { otherRoutes } from "./routes/platform.ts";
@@ -31,6 +32,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
 export const ROUTES: readonly Route[] = [
   ...tenantRoutes,
   ...backupRoutes,
+  ...journalRoutes,
   ...otherRoutes,
   ...clockRoutes,
   ...engineRoutes,

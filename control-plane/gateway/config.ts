@@ -46,12 +46,12 @@ export interface GatewayLimits {
   readonly newConnectionsPerSource: number;
   /**
    * Requests in flight of one school. HTTP/2 puts a hundred on a connection, and each takes a connection to the school, which
-   * takes 2,000 in all (tenant-app/ground/serve/serve.ts).
+   * takes 4,000 in all (tenant-app/ground/serve/serve.ts), from two gateways.
    */
   readonly requestsPerSchool: number;
   /**
    * Requests in flight of one source, those among them whose body comes slowly: the school itself ends these after ten seconds.
-   * A building that signs in at once waits for a password's turn, of which a school has some 200.
+   * A building that signs in at once waits for each password's turn, and a school has room for 1,500 who wait.
    */
   readonly requestsPerSource: number;
   /** Requests of one source in ten seconds; beyond, 429. A building that opens a page asks for some 2,500. */
@@ -68,8 +68,8 @@ export function limitsFor(connections: number): GatewayLimits {
     connectionsPerSource: source,
     connectionsWhenCrowded: Math.floor(source / 4),
     newConnectionsPerSource: 3000,
-    requestsPerSchool: Math.min(1000, school),
-    requestsPerSource: Math.min(300, source),
+    requestsPerSchool: Math.min(1900, school),
+    requestsPerSource: Math.min(1300, source),
     newRequestsPerSource: 5000,
   };
 }

@@ -120,6 +120,17 @@ function restoreFailure(gathered: Gathered): StepFailure | undefined {
   };
 }
 
+/** What is tried again by itself, and is in the way of opening meanwhile. */
+function furnishingFailure({ goal, failedFurnishing }: Gathered): StepFailure | undefined {
+  if (goal !== "run" || failedFurnishing === undefined) return undefined;
+  return {
+    step: "create-administrator",
+    reason: REASONS.StepFailed,
+    message: `The school could not be given its first administrator, which is tried again: ${failedFurnishing}`,
+    retryable: true,
+  };
+}
+
 interface Failures {
   readonly failure: StepFailure | undefined;
   readonly leftFailure: string | undefined;
@@ -127,7 +138,7 @@ interface Failures {
 
 /** An open school stays open although a copy on another engine is still there: that is said of the copy. */
 function failuresOf(gathered: Gathered, execution: Execution): Failures {
-  const failure = execution.failure ?? purgeHeld(gathered) ?? restoreFailure(gathered);
+  const failure = execution.failure ?? purgeHeld(gathered) ?? restoreFailure(gathered) ?? furnishingFailure(gathered);
   if (failure?.step === LEFT_COPY) return { failure: undefined, leftFailure: failure.message };
   return { failure, leftFailure: undefined };
 }

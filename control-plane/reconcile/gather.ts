@@ -60,6 +60,8 @@ export interface Gathered {
   readonly lastBackup: LastBackup;
   /** Why the restore that was to furnish this school failed; it stays empty then, and nobody gets into it. */
   readonly failedRestore: string | undefined;
+  /** Why it could not be given its administrator the last time. */
+  readonly failedFurnishing: string | undefined;
   /** Broken walls, looked for when isolation is to be verified: executing the plan repairs some before the probe runs. */
   readonly breaches: readonly Breach[];
 }
@@ -200,8 +202,8 @@ async function keysOf(deps: Dependencies, tenant: StoredTenant, operations: read
   return deps.keyring.ensureSchoolKeys(tenant.uid);
 }
 
-async function failedRestoreOf(deps: Dependencies, uid: string): Promise<string | undefined> {
-  const [newest] = await listOperations(deps.pool, uid, 1, "restore");
+async function newestFailed(deps: Dependencies, uid: string, kind: OperationKind): Promise<string | undefined> {
+  const [newest] = await listOperations(deps.pool, uid, 1, kind);
   const failed = newest?.state === "Failed" || newest?.state === "Cancelled";
   return failed ? (newest.error ?? "no reason is known") : undefined;
 }
@@ -378,12 +380,14 @@ export async function gather(
   const clock = await askClock(deps);
   const goal = goalOf(tenant, now, clock.trusted);
   const hosts = [hostOf(tenant.slug, deps.platform.domain)];
-  const [observed, gateway, backups, open, failedRestore] = await Promise.all([
+  const unfurnished = tenant.status.initialisedAt === undefined;
+  const [observed, gateway, backups, open, failedRestore, failedFurnishing] = await Promise.all([
     deps.engine.observe(namespaceOf(tenant.slug)),
     deps.gateway?.observe(tenant.slug),
     decidingBackups(deps.pool, tenant.uid),
     openWork(deps, tenant, isActive, clock.trusted),
-    tenant.status.initialisedAt === undefined ? failedRestoreOf(deps, tenant.uid) : undefined,
+    unfurnished ? newestFailed(deps, tenant.uid, "restore") : undefined,
+    unfurnished ? newestFailed(deps, tenant.uid, "create-administrator") : undefined,
   ]);
   const fitness = await fitnessOf(deps, goal !== "purge" && !observed.exists, signal, !observed.exists);
   const newestBackup = newestOf(backups, "Complete", now);
@@ -397,7 +401,7 @@ export async function gather(
     goal !== "purge" && !makesBackups && clock.trusted && (await expiredKeys(deps.pool, tenant.uid, now)).length > 0;
   const verifying = goal === "run" && open.some((operation) => operation.kind === "verify-isolation");
   const breaches = verifying ? ((await deps.engine.examineIsolation?.(namespaceOf(tenant.slug))) ?? []) : [];
-  const furnishing = goal === "run" && tenant.status.initialisedAt === undefined;
+  const furnishing = goal === "run" && unfurnished;
   const readBack = makesBackups ? readBackAt(newestBackup) : undefined;
   const wishes = wishesOf(deps, now, {
     furnishing,
@@ -433,6 +437,7 @@ export async function gather(
     lastBackup:
       goal === "purge" ? await lastBackupOf(deps, tenant, observed.exists, newestBackup, now) : { state: "none" },
     failedRestore,
+    failedFurnishing,
     breaches,
   };
 }

@@ -25,6 +25,10 @@ export const OPERATION_KINDS = [
   "verify-isolation",
   "renew-certificate",
   "reset-password",
+  "verify-journal",
+  "rebuild-marks",
+  "undo-account",
+  "remove-second-factor",
   "move",
   "confirm-move",
 ] as const;
@@ -132,6 +136,10 @@ export const TRAITS: Readonly<Record<OperationKind, Traits>> = {
   "verify-isolation": { needsOpen: true, deadlineSeconds: HOUR },
   "renew-certificate": { whileStopped: true, deadlineSeconds: HOUR },
   "reset-password": { needsOpen: true, deadlineSeconds: HOUR / 2 },
+  "verify-journal": { needsOpen: true, deadlineSeconds: HOUR / 2 },
+  "rebuild-marks": { needsOpen: true, deadlineSeconds: HOUR / 2 },
+  "undo-account": { needsOpen: true, deadlineSeconds: HOUR / 2 },
+  "remove-second-factor": { needsOpen: true, deadlineSeconds: HOUR / 2 },
   move: { data: true, needsOpen: true, whileStopped: true, heavy: true, deadlineSeconds: 48 * HOUR },
   "confirm-move": { data: true, whileStopped: true, deadlineSeconds: 24 * HOUR },
 };

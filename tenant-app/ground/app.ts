@@ -18,6 +18,8 @@ export interface App {
   readonly log: Logger;
   readonly catalogue: Catalogue;
   readonly identity: Identity;
+  /** Begins what was ordered, once that is committed. */
+  wakeWorker(): void;
   now(): Date;
   /** False once the process has been asked to stop. */
   readonly accepting: () => boolean;

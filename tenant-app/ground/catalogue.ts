@@ -25,6 +25,17 @@ export interface NavigationEntry extends Offered {
   readonly badge?: string;
 }
 
+/** A link at the foot of every page, for everybody. */
+export interface FooterLink {
+  readonly href: string;
+  readonly text: string;
+  /** Name of a counter; while it counts something, for somebody who is signed in … */
+  readonly badge?: string;
+  /** … these words stand beside the link, and it leads to this page. */
+  readonly badgeText?: string;
+  readonly badgeHref?: string;
+}
+
 /** One field of the start page. */
 export interface Tile extends Offered {
   readonly title: string;
@@ -39,8 +50,11 @@ export interface Catalogue {
   readonly resources: ReadonlyMap<string, Resource>;
   readonly navigation: readonly NavigationEntry[];
   readonly tiles: readonly Tile[];
+  readonly footer: readonly FooterLink[];
   /** What a form did, in words, by the word in `?erledigt=`: a fixed list, so that no link can put words into our mouth. */
   readonly confirmations: ReadonlyMap<string, string>;
+  /** What people call each kind of background work, by its name. */
+  readonly work: ReadonlyMap<string, string>;
   /** SQL of each counter, one number for the acting person, counted no further than 100; all are asked in one statement. */
   readonly badges: ReadonlyMap<string, string>;
 }

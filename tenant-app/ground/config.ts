@@ -31,6 +31,7 @@ const serveSchema = databaseSchema.extend({
   CLASSMIND_LISTEN_ADDRESS: z.string().min(1).default("0.0.0.0"),
   CLASSMIND_LINGER_MS: z.coerce.number().int().min(0).max(10_000).default(1_500),
   CLASSMIND_UPLOAD_LIMIT_MIB: z.coerce.number().int().min(1).max(10_240).default(50),
+  CLASSMIND_PERSON_QUOTA_MIB: z.coerce.number().int().min(1).max(1_048_576).optional(),
 });
 
 export interface DatabaseConfig {
@@ -60,6 +61,8 @@ export interface ServeConfig extends DatabaseConfig {
   readonly lingerMs: number;
   /** Largest upload in bytes. */
   readonly uploadLimit: number;
+  /** Bytes that one person's files may take; a share of the volume if absent. */
+  readonly personQuota?: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -81,6 +84,9 @@ export function serveConfig(env: Environment): ServeConfig {
     listenAddress: value.CLASSMIND_LISTEN_ADDRESS,
     lingerMs: value.CLASSMIND_LINGER_MS,
     uploadLimit: value.CLASSMIND_UPLOAD_LIMIT_MIB * 1024 * 1024,
+    ...(value.CLASSMIND_PERSON_QUOTA_MIB === undefined
+      ? {}
+      : { personQuota: value.CLASSMIND_PERSON_QUOTA_MIB * 1024 * 1024 }),
   };
 }
 

@@ -1,10 +1,11 @@
 import type { App } from "./app.ts";
-import type { Catalogue, NavigationEntry, Tile } from "./catalogue.ts";
+import type { Catalogue, FooterLink, NavigationEntry, Tile } from "./catalogue.ts";
 import type { Identity } from "./gate/person.ts";
 import type { Resource } from "./gate/rights.ts";
 import type { AskToSignIn, Declared } from "./gate/route.ts";
 import type { InventedSchool } from "./generator/invented.ts";
 import type { Contents, RegisteredCommand } from "./operator/command.ts";
+import type { RegisteredKind } from "./work/kind.ts";
 
 /**
  * What a feature brings. Each is a folder below `features/` that exports one of these from its `feature.ts`; `features.ts` lists them,
@@ -22,12 +23,15 @@ export interface Feature {
   readonly routes?: readonly Declared[];
   readonly navigation?: readonly NavigationEntry[];
   readonly tiles?: readonly Tile[];
+  readonly footer?: readonly FooterLink[];
   /** What its forms did, by the word in `?erledigt=`. */
   readonly confirmations?: Readonly<Record<string, string>>;
   /** Counters of the acting person: SQL that yields one number. */
   readonly badges?: Readonly<Record<string, string>>;
   /** Once a day, as the app; returns what it did, in numbers, for the log. */
   readonly daily?: (app: App) => Promise<Readonly<Record<string, number>>>;
+  /** What takes longer than a request: done in the background, step by step. */
+  readonly work?: readonly RegisteredKind[];
   /** Programs of the operator. */
   readonly commands?: readonly RegisteredCommand[];
   /** Fills its tables for an invented school: for tests, benchmarks and trying things out. */
@@ -50,6 +54,7 @@ export interface Register {
   readonly identity: Identity;
   readonly askToSignIn: AskToSignIn;
   readonly commands: readonly RegisteredCommand[];
+  readonly workKinds: ReadonlyMap<string, RegisteredKind>;
 }
 
 /** Puts features together. Throws when two bring the same thing, or not exactly one an identity. */
@@ -75,6 +80,10 @@ export function assemble(features: readonly Feature[]): Register {
   if (!askToSignIn || another) {
     throw new Error("Exactly one feature must ask people to sign in");
   }
+  const workKinds = named(
+    "kind of work",
+    all(({ work }) => work?.map((one) => [one.name, one] as const)),
+  );
   const byPlace = <T extends { readonly place: number }>(list: readonly T[]) =>
     [...list].sort((a, b) => a.place - b.place);
   return {
@@ -88,6 +97,7 @@ export function assemble(features: readonly Feature[]): Register {
         all(({ commands }) => commands?.map((one) => [one.name, one] as const)),
       ).values(),
     ],
+    workKinds,
     catalogue: {
       resources: named(
         "resource",
@@ -95,10 +105,12 @@ export function assemble(features: readonly Feature[]): Register {
       ),
       navigation: byPlace(all(({ navigation }) => navigation)),
       tiles: byPlace(all(({ tiles }) => tiles)),
+      footer: all(({ footer }) => footer),
       confirmations: named(
         "confirmation",
         entries(({ confirmations }) => confirmations),
       ),
+      work: new Map([...workKinds].map(([name, { title }]) => [name, title])),
       badges: named(
         "badge",
         entries(({ badges }) => badges),

@@ -291,6 +291,11 @@ describe("admin commands", () => {
     );
   });
 
+  test("invent-school changes nothing where there is anybody but the first administrator", async () => {
+    await school.konto("Lore", "Da", "lehrer");
+    expect((await admin("invent-school", {})).json).toEqual({ people: 0, existing: true });
+  });
+
   test("R35 lock-account and unlock-account", async () => {
     const konto = await school.konto("Lore", "Lock", "lehrer");
     const browser = await school.angemeldet(konto);
@@ -399,10 +404,15 @@ describe("admin commands", () => {
       "create-administrator",
       "destroy-person-key",
       "fingerprint",
+      "invent-school",
       "lock-account",
+      "rebuild-marks",
+      "remove-second-factor",
       "reset-password",
+      "undo-account",
       "unlock-account",
       "usage",
+      "verify-journal",
     ]);
   });
 });

@@ -23,6 +23,9 @@ const struktur = {
   kurs: crypto.randomUUID(),
 };
 let datei: string;
+let leistung: string;
+/** Half done, of a kind that nobody does: it stays as it is. */
+const arbeit = crypto.randomUUID();
 beforeAll(async () => {
   let port = 0;
   gateway = await startGateway(() => port);
@@ -36,6 +39,11 @@ beforeAll(async () => {
   checks = await readFile(join(import.meta.dirname, "../fixtures/school-page-checks.js"), "utf8");
   await someContent();
   await someStructure();
+  await someMarks();
+  await school.database.query(
+    "INSERT INTO hintergrundarbeit (id, art, person_id, auftrag, angelegt_am, stand, erledigt, gesamt) VALUES ($1, 'probe', $2, '', now(), '5', 5, 12)",
+    [arbeit, admin.id],
+  );
   browser = await chromium.launch({
     ...CHROMIUM,
   });
@@ -68,22 +76,28 @@ async function someContent(): Promise<void> {
 }
 
 /** A year with a class and a course: the teacher teaches, the pupil takes part. */
+/** A mark of the pupil in the course, entered by the teacher. */
+async function someMarks(): Promise<void> {
+  const { kurs } = struktur;
+  const teacher = await school.angemeldet(anna);
+  const book = `/noten/kurse/${kurs}?halbjahr=2`;
+  const name = "1. Klassenarbeit über Bruchrechnung";
+  await teacher.fuelle(book, { name, sichtbar: "ja" }, `/noten/kurse/${kurs}/leistungen`);
+  leistung = (await school.database.query<{ id: string }>("SELECT id FROM leistung"))[0]?.id ?? "";
+  const entered = await teacher.fuelle(book, { n0_0: "2+", n0_h: "3" }, `/noten/kurse/${kurs}`);
+  expect(entered.location).toContain("erledigt=noten");
+}
+
 async function someStructure(): Promise<void> {
   const { jahr, fach, klasse, kurs } = struktur;
   for (const [sql, values] of [
-    ["INSERT INTO schuljahr VALUES ($1, 'Ein Jahr', current_date - 100, current_date + 100, current_date)", [jahr]],
+    ["INSERT INTO schuljahr VALUES ($1, 'Ein Jahr', heute() - 100, heute() + 100, heute())", [jahr]],
     ["INSERT INTO fach VALUES ($1, 'M', 'Mathematik')", [fach]],
     ["INSERT INTO klasse VALUES ($1, $2, '5a')", [klasse, jahr]],
     ["INSERT INTO kurs VALUES ($1, $2, $3, 'Mathematik in der fünften Klasse a')", [kurs, jahr, fach]],
-    [
-      "INSERT INTO klassenmitglied VALUES ($1, $2, $1, daterange(current_date - 9, current_date + 9))",
-      [bert.id, klasse],
-    ],
-    ["INSERT INTO einschreibung VALUES ($1, $2, $1, daterange(current_date - 9, current_date + 9))", [bert.id, kurs]],
-    [
-      "INSERT INTO unterrichtsauftrag VALUES ($1, $2, $1, daterange(current_date - 9, current_date + 9))",
-      [anna.id, kurs],
-    ],
+    ["INSERT INTO klassenmitglied VALUES ($1, $2, $1, daterange(heute() - 9, heute() + 9))", [bert.id, klasse]],
+    ["INSERT INTO einschreibung VALUES ($1, $2, $1, daterange(heute() - 9, heute() + 9))", [bert.id, kurs]],
+    ["INSERT INTO unterrichtsauftrag VALUES ($1, $2, $1, daterange(heute() - 9, heute() + 9))", [anna.id, kurs]],
   ] as const)
     await school.database.query(sql, values);
 }
@@ -159,6 +173,7 @@ describe("in a real browser", () => {
 
     const pupil = await visit({ width: 375, dark: true });
     await meldeAn(pupil.page, bert);
+    await pupil.page.getByRole("button", { name: "Menü: Start 1 ungelesen" }).click();
     await pupil.page.getByRole("link", { name: "Nachrichten 1 ungelesen" }).click();
     await pupil.page.getByRole("link", { name: "Der Plan für die Woche" }).click();
     const [download] = await Promise.all([
@@ -201,6 +216,34 @@ describe("in a real browser", () => {
     await context.close();
   });
 
+  test("on a phone the head leaves room: eight areas are behind a button, for a finger and for the keyboard", async () => {
+    const { page, context } = await visit({ width: 360 });
+    await meldeAn(page, admin);
+    const head = await page.locator("header").first().boundingBox();
+    expect(head?.height).toBeLessThan(120);
+    const link = page.getByRole("link", { name: "Rollen", exact: true });
+    const menu = page.getByRole("button", { name: "Menü: Start" });
+    expect(await page.getByRole("navigation").getByRole("link").count()).toBe(0);
+    await menu.focus();
+    await page.keyboard.press("Enter");
+    expect(await page.getByRole("navigation").getByRole("link").count()).toBeGreaterThan(6);
+    // With what is open, as it is without.
+    expect(await shortcomings(page)).toEqual([]);
+    await page.keyboard.press("Escape");
+    expect(await link.count()).toBe(0);
+    await menu.click();
+    await link.click();
+    await page.getByRole("heading", { level: 1, name: "Rollen" }).waitFor();
+    expect(await page.getByRole("button", { name: "Menü: Rollen" }).count()).toBe(1);
+    await context.close();
+
+    const wide = await visit({ width: 1280 });
+    await meldeAn(wide.page, admin);
+    expect(await wide.page.getByRole("button", { name: /^Menü/ }).count()).toBe(0);
+    await wide.page.getByRole("link", { name: "Rollen", exact: true }).click();
+    await wide.context.close();
+  });
+
   test("an error leads to its field", async () => {
     const { page, context } = await visit();
     await meldeAn(page, admin);
@@ -227,6 +270,8 @@ describe("in a real browser", () => {
       await oeffne(page, path);
       problems.push(...(await shortcomings(page)));
     };
+    await look("/datenschutz");
+    await look("/datenschutz/daten");
     await look("/anmelden");
     await page.getByLabel("Passwort").fill("falsch");
     await page.getByLabel("Benutzername").fill("niemand");
@@ -240,10 +285,15 @@ describe("in a real browser", () => {
       "/konten?suche=niemand",
       "/konten/neu",
       "/konten/gruppe",
+      "/arbeiten",
+      "/datenschutz/bestaetigen",
+      "/zweitfaktor",
+      `/arbeiten/${arbeit}?ruhig=ja`,
       `/konten/gruppe?gruppe=klasse:${struktur.klasse}`,
       `/konten/${bert.id}`,
       "/rollen",
       "/profil",
+      "/anmeldungen",
       "/passwort",
       "/nachrichten",
       `/nachrichten/${nachricht}`,
@@ -268,11 +318,27 @@ describe("in a real browser", () => {
       await look(path);
     }
     await meldeAn(page, leitung);
-    await look("/unterrichtsauftraege");
+    for (const path of [
+      "/unterrichtsauftraege",
+      "/noten",
+      "/noten/profile",
+      "/noten/profile/00000000-0000-4000-8000-000000000001",
+      "/noten/schluessel",
+      "/noten/schluessel/00000000-0000-4000-8000-000000000031",
+      `/noten/klassen/${struktur.klasse}`,
+    ]) {
+      await look(path);
+    }
+    await meldeAn(page, bert);
+    await look(`/noten/${bert.id}`);
     await meldeAn(page, anna);
     for (const path of [
       "/nachrichten/gesendet",
       `/kurse/${struktur.kurs}`,
+      "/noten",
+      `/noten/kurse/${struktur.kurs}?halbjahr=2`,
+      `/noten/kurse/${struktur.kurs}/rechnung?halbjahr=2&person=${bert.id}`,
+      `/noten/leistungen/${leistung}`,
       `/nachrichten/${nachricht}`,
       "/dateien",
       `/dateien/${datei}`,

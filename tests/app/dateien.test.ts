@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import type { ClientRequest } from "node:http";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { raeumeAb } from "../../tenant-app/features/dateien/abraeumen.ts";
@@ -271,24 +272,122 @@ describe("uploads that go wrong", () => {
     expect(Date.now() - started).toBeLessThan(15_000);
   });
 
-  test("one person uploads at most two files at once", async () => {
+  /** An upload that stops in the middle. */
+  function haengt(wer: Besucher): ClientRequest {
+    const { body, type } = multipart({ sicherheit: wer.sicherheit }, "offen.bin", randomBytes(100_000));
+    const outgoing = wer.open("POST", "/dateien", { "content-type": type, "content-length": String(body.length) });
+    outgoing.on("error", () => undefined);
+    outgoing.write(body.subarray(0, 70_000));
+    return outgoing;
+  }
+
+  test("of one person two files are taken in at once: the third waits its turn and is stored, others do not wait for it", async () => {
     await lehrerin.get("/dateien");
-    const open = Array.from({ length: 2 }, () => {
-      const { body, type } = multipart({ sicherheit: lehrerin.sicherheit }, "offen.bin", randomBytes(100_000));
-      const outgoing = lehrerin.open("POST", "/dateien", {
-        "content-type": type,
-        "content-length": String(body.length),
-      });
-      outgoing.on("error", () => undefined);
-      outgoing.write(body.subarray(0, 70_000));
-      return outgoing;
-    });
+    const open = [haengt(lehrerin), haengt(lehrerin)];
     await new Promise((resolve) => setTimeout(resolve, 300));
-    const third = await lehrerin.upload("dritte.txt", Buffer.from("x"));
-    expect(third.status).toBe(429);
-    for (const outgoing of open) {
-      outgoing.destroy();
+    let stored = false;
+    const third = lehrerin.upload("dritte.txt", Buffer.from("x")).then((answer) => {
+      stored = true;
+      return answer;
+    });
+    await schueler.get("/dateien");
+    expect((await schueler.upload("andere.txt", Buffer.from("y"))).status).toBe(303);
+    expect(stored).toBe(false);
+    for (const outgoing of open) outgoing.destroy();
+    expect((await third).status).toBe(303);
+  });
+
+  test("slow uploads of a dozen people keep nobody out, and of many files at once all are stored", async () => {
+    const people: Besucher[] = [];
+    // One after another: whether many sign in at once is asked elsewhere.
+    for (let index = 0; index < 12; index += 1) {
+      const wer = await school.angemeldet(await school.konto("Viele", `Uploads${index}`, "lehrer"));
+      await wer.get("/dateien");
+      people.push(wer);
     }
-    await expect.poll(async () => (await lehrerin.upload("dritte.txt", Buffer.from("x"))).status).toBe(303);
+    const open = people.flatMap((wer) => [haengt(wer), haengt(wer)]);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await lehrerin.get("/dateien");
+    const content = randomBytes(300_000);
+    const many = await Promise.all(Array.from({ length: 20 }, (_, index) => lehrerin.upload(`${index}.bin`, content)));
+    expect(new Set(many.map(({ status }) => status))).toEqual(new Set([303]));
+    for (const outgoing of open) outgoing.destroy();
+    const all = await Promise.all(people.flatMap((wer) => [0, 1, 2, 3].map((n) => wer.upload(`${n}.bin`, content))));
+    expect(new Set(all.map(({ status }) => status))).toEqual(new Set([303]));
+  });
+});
+
+describe("a download that broke off", () => {
+  // Two chunks and a bit: where one ends and the next begins is where it would go wrong.
+  const chunk = 64 * 1024;
+  const content = randomBytes(2 * chunk + 100);
+  let where: string;
+  let etag: string;
+  beforeAll(async () => {
+    await lehrerin.get("/dateien");
+    await lehrerin.upload("teile.bin", content);
+    const [row] = await school.database.query("SELECT id FROM datei ORDER BY hochgeladen_am DESC LIMIT 1");
+    where = `/dateien/${String(row?.id)}/inhalt`;
+    etag = String((await lehrerin.get(where)).headers.etag);
+  });
+
+  test.each([
+    ["bytes=0-", 0, content.length],
+    ["bytes=0-0", 0, 1],
+    [`bytes=${chunk - 1}-${chunk}`, chunk - 1, chunk + 1],
+    [`bytes=${chunk}-`, chunk, content.length],
+    [`bytes=${chunk + 5}-${chunk + 9}`, chunk + 5, chunk + 10],
+    [`bytes=${2 * chunk}-999999999`, 2 * chunk, content.length],
+    ["bytes=-1", content.length - 1, content.length],
+  ] as const)("goes on where it was: %s", async (range, from, to) => {
+    const answer = await lehrerin.get(where, { range, "if-range": etag });
+    expect(answer.status).toBe(206);
+    expect(answer.body.equals(content.subarray(from, to))).toBe(true);
+    expect(answer.headers["content-range"]).toBe(`bytes ${from}-${to - 1}/${content.length}`);
+    expect(answer.headers["content-length"]).toBe(String(to - from));
+    expect(answer.headers["content-disposition"]).toContain("attachment");
+  });
+
+  test("gets all of it when the content is another one by now, or several parts or nonsense are asked for", async () => {
+    const whole = await lehrerin.get(where);
+    expect([whole.status, whole.headers["accept-ranges"]]).toEqual([200, "bytes"]);
+    for (const headers of [
+      { range: "bytes=5-", "if-range": '"anders"' },
+      { range: "bytes=0-1,5-6" },
+      { range: "lines=1-2" },
+      { range: "bytes=x" },
+      { range: "bytes=-999999999" },
+    ]) {
+      const answer = await lehrerin.get(where, headers);
+      expect([answer.status, answer.body.equals(content)]).toEqual([200, true]);
+    }
+    const beyond = await lehrerin.get(where, { range: `bytes=${content.length}-` });
+    expect([beyond.status, beyond.headers["content-range"]]).toEqual([416, `bytes */${content.length}`]);
+  });
+
+  test("R6 asks for the right each time: of somebody else's file there is no part either", async () => {
+    const stranger = await school.angemeldet(await school.konto("Teil", "Fremd", "lehrer"));
+    expect((await stranger.get(where, { range: "bytes=0-0" })).status).toBe(404);
+  });
+});
+
+describe("room for files", () => {
+  test("nobody fills the school alone: whoever has used their share is told how much, and a deleted file makes room at once", async () => {
+    const small = await startSchool({ environment: { CLASSMIND_PERSON_QUOTA_MIB: "1" } });
+    const wer = await small.angemeldet(await small.konto("Viel", "Lader", "lehrer"));
+    await wer.get("/dateien");
+    expect((await wer.upload("eins.bin", randomBytes(1024 * 1024))).status).toBe(303);
+    const full = await wer.upload("zwei.txt", Buffer.from("x"));
+    expect(full.status).toBe(507);
+    expect(full.text).toContain("Ihre Dateien belegen 1 MB von 1 MB");
+    const { text } = await wer.get("/dateien");
+    expect(text).toContain("Ihre Dateien belegen 1 MB von 1 MB");
+    const id = /href="\/dateien\/([0-9a-f-]{36})"/.exec(text)?.[1];
+    await wer.get(`/dateien/${id}`);
+    await wer.post(`/dateien/${id}/loeschen`, {});
+    expect((await wer.upload("zwei.txt", Buffer.from("x"))).status).toBe(303);
+    const other = await small.angemeldet(await small.konto("Andere", "Person", "lehrer"));
+    await other.get("/dateien");
+    expect((await other.upload("drei.txt", Buffer.from("x"))).status).toBe(303);
   });
 });

@@ -6,6 +6,7 @@ import { inventSchool } from "../../tenant-app/ground/generator/generate.ts";
 import { inventPeople, seededRandom } from "../../tenant-app/ground/generator/invented.ts";
 import { startSchool, type TestSchool } from "../fixtures/school.ts";
 import { rolePassword } from "../fixtures/school-database.ts";
+import { asOperator } from "../fixtures/school-operator.ts";
 
 /** Schools of any size whose people do not exist. */
 
@@ -71,8 +72,48 @@ describe("an invented school", () => {
     const before = await count();
     const database = openDatabase({ ...school.database, user: "school_owner", password: rolePassword, max: 1 });
     const again = { database, fieldKey: createSecretKey(randomBytes(32)), now: school.now(), size, seed: 7, password };
-    await expect(inventSchool(features, again)).rejects.toThrow("duplicate key");
+    await expect(inventSchool(features, again)).rejects.toThrow("has people already");
     await database.close();
     expect(await count()).toEqual(before);
+  });
+});
+
+describe("a demo, filled by the operator's program", () => {
+  test("has classes, courses and messages of people without passwords, and whoever the administrator gives one signs in", async () => {
+    const demo = await startSchool();
+    const admin = await demo.konto("Anna", "Amt", "administrator");
+    await demo.database.query("UPDATE konto SET erster_administrator = true");
+    const invent = () => asOperator(demo, "invent-school", {});
+    const filled = await invent();
+    expect(filled).toEqual({ people: 171 });
+    // Repeated, as after a kill, it changes nothing.
+    expect(await invent()).toEqual({ people: 0, existing: true });
+
+    const [counted] = await demo.database.query(
+      `SELECT (SELECT count(*)::int FROM konto) AS konten, (SELECT count(*)::int FROM zugang) AS zugaenge,
+              (SELECT count(*)::int FROM konto_rolle WHERE rolle_id = 'administrator') AS administratoren,
+              (SELECT count(*) > 5 FROM klasse) AS klassen, (SELECT count(*) > 50 FROM kurs) AS kurse,
+              (SELECT count(*) > 150 FROM nachricht) AS nachrichten,
+              (SELECT count(*) > 4000 FROM note) AS noten`,
+    );
+    expect(counted).toEqual({
+      konten: 172,
+      zugaenge: 1,
+      administratoren: 1,
+      klassen: true,
+      kurse: true,
+      nachrichten: true,
+      noten: true,
+    });
+
+    const [teacher] = await demo.database.query<{ id: string; benutzername: string }>(
+      "SELECT k.id, k.benutzername FROM konto k JOIN konto_rolle r ON r.konto_id = k.id WHERE r.rolle_id = 'lehrer' LIMIT 1",
+    );
+    const browser = await demo.angemeldet(admin);
+    const page = `/konten/${teacher?.id}`;
+    const { text } = await browser.fuelle(page, {}, `${page}/einmalpasswort`);
+    const einmal = /id="einmalpasswort">([^<]+)</.exec(text)?.[1] ?? "";
+    const other = demo.besucher();
+    expect((await other.meldeAn(teacher?.benutzername ?? "", einmal)).location).toBe("/passwort");
   });
 });

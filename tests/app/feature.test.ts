@@ -1,12 +1,10 @@
-import { createSecretKey, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { features } from "../../tenant-app/features.ts";
 import { assemble, type Feature } from "../../tenant-app/ground/feature.ts";
-import { adminTools } from "../../tenant-app/ground/operator/command.ts";
-import { adminCommands } from "../../tenant-app/ground/operator/run.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
+import { asOperator } from "../fixtures/school-operator.ts";
 import type { Besucher } from "../fixtures/school-visitor.ts";
 import { spielzeug } from "./spielzeug/feature.ts";
 
@@ -62,20 +60,7 @@ describe("a feature that the ground has never heard of", () => {
   });
 
   test("is counted by the operator's programs", async () => {
-    const usage = adminCommands(register).find(({ name }) => name === "usage");
-    const { openDatabase } = await import("../../tenant-app/ground/database/database.ts");
-    const { rolePassword } = await import("../fixtures/school-database.ts");
-    const fieldKey = createSecretKey(randomBytes(32));
-    const database = openDatabase({ ...school.database, user: "school_owner", password: rolePassword, max: 1 });
-    try {
-      const counted = await usage?.run(
-        {},
-        adminTools({ database, filesDir: school.filesDir, fieldKey, now: school.now() }),
-      );
-      expect(counted).toMatchObject({ wishes: 0, messages: 0 });
-    } finally {
-      await database.close();
-    }
+    expect(await asOperator(school, "usage", {}, register)).toMatchObject({ wishes: 0, messages: 0 });
   });
 });
 

@@ -209,6 +209,23 @@ describe("signing in", () => {
     expect(slip((await admin.fuelle(page, {}, `${page}/einmalpasswort`)).text, "einmalpasswort")).not.toBe(einmal);
   });
 
+  test("a tab of before takes nobody's password away: not a later one-time password, nor the one that its owner chose", async () => {
+    const konto = await school.konto("Nora", "Neuer", "schueler");
+    const page = `/konten/${konto.id}`;
+    const old = werteIn((await admin.get(page)).text, `${page}/einmalpasswort`);
+    await admin.post(`${page}/einmalpasswort`, old);
+    const second = slip((await admin.fuelle(page, {}, `${page}/einmalpasswort`)).text, "einmalpasswort");
+    const again = () => admin.post(`${page}/einmalpasswort`, old);
+    expect((await again()).location).toBe(`${page}?erledigt=einmalpasswort-vorhanden`);
+    const nora = school.besucher();
+    expect((await nora.meldeAn(konto.benutzername, second)).location).toBe("/passwort");
+    const neu = "Vier Wale im Watt";
+    await nora.get("/passwort");
+    expect((await nora.post("/passwort", { bisher: second, neu, wiederholt: neu })).status).toBe(303);
+    expect((await again()).location).toBe(`${page}?erledigt=einmalpasswort-vorhanden`);
+    expect((await school.besucher().meldeAn(konto.benutzername, neu)).location).toBe("/");
+  });
+
   test("two open login tabs: the second tells that somebody is signed in and leads on, and a page that was open too long asks once more", async () => {
     const browser = school.besucher();
     await browser.get("/anmelden");

@@ -249,3 +249,25 @@ describe("a draft", () => {
     expect((await browser.post(`/nachrichten/entwuerfe/${id}/loeschen`, {})).location).toContain("entwurf-geloescht");
   });
 });
+
+test("one person sends so many messages in an hour and no more; the text of one too many is kept, and it can be sent later", async () => {
+  const wer = await school.angemeldet(await school.konto("Viel", "Schreiber", "lehrer"));
+  await wer.get("/nachrichten/neu");
+  const form = () => ({
+    vorgang: crypto.randomUUID(),
+    an: [bert.id],
+    betreff: "Noch eine",
+    inhalt: "Viele Grüße",
+    schritt: "senden",
+  });
+  for (let sent = 0; sent < 196; sent += 1) {
+    expect((await wer.post("/nachrichten", form())).status).toBe(303);
+  }
+  const last = await Promise.all(Array.from({ length: 8 }, () => wer.post("/nachrichten", form())));
+  expect(last.filter(({ status }) => status === 303)).toHaveLength(4);
+  const refused = last.find(({ status }) => status === 422);
+  expect(refused?.text).toContain("Sie haben in der letzten Stunde 200 Nachrichten gesendet");
+  expect(refused?.text).toContain("Viele Grüße");
+  school.travel(61 * 60_000);
+  expect((await wer.post("/nachrichten", form())).status).toBe(303);
+});

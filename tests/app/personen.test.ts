@@ -1,21 +1,26 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { register } from "../../tenant-app/features.ts";
 import { seal } from "../../tenant-app/ground/crypto/fields.ts";
 import { destroyPersonalKeys } from "../../tenant-app/ground/crypto/personal.ts";
 import { type Database, openDatabase } from "../../tenant-app/ground/database/database.ts";
+import { tidyUp } from "../../tenant-app/ground/work/daily.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
 import { rolePassword } from "../fixtures/school-database.ts";
 import type { Besucher } from "../fixtures/school-visitor.ts";
+import { until } from "../fixtures/until.ts";
 
 /** A person is not their login; names of all kinds; keys that are destroyed. */
 
 let school: TestSchool;
 let owner: Database;
 let admin: Besucher;
+let adminKonto: TestKonto;
 let leitung: TestKonto;
 beforeAll(async () => {
   school = await startSchool();
   owner = openDatabase({ ...school.database, user: "school_owner", password: rolePassword, max: 1 });
-  admin = await school.angemeldet(await school.konto("Ada", "Min", "administrator"));
+  adminKonto = await school.konto("Ada", "Min", "administrator");
+  admin = await school.angemeldet(adminKonto);
   leitung = await school.konto("Lea", "Leitung", "schulleitung");
 });
 afterAll(() => owner.close());
@@ -165,6 +170,46 @@ describe("a person", () => {
     await asBefore("0561 333");
     expect(await shown()).toContain("0561 333");
     expect(await shown()).not.toContain("0561 222");
+  });
+
+  test("has contact data of before sealed with their own key, a week after this version came; of somebody erased nothing is left", async () => {
+    const { app } = school.serving;
+    const people = await Promise.all(
+      ["Früher", "Gelöscht", "Beschädigt"].map((name) => school.konto("Vor", name, "lehrer")),
+    );
+    const [frueher, erased, damaged] = people.map(({ id }) => id) as [string, string, string];
+    for (const id of [frueher, erased, damaged]) {
+      const telefon = seal(app.fieldKey, { table: "kontaktdaten", column: "telefon", row: id }, "0561 444");
+      if (id === damaged) telefon[20] = (telefon[20] ?? 0) ^ 1;
+      await school.database.query(
+        "INSERT INTO kontaktdaten (konto_id, telefon, geaendert_am) VALUES ($1, $2, clock_timestamp())",
+        [id, telefon],
+      );
+    }
+    // One damaged value keeps the other from being left behind no less.
+    await school.database.query("UPDATE kontaktdaten SET mobil = '\\x01' WHERE konto_id = $1", [erased]);
+    await owner.as({}, (tx) => destroyPersonalKeys(tx, erased, school.now()));
+    const old = async () =>
+      (await school.database.query("SELECT konto_id FROM kontaktdaten WHERE telefon IS NOT NULL")).map(
+        (row) => row.konto_id,
+      );
+    await tidyUp(app, register.features);
+    expect(await school.database.query("SELECT FROM hintergrundarbeit")).toEqual([]);
+    school.travel(8 * 24 * 3_600_000);
+    await tidyUp(app, register.features);
+    await until("the old ones to go", async () => ((await old()).length === 1 ? true : undefined), old);
+    school.travel(-8 * 24 * 3_600_000);
+    // Sessions of before are over.
+    admin = await school.angemeldet(adminKonto);
+    expect(await old()).toEqual([damaged]);
+    expect((await admin.get(`/konten/${frueher}`)).text).toContain("0561 444");
+    expect((await admin.get(`/konten/${erased}`)).text).not.toContain("0561 444");
+    expect((await admin.get(`/konten/${damaged}`)).text).toContain("Nicht lesbar");
+    const entries = await school.database.query(
+      "SELECT objekt, konto_id FROM journal.eintrag WHERE aktion = 'verschliessen' AND objekt = ANY ($1) ORDER BY objekt",
+      [[frueher, erased, damaged]],
+    );
+    expect(entries).toEqual([frueher, erased].sort().map((objekt) => ({ objekt, konto_id: null })));
   });
 
   test("whose key was destroyed: nothing sealed about them is shown, nothing more is kept, and the pages go on", async () => {

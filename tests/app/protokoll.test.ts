@@ -259,7 +259,7 @@ describe("its days", () => {
         [randomUUID(), far],
       ),
     );
-    await school.database.query("SELECT journal.tage_anlegen(current_date + 30, 30)");
+    await school.database.query("SELECT journal.tage_anlegen(heute() + 30, 30)");
     expect(await days()).toContain(nameOf(inDays(51)));
     expect(await days()).not.toContain(nameOf(far));
     expect(await school.database.query("SELECT FROM journal.eintrag_rest")).toHaveLength(1);

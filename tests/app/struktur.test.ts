@@ -12,7 +12,7 @@ let leitungKonto: TestKonto;
 let lehrerin: TestKonto;
 let schueler: TestKonto;
 let mutter: TestKonto;
-const dates = { von: "2026-08-01", zweites: "2027-02-01", bis: "2027-07-31" };
+const dates = { von: "2036-08-01", zweites: "2037-02-01", bis: "2037-07-31" };
 
 const idIn = (answer: Antwort) => /\/([0-9a-f-]{36})/.exec(answer.location ?? "")?.[1] ?? "";
 const errors = ({ text }: Antwort) => [...text.matchAll(/class="feldfehler"[^>]*>([^<]+)</g)].map(([, words]) => words);
@@ -28,7 +28,7 @@ async function fach(name: string, kuerzel: string): Promise<string> {
 const klasse = async (name: string) => idIn(await admin.fuelle("/klassen", { name }, "/klassen"));
 const kurs = async (name: string, fachId: string) =>
   idIn(await admin.fuelle("/kurse", { name, fach: fachId }, "/kurse"));
-const dauer = { ab: "2026-09-01", bis: "2027-07-31" };
+const dauer = { ab: "2036-09-01", bis: "2037-07-31" };
 /** As the form of people who were found sends it. */
 async function trageEin(
   wo: string,
@@ -49,7 +49,7 @@ const zuordnung = async (tabelle: string, person: string) =>
 beforeAll(async () => {
   school = await startSchool();
   // In the middle of the first half.
-  school.travel(new Date("2026-10-15T10:00:00Z").getTime() - Date.now());
+  school.travel(new Date("2036-10-15T10:00:00Z").getTime() - Date.now());
   await school.database.query("UPDATE rolle SET aktiv = true");
   adminKonto = await school.konto("Ada", "Min", "administrator");
   leitungKonto = await school.konto("Lea", "Leitung", "schulleitung");
@@ -58,36 +58,36 @@ beforeAll(async () => {
   mutter = await school.konto("Maria", "Mutter", "eltern");
   admin = await school.angemeldet(adminKonto);
   leitung = await school.angemeldet(leitungKonto);
-  expect((await jahr("2026/27")).status).toBe(303);
+  expect((await jahr("2036/37")).status).toBe(303);
 });
 
 describe("school years", () => {
   test("do not overlap, hold both halves, and each wrong day is named", async () => {
     for (const [more, words] of [
-      [{ von: "2027-07-01", zweites: "2028-02-01", bis: "2028-06-30" }, "überschneidet sich"],
-      [{ von: "2028-08-01", zweites: "2028-07-01", bis: "2029-07-31" }, "Das zweite Halbjahr beginnt"],
-      [{ von: "2028-08-01", zweites: "2029-02-01", bis: "2028-07-31" }, "liegt nicht nach dem ersten"],
-      [{ von: "01.08.2028", zweites: "2029-02-01", bis: "2029-07-31" }, "als Datum an"],
-      [{ von: "2028-02-30", zweites: "2029-02-01", bis: "2029-07-31" }, "als Datum an"],
+      [{ von: "2037-07-01", zweites: "2038-02-01", bis: "2038-06-30" }, "überschneidet sich"],
+      [{ von: "2038-08-01", zweites: "2038-07-01", bis: "2039-07-31" }, "Das zweite Halbjahr beginnt"],
+      [{ von: "2038-08-01", zweites: "2039-02-01", bis: "2038-07-31" }, "liegt nicht nach dem ersten"],
+      [{ von: "01.08.2038", zweites: "2039-02-01", bis: "2039-07-31" }, "als Datum an"],
+      [{ von: "2038-02-30", zweites: "2039-02-01", bis: "2039-07-31" }, "als Datum an"],
     ] as const) {
       const answer = await jahr("Falsch", more);
       expect(answer.status).toBe(422);
       expect(errors(answer).join(" ")).toContain(words);
     }
-    expect((await jahr("2026/27", { von: "2030-08-01", zweites: "2031-02-01", bis: "2031-07-31" })).text).toContain(
+    expect((await jahr("2036/37", { von: "2030-08-01", zweites: "2031-02-01", bis: "2031-07-31" })).text).toContain(
       "gibt es schon",
     );
   });
 
   test("an old form overwrites nothing, and what hangs on one keeps it from being shortened or deleted", async () => {
-    const [row] = await school.database.query<{ id: string }>("SELECT id FROM schuljahr WHERE name = '2026/27'");
+    const [row] = await school.database.query<{ id: string }>("SELECT id FROM schuljahr WHERE name = '2036/37'");
     const page = `/schuljahre/${row?.id}`;
     const stale = await admin.fuelle(page, { name: "alt", ...dates, version: "0" });
     expect(stale.status).toBe(409);
-    expect(stale.text).toContain("2026/27");
+    expect(stale.text).toContain("2036/37");
     const id = await klasse("9x");
     await trageEin(`/klassen/${id}/mitglieder`, [schueler.id], { art: "mitglied" });
-    const shortened = await admin.fuelle(page, { name: "2026/27", ...dates, von: "2026-10-01" });
+    const shortened = await admin.fuelle(page, { name: "2036/37", ...dates, von: "2036-10-01" });
     expect(shortened.status).toBe(422);
     expect(shortened.text).toContain("lägen dann außerhalb");
     expect((await admin.fuelle(page, {}, `${page}/loeschen`)).status).toBe(422);
@@ -107,23 +107,23 @@ describe("classes", () => {
     expect(await zuordnung("klassenmitglied", neue.id)).toBe("");
     // Ended there, it can begin here on the next day.
     const alte = await zuordnung("klassenmitglied", schueler.id);
-    const ende = { zuordnung: alte, art: "mitglied", zum: "2026-10-31", schritt: "beenden" };
+    const ende = { zuordnung: alte, art: "mitglied", zum: "2036-10-31", schritt: "beenden" };
     expect((await admin.fuelle(`/klassen/${eins}`, ende, `/klassen/${eins}/beenden`)).status).toBe(303);
-    const moved = await trageEin(`/klassen/${zwei}/mitglieder`, [schueler.id], { art: "mitglied", ab: "2026-11-01" });
+    const moved = await trageEin(`/klassen/${zwei}/mitglieder`, [schueler.id], { art: "mitglied", ab: "2036-11-01" });
     expect(moved.status).toBe(303);
     const { text } = await admin.get(`/personen/${schueler.id}`);
     expect(text).toContain("<dd>5a</dd>");
-    expect(text).toContain("Klasse · 1. September 2026 bis 31. Oktober 2026");
-    expect(text).toContain("Klasse · 1. November 2026 bis 31. Juli 2027");
+    expect(text).toContain("Klasse · 1. September 2036 bis 31. Oktober 2036");
+    expect(text).toContain("Klasse · 1. November 2036 bis 31. Juli 2037");
   });
 
   test("days outside of the year, before the beginning, or in disorder are refused", async () => {
     const id = await klasse("6a");
     const neue = await school.konto("Nora", "Noch", "schueler");
     for (const more of [
-      { ab: "2026-07-01" },
-      { bis: "2027-08-01" },
-      { ab: "2027-01-01", bis: "2026-12-31" },
+      { ab: "2036-07-01" },
+      { bis: "2037-08-01" },
+      { ab: "2037-01-01", bis: "2036-12-31" },
       { ab: "" },
     ]) {
       expect((await trageEin(`/klassen/${id}/mitglieder`, [neue.id], { art: "mitglied", ...more })).status).toBe(422);
@@ -133,7 +133,7 @@ describe("classes", () => {
     );
     await trageEin(`/klassen/${id}/mitglieder`, [neue.id], { art: "mitglied" });
     const row = await zuordnung("klassenmitglied", neue.id);
-    const before = { zuordnung: row, art: "mitglied", zum: "2026-08-01", schritt: "beenden" };
+    const before = { zuordnung: row, art: "mitglied", zum: "2036-08-01", schritt: "beenden" };
     expect((await admin.fuelle(`/klassen/${id}`, before, `/klassen/${id}/beenden`)).status).toBe(422);
     const gone = { zuordnung: row, art: "mitglied", zum: "", schritt: "entfernen" };
     expect((await admin.fuelle(`/klassen/${id}`, gone, `/klassen/${id}/beenden`)).text).toContain(
@@ -146,10 +146,10 @@ describe("classes", () => {
     const pupil = await school.konto("Zoe", "Zwei", "schueler");
     await trageEin(`/klassen/${id}/mitglieder`, [pupil.id], { art: "mitglied" });
     const row = await zuordnung("klassenmitglied", pupil.id);
-    const form = { zuordnung: row, art: "mitglied", bisher: "2027-07-31", schritt: "beenden" };
+    const form = { zuordnung: row, art: "mitglied", bisher: "2037-07-31", schritt: "beenden" };
     const ende = `/klassen/${id}/beenden`;
     await admin.get(`/klassen/${id}`);
-    const answers = await Promise.all(["2026-12-31", "2027-01-31"].map((zum) => admin.post(ende, { ...form, zum })));
+    const answers = await Promise.all(["2036-12-31", "2037-01-31"].map((zum) => admin.post(ende, { ...form, zum })));
     expect(answers.map(({ status }) => status).sort()).toEqual([303, 422]);
     expect(answers.find(({ status }) => status === 422)?.text).toContain(
       "Jemand hat das inzwischen geändert. Als letzter Tag steht jetzt",
@@ -187,7 +187,7 @@ describe("R42 courses", () => {
       kinder.map(({ id }) => id),
       { art: "mitglied" },
     );
-    await school.database.query("INSERT INTO elternschaft VALUES ($1, $2, current_date)", [mutter.id, kinder[0]?.id]);
+    await school.database.query("INSERT INTO elternschaft VALUES ($1, $2, heute())", [mutter.id, kinder[0]?.id]);
   });
 
   test("a class is enrolled as a whole; again, it adds who has joined since and refuses nobody", async () => {
@@ -222,7 +222,7 @@ describe("R42 courses", () => {
     expect((await (await school.angemeldet(schueler)).get(page)).status).toBe(404);
     // The assignment ends: with the next day it is over.
     const row = await zuordnung("unterrichtsauftrag", lehrerin.id);
-    const ende = { zuordnung: row, zum: "2026-10-14", schritt: "beenden" };
+    const ende = { zuordnung: row, zum: "2036-10-14", schritt: "beenden" };
     expect((await admin.fuelle(page, ende, `${page}/lehrkraefte/beenden`)).status).toBe(303);
     expect((await browser.get(page)).status).toBe(404);
     expect((await browser.get(`/klassen/${klasse8}`)).status).toBe(404);
@@ -237,13 +237,13 @@ describe("R42 courses", () => {
       school.serving.app.database.as({ konto: adminKonto.id, jetzt: school.now() }, (tx) => tx.run(sql, values));
     await expect(
       asAdmin(
-        "INSERT INTO unterrichtsauftrag (id, kurs_id, person_id, gueltig) VALUES (gen_random_uuid(), $1, $2, '[2026-09-01,2027-01-01)')",
+        "INSERT INTO unterrichtsauftrag (id, kurs_id, person_id, gueltig) VALUES (gen_random_uuid(), $1, $2, '[2036-09-01,2037-01-01)')",
         [mathe, adminKonto.id],
       ),
     ).rejects.toThrow("row-level security");
     await expect(
       asAdmin(
-        "INSERT INTO klassenleitung (id, klasse_id, person_id, gueltig) VALUES (gen_random_uuid(), $1, $2, '[2026-09-01,2027-01-01)')",
+        "INSERT INTO klassenleitung (id, klasse_id, person_id, gueltig) VALUES (gen_random_uuid(), $1, $2, '[2036-09-01,2037-01-01)')",
         [klasse8, adminKonto.id],
       ),
     ).rejects.toThrow("row-level security");
@@ -251,17 +251,17 @@ describe("R42 courses", () => {
     const row = await zuordnung("unterrichtsauftrag", leitungKonto.id);
     await leitung.fuelle(
       page,
-      { zuordnung: row, zum: "2027-01-31", schritt: "beenden" },
+      { zuordnung: row, zum: "2037-01-31", schritt: "beenden" },
       `${page}/lehrkraefte/beenden`,
     );
     const { text } = await leitung.get("/unterrichtsauftraege");
-    expect(text).toContain("01.09.2026 bis 31.01.2027, vorher 01.09.2026 bis 31.07.2027");
+    expect(text).toContain("01.09.2036 bis 31.01.2037, vorher 01.09.2036 bis 31.07.2037");
     expect(text).toContain("Lea Leitung");
     expect(text).toContain("Petra Lehrmann");
     expect((await admin.get("/unterrichtsauftraege")).status).toBe(403);
     // Taken away on the day it was given, and the course deleted: what happened is still told.
     const spur = await kurs("Ohne Spur", await fach("Spurensuche", "Sp"));
-    await trageEin(`/kurse/${spur}/lehrkraefte`, [lehrerin.id], { ab: "2026-10-15" });
+    await trageEin(`/kurse/${spur}/lehrkraefte`, [lehrerin.id], { ab: "2036-10-15" });
     const heute = { zuordnung: "", schritt: "entfernen", zum: "" };
     const [gegeben] = await school.database.query<{ id: string }>(
       "SELECT id FROM unterrichtsauftrag WHERE kurs_id = $1",
@@ -274,7 +274,7 @@ describe("R42 courses", () => {
     );
     expect(weg.status).toBe(303);
     expect((await admin.fuelle(`/kurse/${spur}`, {}, `/kurse/${spur}/loeschen`)).status).toBe(422);
-    expect((await leitung.get("/unterrichtsauftraege")).text).toContain("entfernt: 15.10.2026 bis 31.07.2027");
+    expect((await leitung.get("/unterrichtsauftraege")).text).toContain("entfernt: 15.10.2036 bis 31.07.2037");
   });
 
   test("each change is in the journal, about the person whom it concerns", async () => {
@@ -353,7 +353,7 @@ describe("R14 accounts for a whole class", () => {
     expect(slips.status).toBe(201);
     expect(slips.text).not.toContain("Hanna Hat");
     expect(slips.text).toContain("https://goethe.classmind.localhost");
-    expect(slips.text).toContain("Das Einmalpasswort gilt bis zum 14. November 2026.");
+    expect(slips.text).toContain("Das Einmalpasswort gilt bis zum 14. November 2036.");
     const passwords = [...slips.text.matchAll(/class="fest gross">([^<]+)</g)].map(([, one]) => one ?? "");
     expect(passwords).toHaveLength(2);
     const nils = await school.besucher().meldeAn("nils.neuling", passwords[0] ?? "");

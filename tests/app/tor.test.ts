@@ -79,6 +79,8 @@ describe("the gate", () => {
     expect(publicOnes.sort()).toEqual([
       "GET /anmelden",
       "GET /assets/:file",
+      "GET /datenschutz",
+      "GET /datenschutz/daten",
       "GET /livez",
       "GET /readyz",
       "GET /startupz",
@@ -89,7 +91,7 @@ describe("the gate", () => {
       const path = one.path.replace(":id", crypto.randomUUID());
       const answer = one.method === "GET" ? await browser.get(path) : await browser.post(path, {});
       // Whoever signs out twice is led to the login.
-      const leads = one.method === "GET" || path === "/abmelden";
+      const leads = one.method === "GET" || path === "/abmelden" || path === "/datenschutz";
       expect(answer.status, `${one.method} ${path}`).toBe(leads ? 303 : 403);
       if (one.method === "GET") {
         expect(answer.location).toMatch(/^\/anmelden/);

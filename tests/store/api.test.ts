@@ -100,6 +100,11 @@ describe("the API", () => {
     const demo = await call("POST", "/v1/tenants", { ...without, terms: { kind: "demo" } });
     expect(demo.status).toBe(201);
     expect((demo.body.terms as { expiresAt: string }).expiresAt > new Date().toISOString()).toBe(true);
+    const shown = await call("POST", "/v1/tenants", {
+      ...school("vorzeigen"),
+      terms: { kind: "demo", invented: true },
+    });
+    expect(shown.body.terms).toMatchObject({ kind: "demo", invented: true });
   });
 
   it("R9 keeps the signed agreement's version and its clauses", async () => {
@@ -583,6 +588,48 @@ describe("the API", () => {
     expect(errorOf(await restoreInto("nachbild"))).toMatchObject({ code: "Conflict" });
     expect((await call("GET", "/v1/tenants/nachbild")).status).toBe(404);
     await registerEngines(database.pool, [registration("simulated")]);
+  });
+});
+
+describe("a school's journal", () => {
+  it("R48 is put to use only with a reason, which the audit keeps with who asked", async () => {
+    expect((await call("POST", "/v1/tenants", school("protokoll"))).status).toBe(201);
+    const at = "/v1/tenants/protokoll/journal";
+    for (const what of ["verify", "rebuild"]) {
+      const refused = await call("POST", `${at}/${what}`, {});
+      expect([refused.status, errorOf(refused).field]).toEqual([422, "reason"]);
+    }
+    const since = "2026-11-27T08:00:00Z";
+    expect(errorOf(await call("POST", `${at}/undo`, { reason: "x", username: "max", since: "gestern" })).field).toBe(
+      "since",
+    );
+    const asked = await call("POST", `${at}/undo`, { reason: "Passwort gestohlen", username: "max.mathe", since });
+    expect(asked.status).toBe(202);
+    expect(asked.body).toMatchObject({ kind: "undo-account", state: "Pending" });
+    const { rows } = await database.pool.query(
+      "select action, operator, reason, detail from audit where action = 'journal.undo'",
+    );
+    expect(rows).toEqual([
+      expect.objectContaining({
+        operator: "anna",
+        reason: "Passwort gestohlen",
+        detail: { username: "max.mathe", since, apply: false },
+      }),
+    ]);
+  });
+});
+
+describe("somebody's second factor", () => {
+  it("R36 R48 is removed only with a reason, which the audit keeps with who asked", async () => {
+    expect((await call("POST", "/v1/tenants", school("faktor"))).status).toBe(201);
+    const at = "/v1/tenants/faktor/remove-second-factor";
+    expect(errorOf(await call("POST", at, { username: "ada.amt" })).field).toBe("reason");
+    const asked = await call("POST", at, { username: "ada.amt", reason: "Telefon verloren" });
+    expect([asked.status, asked.body]).toEqual([202, expect.objectContaining({ kind: "remove-second-factor" })]);
+    const { rows } = await database.pool.query(
+      "select operator, reason, detail from audit where action = 'tenant.remove-second-factor'",
+    );
+    expect(rows).toEqual([{ operator: "anna", reason: "Telefon verloren", detail: { username: "ada.amt" } }]);
   });
 });
 

@@ -408,3 +408,63 @@ describe("R61 a school whose backups fail", () => {
     expect(await complete()).toBe(1);
   });
 });
+
+describe("a new school", () => {
+  const kind = "demo";
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString();
+  const make = (slug: string, terms: TenantSpec["terms"]) =>
+    insertTenant(stage.deps.pool, slug, tenantSpec({ terms }), "simulated", undefined);
+
+  it("that is a demo to be shown is filled with invented people before it opens; without that wish it is empty", async () => {
+    await make("probe", { kind, expiresAt, invented: true });
+    await inPhase(stage, "probe", "Ready");
+    await make("leer", { kind, expiresAt });
+    await inPhase(stage, "leer", "Ready");
+    const admin = (slug: string) => stage.ran.filter((job) => job.startsWith(`school-${slug} admin-`));
+    expect(admin("probe")).toEqual(["school-probe admin-create-administrator", "school-probe admin-invent-school"]);
+    expect(admin("leer")).toEqual(["school-leer admin-create-administrator"]);
+  });
+
+  it.each(["create-administrator", "invent-school"])(
+    "for which %s fails stays closed, says why, and opens when it can",
+    async (command) => {
+      stage.answers.set(`admin-${command}`, failingWith("internal", "The command failed"));
+      await make("probe", { kind, expiresAt, invented: true });
+      const { status } = await inPhase(stage, "probe", "Failed");
+      expect(status.conditions.find(({ type }) => type === "Ready")).toMatchObject({
+        status: "False",
+        message: expect.stringMatching(/could not be given its first administrator.*The command failed/),
+      });
+      expect(status.initialisedAt).toBeUndefined();
+      stage.answers.clear();
+      await wakeTenant(stage.deps.pool, "probe");
+      await inPhase(stage, "probe", "Ready");
+    },
+  );
+});
+
+describe("a school's journal", () => {
+  it("R48 is put to use by the school's own program, which is told who asked and why; what it answers is the operation's result", async () => {
+    const { uid } = await getTenant(stage.deps.pool, "goethe");
+    const inputs: unknown[] = [];
+    stage.answers.set("admin-verify-journal", async (job) => {
+      inputs.push(job.input);
+      return { exitCode: 0, output: { marks: 3, chain: [], findings: [] }, logTail: [] };
+    });
+    const params = { reason: "Monatliche Prüfung" };
+    const wish = { tenantUid: uid, kind: "verify-journal", params, requestedBy: "anna" } as const;
+    const done = await ended(stage, await requestOperation(stage.deps.pool, wish));
+    expect(done).toMatchObject({ state: "Succeeded", result: { marks: 3, findings: [] } });
+    expect(inputs).toEqual([{ reason: "Monatliche Prüfung", by: "anna" }]);
+    stage.answers.set("admin-undo-account", failingWith("unknown-account", "There is no account"));
+    const undo = {
+      ...wish,
+      kind: "undo-account",
+      params: { ...params, username: "x", since: "2026-01-01T00:00:00Z", apply: true },
+    } as const;
+    expect(await ended(stage, await requestOperation(stage.deps.pool, undo))).toMatchObject({
+      state: "Failed",
+      error: expect.stringContaining("There is no account"),
+    });
+  });
+});

@@ -105,6 +105,25 @@ const verifyRoutes: readonly Route[] = [
       });
     },
   }),
+  route({
+    method: "post",
+    path: "/tenants/:slug/remove-second-factor",
+    summary: "Remove the second factor of an account of a school; the school is shown who did, and why",
+    params: schemas.slugParams,
+    body: z.strictObject({ username: z.string().min(1).max(100), reason: schemas.reason.unwrap() }),
+    status: 202,
+    response: schemas.operation,
+    handle(input) {
+      const { username, reason } = input.body;
+      return requestWork(input, {
+        kind: "remove-second-factor",
+        params: { username, reason },
+        action: "tenant.remove-second-factor",
+        reason,
+        detail: { username },
+      });
+    },
+  }),
 ];
 
 const operatorRoutes: readonly Route[] = [

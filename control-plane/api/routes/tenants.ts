@@ -40,6 +40,7 @@ function termsOf(terms: z.infer<typeof schemas.terms>, context: ApiContext): Ter
   return {
     kind: "demo",
     expiresAt: new Date(context.clock.now().getTime() + context.platform.demoDays * DAY).toISOString(),
+    ...(terms.invented ? { invented: true } : {}),
   };
 }
 

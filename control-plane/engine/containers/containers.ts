@@ -104,6 +104,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
   const secrets = openSecretFiles(instance.runDir);
   const wakeups = createWakeups();
   const identities = openIdentities(instance, aliveIn(api, instance), options.ownUsers);
+  const mended = new Map<string, Date>();
   const context: EngineContext = {
     instance,
     clock,
@@ -114,14 +115,16 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     claims: openClaims(instance, openEncryptedVolumes(instance), secrets, identities, clock, mountedBy(api, instance)),
     identities,
     networks: openNetworks(instance, api, () => objects.namespaces()),
-    firewall: openFirewall(instance, options.hostAccessUids ?? []),
+    firewall: openFirewall(instance, options.hostAccessUids ?? [], (namespaces) => {
+      for (const namespace of namespaces) mended.set(namespace, clock.now());
+    }),
     prober: createProber(clock),
     relays: createRelays(log),
     seccomp: openSeccomp(instance.runDir),
     limits: processLimits(),
     emptyFile,
     drain: options.drain ?? 3_000,
-    mended: new Map(),
+    mended,
     wake: wakeups.wake,
   };
   const keepers = new Map<string, Map<string, Keeper>>();

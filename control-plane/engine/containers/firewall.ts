@@ -37,6 +37,11 @@ export interface Firewall {
   load(read: () => Promise<readonly Walled[]>): Promise<void>;
   /** Whether these very rules are loaded and the frame around them is whole. */
   holds(namespace: string, network: FirewalledNetwork, allowed: readonly Allowance[]): Promise<boolean>;
+  /**
+   * Whether a namespace's rules are as this process loaded them last, and the frame is whole: else someone else changed them, whatever is
+   * about to be loaded. Undefined where it loaded none.
+   */
+  unchanged(namespace: string): Promise<boolean | undefined>;
   /** Namespaces whose rules this process loaded and which are not so any more; all of them where the frame is not whole. */
   broken(): Promise<readonly string[]>;
   /** Whether the frame is loaded and whole. */
@@ -66,8 +71,15 @@ const WRITER_REMEMBERED = 2_000;
 /** Milliseconds that what was read is believed without a word of a change: a watch that is deaf and does not know it must not hide one. */
 const BELIEVED = 60_000;
 
-/** @param hostUids users of the host that may reach what policies open to the gateway (root may reach everything) */
-export function openFirewall(instance: Instance, hostUids: readonly number[]): Firewall {
+/**
+ * @param hostUids users of the host that may reach what policies open to the gateway (root may reach everything)
+ * @param onChanged hears of namespaces whose rules someone else had changed, before a load of ours puts them right unseen
+ */
+export function openFirewall(
+  instance: Instance,
+  hostUids: readonly number[],
+  onChanged: (namespaces: readonly string[]) => void = () => undefined,
+): Firewall {
   const table = firewallTable(instance);
   const bridges = `"cm${instance.short}*"`;
   const mutex = createMutex();
@@ -243,16 +255,27 @@ add element bridge ${table} schools { ${network.subnet} : jump ${chain} }
     return remember(namespace, rules, parts);
   }
 
+  /** Whether what a namespace has is what was loaded for it last. Undefined where this process loaded nothing. */
+  function isAsLoaded(listing: Listing, namespace: string): boolean | undefined {
+    const [ours, last] = [loaded.get(namespace), wanted.get(namespace)];
+    if (!ours || !last) return undefined;
+    return isFrame(listing) && partsOf(listing, last.rules, last.network) === ours.listing;
+  }
+
   return {
     open: () => mutex.run("nft", open),
     load: (read) =>
       mutex.run("nft", async () => {
         const all = (await read()).map(({ namespace, network, allowed }) => {
           const rules = namespaceRules(namespace, network, allowed);
-          wanted.set(namespace, { rules, network });
           return { namespace, network, rules };
         });
         const listing = await list();
+        // A broken frame is everybody's, and is put right for all of them.
+        const touched = isFrame(listing) ? all.map(({ namespace }) => namespace) : [...wanted.keys()];
+        const changed = touched.filter((namespace) => isAsLoaded(listing, namespace) === false);
+        if (changed.length > 0) onChanged(changed);
+        for (const { namespace, rules, network } of all) wanted.set(namespace, { rules, network });
         const due = all.filter(({ namespace, network, rules }) => !isWhole(listing, rules, namespace, network));
         if (due.length === 0) return;
         // With the frame alone nothing passes: what is loaded after it opens, and never closes.
@@ -265,6 +288,10 @@ add element bridge ${table} schools { ${network.subnet} : jump ${chain} }
       mutex.run("nft", async () =>
         isWhole(await list(), namespaceRules(namespace, network, allowed), namespace, network),
       ),
+    unchanged: (namespace) =>
+      mutex.run("nft", async () => {
+        return isAsLoaded(await list(), namespace);
+      }),
     broken: () =>
       mutex.run("nft", async () => {
         if (wanted.size === 0) return [];

@@ -26,7 +26,7 @@ const SHORT_OF_ROOM = 0.9;
 
 /** Puts right what someone else did to the firewall. @returns whether anything was wrong */
 async function mendFirewall({ context, loadFirewall }: Guarding): Promise<boolean> {
-  const { firewall, clock, log, mended, wake } = context;
+  const { firewall, clock, log, wake } = context;
   const broken = await firewall.broken();
   if (broken.length === 0) return false;
   const began = clock.now();
@@ -34,10 +34,7 @@ async function mendFirewall({ context, loadFirewall }: Guarding): Promise<boolea
   try {
     await loadFirewall(broken);
   } finally {
-    for (const namespace of broken) {
-      mended.set(namespace, began);
-      wake(namespace);
-    }
+    for (const namespace of broken) wake(namespace);
   }
   const milliseconds = clock.now().getTime() - began.getTime();
   log.warn({ schools: broken.length, milliseconds }, "the firewall's rules are whole again");

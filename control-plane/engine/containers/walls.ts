@@ -39,10 +39,13 @@ export async function examineWalls(
 ): Promise<readonly Breach[]> {
   const network = await context.networks.find(namespace);
   if (network === undefined) return [];
-  const state = await readNamespace(context, namespace);
+  const { firewall: tables } = context;
   // Who asks for an examination wants the tables looked at, not what is known of them.
-  context.firewall.distrust();
-  const rules = await context.firewall.holds(namespace, network, await permitted(context, state, jobs));
+  tables.distrust();
+  // Compared with what was loaded last: jobs come and go, and what they are permitted is ahead of the tables for a moment.
+  const rules =
+    (await tables.unchanged(namespace)) ??
+    (await tables.holds(namespace, network, await permitted(context, await readNamespace(context, namespace), jobs)));
   const found = context.mended.get(namespace);
   // Told once: the next examination is about what happens from now on.
   context.mended.delete(namespace);

@@ -57,8 +57,16 @@ export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNames
       if (volume !== undefined) volume.data.administrator = username;
       return answer({ username });
     }
+    case "admin-invent-school":
+      return answer({ people: 0 });
     case "admin-reset-password":
+    case "admin-remove-second-factor":
       return refusal("This school is simulated: nobody logs in to it.");
+    case "admin-verify-journal":
+      return answer({ marks: 0, chain: [], findings: [] });
+    case "admin-rebuild-marks":
+    case "admin-undo-account":
+      return refusal("This school is simulated: nobody was given a mark in it.");
     case "probe-isolation":
       return refusal("This school is simulated: it has no walls that could be tried.");
     case "backup-create": {

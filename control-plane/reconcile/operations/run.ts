@@ -19,6 +19,7 @@ import { acceptVolume } from "./accept-volume.ts";
 import { createAdministrator } from "./administrator.ts";
 import { backup } from "./backup.ts";
 import type { BegunOperation } from "./begun.ts";
+import { reachIn } from "./by-hand.ts";
 import { renewCertificate } from "./certificate.ts";
 import { changeRepository } from "./change-repository.ts";
 import { forgetBackups } from "./forget-backups.ts";
@@ -48,6 +49,10 @@ const WORK: Readonly<Record<OperationKind, Work>> = {
   "verify-isolation": verifyIsolation,
   "renew-certificate": renewCertificate,
   "reset-password": resetPassword,
+  "verify-journal": reachIn,
+  "rebuild-marks": reachIn,
+  "undo-account": reachIn,
+  "remove-second-factor": reachIn,
   move,
   "confirm-move": confirmMove,
 };

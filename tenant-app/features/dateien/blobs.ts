@@ -2,10 +2,11 @@ import type { KeyObject } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, opendir, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { perApp } from "../../ground/app.ts";
-import { opening, sealing } from "../../ground/crypto/chunks.ts";
+import { chunkWith, opening, sealing } from "../../ground/crypto/chunks.ts";
+import type { Part } from "../../ground/gate/reply.ts";
 
 /** The disk or the school's quota is full. */
 export class StorageFull extends Error {
@@ -26,8 +27,8 @@ export interface StoredBlob {
 export interface BlobStore {
   /** Encrypts and stores a stream; returns the number of plaintext bytes. Nothing remains of one that fails. */
   write(id: string, key: KeyObject, content: Readable): Promise<number>;
-  /** What decrypts a blob; its stream fails with UnreadableBlob where it was changed. Rejects when it is missing. */
-  read(id: string, key: KeyObject): Promise<() => Readable>;
+  /** What decrypts a blob or a part of it; its stream fails with UnreadableBlob where it was changed. Rejects when it is missing. */
+  read(id: string, key: KeyObject): Promise<(part?: Part) => Readable>;
   remove(id: string): Promise<void>;
   /** All stored blobs, in no order. */
   list(): AsyncGenerator<StoredBlob>;
@@ -66,12 +67,14 @@ export function blobStore(filesDir: string): BlobStore {
     read: async (id, key) => {
       const path = pathOf(id);
       await stat(path);
-      return () => {
-        const source = createReadStream(path);
-        const plain = opening(key, id);
+      return (part) => {
+        const { chunk, at, before } = chunkWith(part?.start ?? 0);
+        const source = createReadStream(path, { start: at });
+        const plain = opening(key, id, chunk);
         source.on("error", (error) => plain.destroy(error));
         plain.on("close", () => source.destroy());
-        return source.pipe(plain);
+        source.pipe(plain);
+        return part ? Readable.from(within(plain, before, part.end - part.start + 1), { objectMode: false }) : plain;
       };
     },
     remove: (id) => removeFile(pathOf(id)),
@@ -90,6 +93,18 @@ export async function removeFile(path: string): Promise<void> {
       throw error;
     }
   });
+}
+
+/** Of a stream so many bytes after others; then it is read no further. */
+async function* within(source: AsyncIterable<Buffer>, before: number, length: number): AsyncGenerator<Buffer> {
+  let [skip, left] = [before, length];
+  for await (const piece of source) {
+    const wanted = piece.subarray(skip, skip + left);
+    skip = Math.max(0, skip - piece.length);
+    left -= wanted.length;
+    if (wanted.length > 0) yield wanted;
+    if (left === 0) return;
+  }
 }
 
 async function writeHalf(path: string, id: string, key: KeyObject, content: Readable): Promise<number> {

@@ -5,60 +5,57 @@ import type { PersonVisit, UploadVisit } from "../../ground/gate/visit.ts";
 import { alleGewaehlten } from "../adressbuch/public.ts";
 import { blobsOf, StorageFull } from "./blobs.ts";
 import { safeFileName } from "./name.ts";
-import { plaetzeOf } from "./plaetze.ts";
+import { beimHochladen } from "./plaetze.ts";
 import { Datei, place } from "./public.ts";
 import { freigaben, type LesbareDatei } from "./queries.ts";
+import { pruefePlatz, schuleVoll, speicherVon } from "./speicher.ts";
 
 /**
  * Stores an uploaded file under a key of its own; its owner is whoever the session says (R20). The blob is written
  * first and the row after it: a row never lacks its content. Returns the file's id.
  */
 export async function nimmDateiAn(visit: UploadVisit): Promise<string> {
-  const { app, person, now, upload } = visit;
-  const release = plaetzeOf(app).enter(person.accountId);
-  if (!release) {
-    upload.content.destroy();
-    throw new Refused(429, "Es läuft schon ein Upload", "Bitte warten Sie, bis Ihre vorige Datei hochgeladen ist.", {
-      retryAfter: 10,
-      hangUp: true,
-    });
-  }
+  const { app, person, upload } = visit;
   const name = safeFileName(upload.name);
   if (name === undefined) {
-    release();
     upload.content.destroy();
     throw new Refused(422, "Der Dateiname ist zu lang", "Bitte geben Sie der Datei einen kürzeren Namen.", {
       hangUp: true,
     });
   }
+  try {
+    return await beimHochladen(app, person.accountId, () => speichere(visit, name));
+  } catch (error) {
+    upload.content.destroy();
+    throw error;
+  }
+}
+
+async function speichere(
+  { app, person, now, upload, transaction, record }: UploadVisit,
+  name: string,
+): Promise<string> {
   const id = randomUUID();
   const { rowKey, wrapped } = newRowKey(app.fieldKey, place("schluessel", id));
   try {
+    const broken = upload.failure();
+    if (broken) throw broken;
+    await pruefePlatz(app, await transaction((tx) => speicherVon(tx, app, person.accountId)));
     const groesse = await blobsOf(app).write(id, rowKey, upload.content);
     const sealedName = seal(rowKey, place("name", id), name);
-    await visit.transaction(async (tx) => {
+    await transaction(async (tx) => {
       await tx.run(
         `INSERT INTO datei (id, besitzer_id, schluessel, name, groesse, hochgeladen_am) VALUES ($1, $2, $3, $4, $5, $6)`,
         [id, person.accountId, wrapped, sealedName, groesse, now],
       );
       const values = { neu: { groesse } };
-      await visit.record(tx, { resource: Datei, deed: "anlegen", object: id, values });
+      await record(tx, { resource: Datei, deed: "anlegen", object: id, values });
     });
     return id;
   } catch (error) {
     // A blob without a row stays for now: after an unanswered COMMIT the row may exist. If not, it is collected.
-    throw upload.failure() ?? (error instanceof StorageFull ? full() : error);
-  } finally {
-    release();
+    throw upload.failure() ?? (error instanceof StorageFull ? schuleVoll() : error);
   }
-}
-
-function full(): Refused {
-  return new Refused(
-    507,
-    "Der Speicher der Schule ist voll",
-    "Die Datei wurde nicht gespeichert. Bitte informieren Sie die Administration.",
-  );
 }
 
 /** Deletes a file: row and key are gone with this transaction, the ciphertext is collected a day later (R18). */

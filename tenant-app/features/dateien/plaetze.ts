@@ -1,34 +1,30 @@
 import { perApp } from "../../ground/app.ts";
+import { Refused } from "../../ground/gate/refusal.ts";
+import { fairQueue, TooBusy } from "../../ground/queue.ts";
 
-/** Bounds uploads that run at once, for one person and for all, so that slow ones cannot occupy the server. */
-export interface Uploadplaetze {
-  /** Takes a place; returns what gives it back, or undefined when none is free. */
-  enter(kontoId: string): (() => void) | undefined;
+/**
+ * Uploads that run at once: of one person two, so that a few who send slowly take nobody's place, and in all as many as the memory bears,
+ * at most half a MiB each. Whoever waits is not read from, so what waits takes hardly any; people take turns.
+ */
+const plaetzeOf = perApp(() => fairQueue({ running: 48, perSource: 2, waiting: 150, patienceMs: 20_000 }));
+
+/** An upload in its turn. Throws Refused (503) when there is no room to wait, or no turn within 20 s. */
+export async function beimHochladen<T>(
+  app: Parameters<typeof plaetzeOf>[0],
+  kontoId: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await plaetzeOf(app)({ source: kontoId }, work);
+  } catch (error) {
+    if (!(error instanceof TooBusy)) {
+      throw error;
+    }
+    throw new Refused(
+      503,
+      "Gerade werden sehr viele Dateien hochgeladen",
+      `Die Datei wurde nicht gespeichert. Bitte warten Sie etwa ${Math.max(10, error.retryAfter)} Sekunden und versuchen Sie es dann noch einmal. Zwei Dateien gleichzeitig sind für jeden möglich.`,
+      { retryAfter: Math.max(10, error.retryAfter), hangUp: true },
+    );
+  }
 }
-
-export function uploadplaetze(perPerson: number, total: number): Uploadplaetze {
-  const running = new Map<string, number>();
-  let all = 0;
-  return {
-    enter: (kontoId) => {
-      const own = running.get(kontoId) ?? 0;
-      if (own >= perPerson || all >= total) {
-        return undefined;
-      }
-      running.set(kontoId, own + 1);
-      all += 1;
-      return () => {
-        all -= 1;
-        const left = (running.get(kontoId) ?? 1) - 1;
-        if (left > 0) {
-          running.set(kontoId, left);
-        } else {
-          running.delete(kontoId);
-        }
-      };
-    },
-  };
-}
-
-/** The school's own: two at once for one person, twelve for all. */
-export const plaetzeOf = perApp(() => uploadplaetze(2, 12));

@@ -11,12 +11,15 @@ import { blobsOf } from "./blobs.ts";
 import { gibFrei, loescheDatei, nimmDateiAn } from "./commands.ts";
 import { Datei, type Dateizeile, eigeneDateien, oeffneDatei } from "./public.ts";
 import { freigaben, geteilteDateien, type LesbareDatei, ladeDatei } from "./queries.ts";
+import { type Speicher, speicherVon } from "./speicher.ts";
 
 const liste = view<
   Paging & {
     readonly eigene: boolean;
     readonly zeilen: readonly Dateizeile[];
     readonly darfHochladen: boolean;
+    /** Of one's own files. */
+    readonly speicher: Speicher | undefined;
     readonly groessteMegabyte: number;
   }
 >("dateien/liste");
@@ -73,7 +76,8 @@ export const dateienRoutes: readonly Declared[] = [
     object: datei,
     handle: async (visit, datei) => {
       const { key, name } = oeffneDatei(visit.app.fieldKey, datei);
-      return download(name, datei.groesse, await blobsOf(visit.app).read(datei.id, key));
+      // What is stored under an id never changes: who changes a file uploads another one.
+      return download(name, datei.groesse, datei.id, await blobsOf(visit.app).read(datei.id, key));
     },
   }),
   route({
@@ -98,7 +102,10 @@ export const dateienRoutes: readonly Declared[] = [
 async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promise<Reply> {
   const cut = requestedCut(visit.query);
   const load = which === "eigene" ? eigeneDateien : geteilteDateien;
-  const found = await visit.transaction((tx) => load(tx, visit.app, visit.person.accountId, cut));
+  const { found, speicher } = await visit.transaction(async (tx) => ({
+    found: await load(tx, visit.app, visit.person.accountId, cut),
+    speicher: which === "eigene" ? await speicherVon(tx, visit.app, visit.person.accountId) : undefined,
+  }));
   const path = which === "eigene" ? "/dateien" : "/dateien/geteilt";
   return page(
     visit,
@@ -108,6 +115,7 @@ async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promis
       zeilen: found.zeilen,
       ...paging(path, found),
       darfHochladen: visit.may(Datei.right("anlegen")),
+      speicher,
       groessteMegabyte: Math.floor(visit.app.config.uploadLimit / 1024 / 1024),
     },
     { title: which === "eigene" ? "Dateien" : "Mit mir geteilte Dateien" },

@@ -3,7 +3,8 @@ import { baseUserName, freeUserName } from "./benutzername.ts";
 
 /** Accounts for invented people. */
 export async function erfindeKonten({ tx, now, people }: InventedSchool): Promise<void> {
-  const taken = new Set<string>();
+  const there = await tx.all<{ benutzername: string }>("SELECT benutzername FROM konto");
+  const taken = new Set(there.map(({ benutzername }) => benutzername));
   const bases = await Promise.all(people.map(({ firstName, lastName }) => baseUserName(firstName, lastName)));
   const rows = people.map(({ id }, index) => {
     const benutzername = freeUserName(bases[index] ?? "konto", taken);

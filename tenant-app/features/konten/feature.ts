@@ -1,10 +1,12 @@
 import type { Feature } from "../../ground/feature.ts";
+import { registered } from "../../ground/work/kind.ts";
 import { erfindeKonten } from "./erfinden.ts";
 import { createAdministrator, lockAccount, resetPassword, unlockAccount } from "./operator.ts";
 import { profilRoutes } from "./profil.ts";
 import { Kontaktdaten, Konto } from "./public.ts";
 import { kontoRoutes } from "./routes.ts";
 import { sammelRoutes } from "./sammelseite.ts";
+import { beauftrageVerschliessen, verschliesseKontaktdaten } from "./verschliessen.ts";
 
 /** Accounts: what the administration does with them, and everybody's own profile. */
 export const konten: Feature = {
@@ -41,6 +43,8 @@ export const konten: Feature = {
     gesperrt: "Das Konto ist gesperrt. Laufende Sitzungen sind beendet.",
     entsperrt: "Die Sperre ist aufgehoben.",
   },
+  work: [registered(verschliesseKontaktdaten)],
+  daily: beauftrageVerschliessen,
   commands: [createAdministrator, resetPassword, lockAccount, unlockAccount],
   usage: { accounts: "SELECT count(*) FROM konto WHERE geloescht_am IS NULL" },
   invent: erfindeKonten,

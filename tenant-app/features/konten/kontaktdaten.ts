@@ -29,10 +29,10 @@ export const kontaktangaben = z.object({
   anschrift: z.string().trim().max(500, "Die Anschrift darf höchstens 500 Zeichen lang sein."),
 });
 
-const columns = ["telefon", "mobil", "anschrift"] as const;
+export const columns = ["telefon", "mobil", "anschrift"] as const;
 type Column = (typeof columns)[number];
 
-function place(column: Column, kontoId: string): Place {
+export function place(column: Column, kontoId: string): Place {
   return { table: "kontaktdaten", column, row: kontoId };
 }
 

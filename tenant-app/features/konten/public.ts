@@ -1,5 +1,5 @@
 import type { Transaction } from "../../ground/database/database.ts";
-import { resource } from "../../ground/gate/rights.ts";
+import { managing, resource } from "../../ground/gate/rights.ts";
 import { mitPerson, nachNamen, personenname } from "../personen/public.ts";
 
 /** What rules say of accounts. */
@@ -13,13 +13,16 @@ export const Konto = resource({
     sperren: ["sperren", "schule"],
     loeschen: ["löschen", "schule"],
   },
-  deeds: ["entsperren", "einmalpasswort", "passwort"],
+  deeds: ["entsperren", "einmalpasswort", "passwort", "zweitfaktor"],
+  sensitive: managing,
 });
 
 export const Kontaktdaten = resource({
   name: "Kontaktdaten",
   title: "Kontaktdaten",
   actions: { lesen: ["ansehen", "eigen", "schule"], bearbeiten: ["ändern", "eigen", "schule"] },
+  deeds: ["verschliessen"],
+  sensitive: managing,
 });
 
 /** Accounts by their ids, in the order of their names; those that are gone are left out. */
@@ -45,10 +48,7 @@ export interface Anmeldekonto {
 
 /** The account with this user name, deleted ones excepted. */
 export function kontoZurAnmeldung(tx: Transaction, benutzername: string): Promise<Anmeldekonto | undefined> {
-  return tx.one<Anmeldekonto>(
-    "SELECT id, gesperrt_am IS NOT NULL AS gesperrt FROM konto WHERE benutzername = $1 AND geloescht_am IS NULL",
-    [benutzername],
-  );
+  return tx.one<Anmeldekonto>("SELECT id, gesperrt FROM konto_zur_anmeldung($1)", [benutzername]);
 }
 
 /** Notes an account's first login. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Transaction } from "../../ground/database/database.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { alleGewaehlten } from "../adressbuch/public.ts";
@@ -45,6 +46,7 @@ export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
     if (neu.an.length === 0) {
       throw new InputProblem({ field: "suche", text: "Bitte wählen Sie mindestens eine Person aus." });
     }
+    await nichtZuViele(tx, visit);
     const empfaenger = await alleGewaehlten(tx, jetzt, neu.an);
     const { schluessel, betreff, inhalt } = verschliesse(app.fieldKey, neu.id, neu);
     await tx.run(
@@ -63,6 +65,25 @@ export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
     await visit.record(tx, { resource: Nachricht, deed: "anlegen", object: neu.id });
     await loescheEntwurf(tx, visit, neu.id);
   });
+}
+
+/** Messages of one person in an hour: more is no correspondence, and fills everybody's inbox. */
+export const hoechstensJeStunde = 200;
+
+/** @throws InputProblem that says when the next one can be sent; nothing of the form is lost */
+async function nichtZuViele(tx: Transaction, { person, now }: PersonVisit): Promise<void> {
+  // One after the other, so that many at once do not pass together.
+  await tx.run("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [`nachrichten ${person.accountId}`]);
+  const row = await tx.one<{ gesendet_am: Date }>(
+    `SELECT n.gesendet_am FROM nachricht n WHERE n.absender_id = $1 AND n.gesendet_am > $2
+      ORDER BY n.gesendet_am DESC OFFSET ${hoechstensJeStunde - 1} LIMIT 1`,
+    [person.accountId, new Date(now.getTime() - 60 * 60_000)],
+  );
+  if (row) {
+    const minuten = Math.max(1, Math.ceil((row.gesendet_am.getTime() + 60 * 60_000 - now.getTime()) / 60_000));
+    const text = `Sie haben in der letzten Stunde ${hoechstensJeStunde} Nachrichten gesendet, mehr sind nicht möglich. In ${minuten} ${minuten === 1 ? "Minute" : "Minuten"} können Sie diese senden; bis dahin können Sie sie als Entwurf behalten.`;
+    throw new InputProblem({ field: "betreff", text });
+  }
 }
 
 /** Deletes a message for everybody: row and key are gone with this transaction (R18). */

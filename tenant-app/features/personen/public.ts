@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Transaction } from "../../ground/database/database.ts";
-import { resource } from "../../ground/gate/rights.ts";
+import { managing, resource } from "../../ground/gate/rights.ts";
 
 /** What rules say of people the school knows, with and without a login. */
 export const Person = resource({
@@ -13,6 +13,8 @@ export const Person = resource({
     loeschen: ["löschen", "schule"],
   },
   deeds: ["schluessel-vernichten", "elternteil-eintragen", "elternteil-entfernen"],
+  // Whoever makes somebody a parent lets them see the child's marks.
+  sensitive: managing,
 });
 
 /** Letters of any script with their joiners (U+200C, U+200D, which Persian and Indian scripts need), no other invisible signs. */
@@ -128,6 +130,14 @@ export async function namenDer(tx: Transaction, ids: readonly string[]): Promise
     [ids],
   );
   return rows.map(({ name }) => name);
+}
+
+/** One's own children, by name. */
+export function meineKinder(tx: Transaction): Promise<Array<{ readonly id: string; readonly name: string }>> {
+  return tx.all<{ id: string; name: string }>(
+    `SELECT p.id, ${personenname} AS name FROM elternschaft e JOIN person p ON p.id = e.kind_id
+      WHERE e.elternteil_id = (SELECT ich()) ORDER BY ${nachNamen}`,
+  );
 }
 
 /** People by their ids, in the order of their names. */

@@ -22,6 +22,7 @@ export interface Rollenangaben {
   readonly name: string;
   readonly aktiv: boolean;
   readonly ansprechbar: boolean;
+  readonly zweitfaktor: boolean;
   readonly rechte: readonly Recht[];
 }
 
@@ -105,7 +106,7 @@ async function schreibeRolle(
     `json_to_recordset(${parameter}::json) AS x (ressource text, aktion text, umfang text)`;
   const same = "r.rolle_id = g.id AND r.ressource = x.ressource AND r.aktion = x.aktion";
   const done = await tx.one<{ rolle: number; gegeben: number; umgestellt: number; genommen: number }>(
-    `WITH g AS (UPDATE rolle SET name = $3, aktiv = $4, ansprechbar = $5 WHERE id = $1 AND version = $2 RETURNING id),
+    `WITH g AS (UPDATE rolle SET name = $3, aktiv = $4, ansprechbar = $5, zweitfaktor = $9 WHERE id = $1 AND version = $2 RETURNING id),
        gegeben AS (INSERT INTO recht (rolle_id, ressource, aktion, umfang)
                    SELECT g.id, x.ressource, x.aktion, x.umfang FROM g, ${rows("$6")} RETURNING 1),
        umgestellt AS (UPDATE recht r SET umfang = x.umfang FROM g, ${rows("$7")} WHERE ${same} RETURNING 1),
@@ -119,6 +120,7 @@ async function schreibeRolle(
       angaben.aktiv,
       angaben.ansprechbar,
       ...[fresh, other, gone].map((list) => JSON.stringify(list)),
+      angaben.zweitfaktor,
     ],
   );
   if (done?.rolle !== 1) {
@@ -150,8 +152,8 @@ export async function loescheRolle(visit: PersonVisit, rolle: Rollenzeile): Prom
   }
 }
 
-function withoutCount({ name, aktiv, ansprechbar, rechte }: Rollenzeile): Rollenangaben {
-  return { name, aktiv, ansprechbar, rechte };
+function withoutCount({ name, aktiv, ansprechbar, zweitfaktor, rechte }: Rollenzeile): Rollenangaben {
+  return { name, aktiv, ansprechbar, zweitfaktor, rechte };
 }
 
 function journal(

@@ -1,6 +1,8 @@
 import { isRefusedBy, type Transaction } from "../../ground/database/database.ts";
 import { Refused } from "../../ground/gate/refusal.ts";
-import { resource } from "../../ground/gate/rights.ts";
+import { managing, type Right, resource, type Scope, scopes } from "../../ground/gate/rights.ts";
+import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { germanDay } from "../../ground/pages/days.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 
 /** What rules say of roles. */
@@ -9,6 +11,7 @@ export const Rolle = resource({
   title: "Rollen",
   actions: { lesen: ["ansehen", "schule"], bearbeiten: ["ändern und zuweisen", "schule"] },
   deeds: ["anlegen", "loeschen", "zuweisen"],
+  sensitive: managing,
 });
 
 /**
@@ -80,3 +83,72 @@ export const rollentext = (spalte: string): string =>
 /** SQL: whether the account that a column names has a role whose people may be addressed by everybody. */
 export const istAnsprechbar = (spalte: string): string =>
   `EXISTS (SELECT FROM konto_rolle kr JOIN rolle r ON r.id = kr.rolle_id AND r.aktiv AND r.ansprechbar WHERE kr.konto_id = ${spalte})`;
+
+/**
+ * „Warum darf ich das sehen?“, answered by the definition that the gate and row-level security ask: the rule of which role, and what is
+ * true of the object, since and until when.
+ */
+
+/** What a reason is about, as its sentences need it. */
+export interface Worte {
+  /** As in „Sie unterrichten den Kurs Mathematik 5a“. */
+  readonly unterricht: string;
+  /** As in „Ihre Rolle darf Noten der ganzen Schule ansehen“. */
+  readonly schule: string;
+}
+
+function seit(ab: string | null, bis: string | null): string {
+  const von = ab === null ? "" : ` ${bis === null ? "seit dem" : "vom"} ${germanDay(ab)}`;
+  return bis === null ? von : `${von} bis zum ${germanDay(bis)}`;
+}
+
+function satz(scope: Scope, worte: Worte, ab: string | null, bis: string | null): string {
+  switch (scope) {
+    case "schule":
+      return `Ihre Rolle darf ${worte.schule}.`;
+    case "unterrichtet":
+      return `Sie unterrichten ${worte.unterricht}${seit(ab, bis)}.`;
+    case "eigen":
+      return "Es geht um Sie selbst.";
+    case "kind":
+      return `Es geht um Ihr Kind${ab === null ? "" : `; so ist es${seit(ab, bis)} eingetragen`}.`;
+    case "mitglied":
+      return `Sie gehören dazu${seit(ab, bis)}.`;
+  }
+}
+
+/**
+ * Reasons for which the person may do something to an object, in sentences; none if they may not.
+ * @param view in the schema `bezug`, one that says since when: `(id, aktion, umfang, gilt)`
+ * @param aktion what the view calls it, if not as the right does
+ */
+export async function warum(
+  tx: Transaction,
+  visit: PersonVisit,
+  right: Right,
+  view: string,
+  id: string,
+  worte: Worte,
+  aktion: string = right.action,
+): Promise<string[]> {
+  const mine = visit.person.rules.filter((rule) => rule.resource === right.resource && rule.action === right.action);
+  const rows = await tx.all<{ umfang: string; ab: string | null; bis: string | null }>(
+    `SELECT DISTINCT b.umfang, lower(b.gilt)::text AS ab, (upper(b.gilt) - 1)::text AS bis FROM bezug.${view} b
+      WHERE b.id = $1 AND b.aktion = $2 AND b.umfang = ANY ($3::text[]) ORDER BY b.umfang, ab`,
+    [id, aktion, mine.map(({ scope }) => scope)],
+  );
+  const namen = new Map(
+    (
+      await tx.all<{ id: string; name: string }>("SELECT r.id, r.name FROM rolle r WHERE r.id = ANY ($1::text[])", [
+        mine.map(({ role }) => role),
+      ])
+    ).map((rolle) => [rolle.id, rolle.name]),
+  );
+  return rows.flatMap(({ umfang, ab, bis }) => {
+    const scope = scopes.find((known) => known === umfang);
+    if (scope === undefined) return [];
+    const rollen = mine.filter((rule) => rule.scope === scope).map(({ role }) => `„${namen.get(role) ?? role}“`);
+    const dazu = rollen.length === 1 ? `Rolle ${rollen[0]}` : `Rollen ${rollen.join(" und ")}`;
+    return [`${satz(scope, worte, ab, bis)} (${dazu})`];
+  });
+}

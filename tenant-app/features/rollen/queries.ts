@@ -15,6 +15,8 @@ export interface Rolle {
   readonly name: string;
   readonly aktiv: boolean;
   readonly ansprechbar: boolean;
+  /** Whether a second factor is demanded for what is especially sensitive. */
+  readonly zweitfaktor: boolean;
   readonly ausgeliefert: boolean;
   readonly version: number;
   /** How many accounts have it. */
@@ -22,7 +24,7 @@ export interface Rolle {
   readonly rechte: readonly Recht[];
 }
 
-const columns = `r.id, r.name, r.aktiv, r.ansprechbar, r.ausgeliefert, r.version,
+const columns = `r.id, r.name, r.aktiv, r.ansprechbar, r.zweitfaktor, r.ausgeliefert, r.version,
   (SELECT count(*)::int FROM konto_rolle kr WHERE kr.rolle_id = r.id AND ${istVorhanden("kr.konto_id")}) AS konten,
   coalesce((SELECT json_agg(json_build_object('ressource', x.ressource, 'aktion', x.aktion, 'umfang', x.umfang)
                             ORDER BY x.ressource, x.aktion) FROM recht x WHERE x.rolle_id = r.id), '[]'::json) AS rechte`;

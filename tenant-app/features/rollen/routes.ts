@@ -100,6 +100,7 @@ const rollenseite = view<{
     readonly name: string;
     readonly aktiv: boolean;
     readonly ansprechbar: boolean;
+    readonly zweitfaktor: boolean;
     readonly version: number;
   };
   readonly gruppen: ReadonlyArray<{ readonly titel: string; readonly fragen: readonly Rechtefrage[] }>;
@@ -132,13 +133,13 @@ interface RoleState {
 }
 
 function rolePage(visit: PersonVisit, found: Rolle, { angaben, errors = [], stale }: RoleState): Reply {
-  const { name, aktiv, ansprechbar, rechte } = angaben ?? found;
+  const { name, aktiv, ansprechbar, zweitfaktor, rechte } = angaben ?? found;
   return page(
     visit,
     rollenseite,
     {
       rolle: found,
-      werte: { name, aktiv, ansprechbar, version: found.version },
+      werte: { name, aktiv, ansprechbar, zweitfaktor, version: found.version },
       gruppen: questions(visit, found.rechte, rechte),
       loeschbar: !found.ausgeliefert && found.konten === 0,
     },
@@ -168,6 +169,7 @@ function read(visit: PersonVisit, found: Rolle): Rollenangaben {
     name: form.get("name") ?? "",
     aktiv: form.has("aktiv"),
     ansprechbar: form.has("ansprechbar"),
+    zweitfaktor: form.has("zweitfaktor"),
     rechte: [...rechte, ...unknown],
   };
 }
@@ -210,7 +212,7 @@ function refuseBlind({ resources }: Catalogue, rechte: readonly Recht[]): void {
 /** A role in words, by what people call each part. */
 function described(
   { resources }: Catalogue,
-  { name, aktiv, ansprechbar, rechte }: Rollenangaben,
+  { name, aktiv, ansprechbar, zweitfaktor, rechte }: Rollenangaben,
 ): Record<string, string> {
   const rules = rechte.map(({ ressource, aktion, umfang }): [string, string] => {
     const known = resources.get(ressource);
@@ -220,6 +222,7 @@ function described(
     Name: name,
     "In Gebrauch": aktiv ? "ja" : "nein",
     "Für alle ansprechbar": ansprechbar ? "ja" : "nein",
+    "Zweiter Faktor verlangt": zweitfaktor ? "ja" : "nein",
     ...Object.fromEntries(rules),
   };
 }

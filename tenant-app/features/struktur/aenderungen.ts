@@ -1,9 +1,9 @@
 import { type Declared, route } from "../../ground/gate/route.ts";
+import { germanDay } from "../../ground/pages/days.ts";
 import { choose, type Paging, paging, requestedCut } from "../../ground/pages/keyset.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { nameDerPerson } from "../personen/public.ts";
 import { Unterrichtsauftrag } from "./public.ts";
-import { deutsch } from "./zeitraum.ts";
 
 /** Changes of who teaches what, for the head of the school. */
 
@@ -31,7 +31,7 @@ const listed = { from: "auftragsaenderung a WHERE true", values: [], at: "a.zeit
 const shown = { columns, join: "(auftragsaenderung a JOIN kurs k ON k.id = a.kurs_id) ON a.id = gewaehlt.id" };
 
 function inWorten({ vorher_ab, vorher_bis, nachher_ab, nachher_bis }: Zeile): string {
-  const dauer = (ab: string | null, bis: string | null) => `${deutsch(ab ?? "")} bis ${deutsch(bis ?? "")}`;
+  const dauer = (ab: string | null, bis: string | null) => `${germanDay(ab ?? "")} bis ${germanDay(bis ?? "")}`;
   if (vorher_ab === null) return `neu: ${dauer(nachher_ab, nachher_bis)}`;
   if (nachher_ab === null) return `entfernt: ${dauer(vorher_ab, vorher_bis)}`;
   return `${dauer(nachher_ab, nachher_bis)}, vorher ${dauer(vorher_ab, vorher_bis)}`;

@@ -4,13 +4,14 @@ import { isDuplicate, isOverlap, isRefusedBy, type Transaction } from "../../gro
 import type { Reply } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { germanDay } from "../../ground/pages/days.ts";
 import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { type Difference, differences, unlessStale, versionOf } from "../../ground/pages/stale.ts";
 import { formNumber, submit } from "../../ground/pages/submit.ts";
 import { removeUnused } from "../../ground/pages/unused.ts";
 import { Kurs } from "./public.ts";
-import { deutsch, ersterTag, letzterTag, tag } from "./zeitraum.ts";
+import { ersterTag, letzterTag, tag } from "./zeitraum.ts";
 
 /** School years. */
 
@@ -138,9 +139,9 @@ const feldnamen = ["name", "von", "zweites", "bis"] as const;
 type Werte = Readonly<Record<(typeof feldnamen)[number], string>>;
 const inWoertern = ({ name, von, zweites, bis }: Werte) => ({
   Name: name,
-  "Erster Tag": deutsch(von),
-  "Zweites Halbjahr ab": deutsch(zweites),
-  "Letzter Tag": deutsch(bis),
+  "Erster Tag": germanDay(von),
+  "Zweites Halbjahr ab": germanDay(zweites),
+  "Letzter Tag": germanDay(bis),
 });
 
 function anlegen(visit: PersonVisit): Promise<Reply> {

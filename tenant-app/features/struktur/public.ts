@@ -1,5 +1,6 @@
 import type { Transaction } from "../../ground/database/database.ts";
-import { resource } from "../../ground/gate/rights.ts";
+import { managing, resource } from "../../ground/gate/rights.ts";
+import { mitPerson, nachNamen, personenname } from "../personen/public.ts";
 
 /** What rules say of classes, and of who is in them. */
 export const Klasse = resource({
@@ -10,6 +11,7 @@ export const Klasse = resource({
     bearbeiten: ["anlegen und ändern, mit ihren Mitgliedern", "schule"],
   },
   deeds: ["anlegen", "loeschen"],
+  sensitive: managing,
 });
 
 /** What rules say of school years, subjects and courses. */
@@ -21,6 +23,7 @@ export const Kurs = resource({
     bearbeiten: ["anlegen und ändern", "schule"],
   },
   deeds: ["anlegen", "loeschen"],
+  sensitive: managing,
 });
 
 /** What rules say of who teaches. */
@@ -32,6 +35,7 @@ export const Unterrichtsauftrag = resource({
     eigener: ["auch eigene ändern, und alle Änderungen sehen", "schule"],
   },
   deeds: ["anlegen", "loeschen"],
+  sensitive: managing,
 });
 
 /** What rules say of who takes part. */
@@ -43,6 +47,7 @@ export const Einschreibung = resource({
     bearbeiten: ["eintragen und ändern", "schule"],
   },
   deeds: ["anlegen", "loeschen"],
+  sensitive: managing,
 });
 
 /** SQL: the class, by its name, that the person whom a column names is in today; null if in none, or if one may not know. */
@@ -113,5 +118,168 @@ export function zugehoerigkeiten(tx: Transaction, person: string): Promise<Zugeh
        ) AS z
       ORDER BY z.gueltig @> (SELECT heute()) DESC, lower(z.gueltig) DESC, z.als, z.name LIMIT 200`,
     [person],
+  );
+}
+
+/** A course with its year, as features need it that hang on courses. */
+export interface Unterricht {
+  readonly id: string;
+  readonly name: string;
+  readonly fach: string;
+  readonly jahr: string;
+  /** First and last day of its year, and the first of the second half; ISO 8601. */
+  readonly von: string;
+  readonly bis: string;
+  readonly mitte: string;
+  /** The half that runs today, the nearer one outside of the year. */
+  readonly halbjahr: 1 | 2;
+}
+const unterricht = `SELECT k.id, k.name, f.name AS fach, s.name AS jahr, s.von::text, s.bis::text, s.zweites_halbjahr_ab::text AS mitte,
+  CASE WHEN (SELECT heute()) < s.zweites_halbjahr_ab THEN 1 ELSE 2 END AS halbjahr
+  FROM kurs k JOIN schuljahr s ON s.id = k.schuljahr_id JOIN fach f ON f.id = k.fach_id`;
+
+/** A course, if one may see it. */
+export function unterrichtMit(tx: Transaction, id: string): Promise<Unterricht | undefined> {
+  return tx.one<Unterricht & Record<string, unknown>>(`${unterricht} WHERE k.id = $1`, [id]);
+}
+
+/** Courses by their ids, as far as one may see them, the newest year first. */
+export function unterrichtMitIds(tx: Transaction, ids: readonly string[]): Promise<Unterricht[]> {
+  return tx.all<Unterricht & Record<string, unknown>>(
+    `${unterricht} WHERE k.id = ANY ($1::uuid[]) ORDER BY s.von DESC, f.name, k.name`,
+    [ids],
+  );
+}
+
+/** Courses that somebody of a class takes on any of these days, by subject, with who they are; as far as one may see them. */
+export function unterrichtDerKlasse(
+  tx: Transaction,
+  klasse: string,
+  { von, bis }: { readonly von: string; readonly bis: string },
+): Promise<Array<Unterricht & { readonly personen: readonly string[] }>> {
+  return tx.all<Unterricht & { readonly personen: readonly string[] } & Record<string, unknown>>(
+    `SELECT u.*, t.personen
+       FROM (${unterricht} JOIN klasse kl ON kl.schuljahr_id = k.schuljahr_id WHERE kl.id = $1) AS u
+       CROSS JOIN LATERAL (
+         SELECT array_agg(DISTINCT e.person_id) AS personen FROM einschreibung e
+           JOIN klassenmitglied m ON m.person_id = e.person_id AND m.klasse_id = $1 AND m.gueltig && daterange($2, $3, '[]')
+          WHERE e.kurs_id = u.id AND e.gueltig && daterange($2, $3, '[]')) AS t
+      WHERE t.personen IS NOT NULL ORDER BY u.fach, u.name`,
+    [klasse, von, bis],
+  );
+}
+
+/** A class with its year, and who is or was in it, by name. */
+export async function klasseMitMitgliedern(
+  tx: Transaction,
+  id: string,
+): Promise<
+  | {
+      readonly id: string;
+      readonly name: string;
+      readonly jahr: string;
+      readonly von: string;
+      readonly bis: string;
+      readonly mitte: string;
+      readonly halbjahr: 1 | 2;
+      readonly mitglieder: ReadonlyArray<{
+        readonly id: string;
+        readonly name: string;
+        readonly ab: string;
+        readonly bis: string;
+      }>;
+    }
+  | undefined
+> {
+  const klasse = await tx.one<{
+    id: string;
+    name: string;
+    jahr: string;
+    von: string;
+    bis: string;
+    mitte: string;
+    halbjahr: 1 | 2;
+  }>(
+    `SELECT k.id, k.name, s.name AS jahr, s.von::text, s.bis::text, s.zweites_halbjahr_ab::text AS mitte, CASE WHEN (SELECT heute()) < s.zweites_halbjahr_ab THEN 1 ELSE 2 END AS halbjahr
+       FROM klasse k JOIN schuljahr s ON s.id = k.schuljahr_id WHERE k.id = $1`,
+    [id],
+  );
+  if (!klasse) return undefined;
+  const mitglieder = await tx.all<{ id: string; name: string; ab: string; bis: string }>(
+    `SELECT z.person_id AS id, ${personenname} AS name, z.ab::text, z.bis::text
+       FROM (SELECT m.person_id, min(lower(m.gueltig)) AS ab, max(upper(m.gueltig) - 1) AS bis FROM klassenmitglied m
+              WHERE m.klasse_id = $1 GROUP BY m.person_id) AS z
+       ${mitPerson("z.person_id")} ORDER BY ${nachNamen}`,
+    [id],
+  );
+  return { ...klasse, mitglieder };
+}
+
+/** What courses are called that one takes or took oneself, or one's child: also those that one may not look at any more. */
+export function namenFruehererKurse(
+  tx: Transaction,
+  ids: readonly string[],
+): Promise<Array<{ readonly id: string; readonly name: string; readonly jahr: string }>> {
+  return tx.all<{ id: string; name: string; jahr: string }>(
+    "SELECT f.id, f.name, f.jahr FROM einsehbarer_unterricht($1::uuid[]) AS f ORDER BY f.von DESC, f.name",
+    [ids],
+  );
+}
+
+/** Courses of this year that one teaches today. */
+export function eigenerUnterricht(tx: Transaction): Promise<Unterricht[]> {
+  return tx.all<Unterricht & Record<string, unknown>>(
+    `${unterricht} WHERE EXISTS (SELECT FROM unterrichtsauftrag u WHERE u.kurs_id = k.id AND u.person_id = (SELECT ich())
+       AND u.gueltig @> (SELECT heute())) ORDER BY f.name, k.name`,
+  );
+}
+
+/** School years with their classes, as far as one may see them, the newest first. */
+export async function klassenDerJahre(
+  tx: Transaction,
+): Promise<
+  Array<{ readonly jahr: string; readonly klassen: ReadonlyArray<{ readonly id: string; readonly name: string }> }>
+> {
+  return tx.all<{ jahr: string; klassen: { id: string; name: string }[] }>(
+    `SELECT s.name AS jahr, json_agg(json_build_object('id', k.id, 'name', k.name) ORDER BY k.name) AS klassen
+       FROM klasse k JOIN schuljahr s ON s.id = k.schuljahr_id GROUP BY s.id ORDER BY s.von DESC`,
+  );
+}
+
+/** Somebody who takes a course. */
+export interface Teilnahme {
+  readonly person_id: string;
+  readonly name: string;
+  /** First and last day within the asked time, ISO 8601. */
+  readonly ab: string;
+  readonly bis: string;
+  /** Whether it holds for all of the asked time. */
+  readonly ganz: boolean;
+}
+
+/** Who takes a course at any time of these days, by name; each once. */
+export function teilnahmen(
+  tx: Transaction,
+  kurs: string,
+  { von, bis }: { readonly von: string; readonly bis: string },
+): Promise<Teilnahme[]> {
+  return tx.all<Teilnahme & Record<string, unknown>>(
+    `SELECT z.person_id, ${personenname} AS name, z.ab::text, z.bis::text, z.ab <= $2::date AND z.bis >= $3::date AS ganz
+       FROM (SELECT e.person_id, min(lower(e.gueltig)) AS ab, max(upper(e.gueltig) - 1) AS bis FROM einschreibung e
+              WHERE e.kurs_id = $1 AND e.gueltig && daterange($2, $3, '[]') GROUP BY e.person_id) AS z
+       ${mitPerson("z.person_id")} ORDER BY ${nachNamen}`,
+    [kurs, von, bis],
+  );
+}
+
+/** Who takes which course, of those that run today, with the half and its first day: for schools that are invented. */
+export function alleTeilnahmen(
+  tx: Transaction,
+): Promise<
+  Array<{ readonly id: string; readonly person_id: string; readonly halbjahr: number; readonly beginn: string }>
+> {
+  return tx.all<{ id: string; person_id: string; halbjahr: number; beginn: string }>(
+    `SELECT u.id, e.person_id, u.halbjahr, CASE u.halbjahr WHEN 1 THEN u.von ELSE u.mitte END AS beginn
+       FROM (${unterricht}) AS u JOIN einschreibung e ON e.kurs_id = u.id AND e.gueltig @> (SELECT heute()) ORDER BY u.id, e.person_id`,
   );
 }

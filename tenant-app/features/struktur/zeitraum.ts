@@ -24,9 +24,6 @@ export type Zeitraum = z.infer<typeof zeitraum>;
 /** SQL: first and last day of a range, as text. */
 export const tageVon = (spalte: string): string => `lower(${spalte})::text AS ab, (upper(${spalte}) - 1)::text AS bis`;
 
-/** `2026-08-01` as people write it: 01.08.2026. */
-export const deutsch = (tag: string): string => tag.replace(/^(\d{4})-(\d{2})-(\d{2})$/, "$3.$2.$1");
-
 /** What a form says that ends something: the last day, or nothing when it is to be taken away. */
 export const endeAus = ({ schritt, zum }: { readonly schritt: string; readonly zum: string }): string | undefined =>
   schritt === "entfernen" ? undefined : checked(z.object({ zum: letzterTag }), { zum }).zum;

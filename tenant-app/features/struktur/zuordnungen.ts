@@ -3,10 +3,11 @@ import { isOverlap, isRefusedBy, type Transaction } from "../../ground/database/
 import { notFound } from "../../ground/gate/refusal.ts";
 import type { Resource } from "../../ground/gate/rights.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { germanDay } from "../../ground/pages/days.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { mitPerson, nachNamen, personenname } from "../personen/public.ts";
 import { Einschreibung, Klasse, Unterrichtsauftrag } from "./public.ts";
-import { deutsch, tageVon, type Zeitraum } from "./zeitraum.ts";
+import { tageVon, type Zeitraum } from "./zeitraum.ts";
 
 /** Who belongs to a class or a course, from when to when. */
 
@@ -155,7 +156,7 @@ export async function beende(
     return;
   }
   if (bis < alt.ab) {
-    const text = `Der letzte Tag liegt vor dem ersten (${deutsch(alt.ab)}).`;
+    const text = `Der letzte Tag liegt vor dem ersten (${germanDay(alt.ab)}).`;
     throw new InputProblem({ field: "zum", text });
   }
   const sql = `UPDATE ${tabelle} SET gueltig = daterange(lower(gueltig), $2, '[]') WHERE id = $1 AND upper(gueltig) - 1 = $3`;
@@ -176,7 +177,7 @@ async function geaendert(tx: Transaction, tabelle: string, id: string, bisher: s
 
 function veraltet(bis: string | undefined): InputProblem {
   const jetzt =
-    bis === undefined ? "Der Eintrag wurde inzwischen entfernt." : `Als letzter Tag steht jetzt ${deutsch(bis)} da.`;
+    bis === undefined ? "Der Eintrag wurde inzwischen entfernt." : `Als letzter Tag steht jetzt ${germanDay(bis)} da.`;
   return new InputProblem({
     field: "zum",
     text: `Jemand hat das inzwischen geändert. ${jetzt} Es wurde nichts überschrieben.`,

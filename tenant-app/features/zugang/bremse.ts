@@ -1,5 +1,5 @@
 import { createHmac, type KeyObject } from "node:crypto";
-import type { Database } from "../../ground/database/database.ts";
+import type { Transaction } from "../../ground/database/database.ts";
 import { networkOf } from "../../ground/gate/address.ts";
 
 /**
@@ -32,8 +32,32 @@ export interface Versuch {
   /** Milliseconds to wait; 0 when the password may be checked. The attempt is already counted as a failure. */
   readonly waitMs: number;
   /** Called after a successful login: the count starts anew and the network becomes known. */
-  succeeded(): Promise<void>;
+  succeeded(tx: Transaction): Promise<void>;
 }
+
+/** What is counted: whose account, from which network. */
+export interface Versucht {
+  readonly benutzername: string;
+  readonly address: string;
+  readonly exists: boolean;
+}
+
+/** Whether the account signed in from this network lately. */
+export async function istBekannt(
+  tx: Transaction,
+  sessionKey: KeyObject,
+  now: Date,
+  { benutzername, address, exists }: Versucht,
+  settings: BremseSettings = bremse,
+): Promise<boolean> {
+  const row = await tx.one<{ erfolg_am: Date | null }>("SELECT b.erfolg_am FROM anmeldebremse b WHERE b.eimer = $1", [
+    bucketOf(sessionKey, benutzername, networkOf(address), exists),
+  ]);
+  return exists && isRecent(row?.erfolg_am ?? null, now, settings);
+}
+
+const isRecent = (erfolg: Date | null, now: Date, { knownMs }: BremseSettings): boolean =>
+  erfolg !== null && now.getTime() - erfolg.getTime() < knownMs;
 
 /**
  * Counts an attempt before the password is checked, so that many at once cannot pass together.
@@ -41,40 +65,34 @@ export interface Versuch {
  * they behave the same from outside.
  */
 export async function versuche(
-  database: Database,
+  tx: Transaction,
   sessionKey: KeyObject,
   now: Date,
-  attempt: { readonly benutzername: string; readonly address: string; readonly exists: boolean },
+  attempt: Versucht,
   settings: BremseSettings = bremse,
 ): Promise<Versuch> {
   const bucket = (network: string) => bucketOf(sessionKey, attempt.benutzername, network, attempt.exists);
   const own = bucket(networkOf(attempt.address));
   const strangers = bucket("*");
-  const waitMs = await database.as({}, async (tx) => {
-    const ownState = await count(tx, own, now, settings.freeAttempts, settings);
-    const known = ownState.erfolg !== null && now.getTime() - ownState.erfolg.getTime() < settings.knownMs;
-    if (ownState.waitMs > 0 || known) {
-      return ownState.waitMs;
-    }
-    return (await count(tx, strangers, now, settings.freeAttemptsFromStrangers, settings)).waitMs;
-  });
+  const ownState = await count(tx, own, now, settings.freeAttempts, settings);
+  const passes = ownState.waitMs > 0 || isRecent(ownState.erfolg, now, settings);
+  const waitMs = passes
+    ? ownState.waitMs
+    : (await count(tx, strangers, now, settings.freeAttemptsFromStrangers, settings)).waitMs;
   return {
     waitMs,
-    succeeded: () =>
-      database.as({}, async (tx) => {
-        await tx.run(
-          "UPDATE anmeldebremse SET fehler = 0, gesperrt_bis = NULL, erfolg_am = $2, zuletzt_am = $2 WHERE eimer = $1",
-          [own, now],
-        );
-        await tx.run(
-          "UPDATE anmeldebremse SET fehler = greatest(0, fehler - 1), gesperrt_bis = NULL WHERE eimer = $1",
-          [strangers],
-        );
-      }),
+    succeeded: async (then) => {
+      await then.run(
+        "UPDATE anmeldebremse SET fehler = 0, gesperrt_bis = NULL, erfolg_am = $2, zuletzt_am = $2 WHERE eimer = $1",
+        [own, now],
+      );
+      await then.run(
+        "UPDATE anmeldebremse SET fehler = greatest(0, fehler - 1), gesperrt_bis = NULL WHERE eimer = $1",
+        [strangers],
+      );
+    },
   };
 }
-
-type Transaction = Parameters<Parameters<Database["as"]>[1]>[0];
 
 /** Adds one failure unless the bucket is closed; the row lock of the upsert makes parallel attempts take turns. */
 async function count(

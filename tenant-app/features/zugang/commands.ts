@@ -7,13 +7,14 @@ import {
   verifyPassword,
 } from "../../ground/crypto/passwords.ts";
 import { plainLetters } from "../../ground/database/search.ts";
+import { networkOf } from "../../ground/gate/address.ts";
 import type { Keys } from "../../ground/gate/person.ts";
 import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { Konto, kontoZurAnmeldung, merkeErsteAnmeldung } from "../konten/public.ts";
-import { versuche } from "./bremse.ts";
+import { istBekannt, versuche } from "./bremse.ts";
 import { passwordProblem } from "./passwortregeln.ts";
-import { imPasswortgang } from "./public.ts";
+import { beimNachsehen, beimPruefen, imPasswortgang, warteText } from "./public.ts";
 import { eigenerZugang, type Zugang } from "./queries.ts";
 import { beginneSitzung } from "./sitzung.ts";
 
@@ -60,35 +61,42 @@ export async function meldeAn(
 ): Promise<Anmeldung> {
   const { app, now, address } = visit;
   const benutzername = alsBenutzername(eingabe.benutzername);
-  const konto = await app.database.as({}, (tx) => kontoZurAnmeldung(tx, benutzername));
-  // No connection is held while the password waits its turn.
-  return imPasswortgang(app, async () => {
-    const versuch = await versuche(app.database, app.sessionKey, now, {
-      benutzername,
-      address,
-      exists: konto !== undefined,
-    });
+  const source = networkOf(address);
+  const { konto, known } = await beimNachsehen(app, { source }, () =>
+    app.database.as({}, async (tx) => {
+      const konto = await kontoZurAnmeldung(tx, benutzername);
+      const exists = konto !== undefined;
+      return { konto, known: await istBekannt(tx, app.sessionKey, now, { benutzername, address, exists }) };
+    }),
+  );
+  const comer = { source, known };
+  return imPasswortgang(app, comer, async () => {
+    const { versuch, zugang } = await app.database.as(konto ? { konto: konto.id } : {}, async (tx) => ({
+      versuch: await versuche(tx, app.sessionKey, now, { benutzername, address, exists: konto !== undefined }),
+      zugang: konto && (await eigenerZugang(tx, konto.id)),
+    }));
     if (versuch.waitMs > 0) {
       return { art: "warten", sekunden: Math.ceil(versuch.waitMs / 1000) };
     }
-    const zugang = konto && (await app.database.as({ konto: konto.id }, (tx) => eigenerZugang(tx, konto.id)));
-    const richtig = await passt(eingabe.passwort, zugang, await nobodysHash());
+    const nobody = await nobodysHash();
+    // No connection is held while the password is checked.
+    const richtig = await beimPruefen(app, comer, () => passt(eingabe.passwort, zugang, nobody));
     if (!konto || !zugang || !richtig) {
       return { art: "falsch" };
     }
-    await versuch.succeeded();
-    if (konto.gesperrt) {
-      return { art: "gesperrt" };
-    }
-    if (zugang.einmalig_bis && zugang.einmalig_bis < now) {
-      return { art: "abgelaufen" };
-    }
     const nurPasswort = zugang.einmalig_bis !== null;
-    const begun = await app.database.as({ konto: konto.id }, async (tx) => {
+    return app.database.as({ konto: konto.id }, async (tx): Promise<Anmeldung> => {
+      await versuch.succeeded(tx);
+      if (konto.gesperrt) {
+        return { art: "gesperrt" };
+      }
+      if (zugang.einmalig_bis && zugang.einmalig_bis < now) {
+        return { art: "abgelaufen" };
+      }
       await merkeErsteAnmeldung(tx, konto.id, now);
-      return beginneSitzung(tx, app.sessionKey, now, { id: konto.id, nurPasswort });
+      const begun = await beginneSitzung(tx, app.sessionKey, now, { id: konto.id, nurPasswort });
+      return { art: "angemeldet", ...begun, nurPasswort };
     });
-    return { art: "angemeldet", ...begun, nurPasswort };
   });
 }
 
@@ -108,7 +116,10 @@ export async function aenderePasswort(
   if (eingabe.neu !== eingabe.wiederholt) {
     throw new InputProblem({ field: "wiederholt", text: "Die beiden neuen Passwörter stimmen nicht überein." });
   }
-  const pruefwert = await imPasswortgang(app, () => checkedHash(app, visit, eingabe));
+  const comer = { source: person.accountId, known: true };
+  const pruefwert = await imPasswortgang(app, comer, () =>
+    checkedHash(app, visit, eingabe, (work) => beimPruefen(app, comer, work)),
+  );
   return visit.transaction(async (tx) => {
     await tx.run("SELECT passwort_setzen($1, $2, NULL, $3)", [person.accountId, pruefwert, now]);
     await tx.run("DELETE FROM sitzung WHERE konto_id = $1", [person.accountId]);
@@ -123,27 +134,25 @@ async function checkedHash(
   app: App,
   visit: PersonVisit,
   eingabe: { readonly bisher: string; readonly neu: string },
+  pruefen: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<string> {
   const { person, now, address } = visit;
   const attempt = { benutzername: person.userName, address, exists: true };
-  const versuch = await versuche(app.database, app.sessionKey, now, attempt);
+  const { versuch, zugang } = await app.database.as({ konto: person.accountId }, async (tx) => ({
+    versuch: await versuche(tx, app.sessionKey, now, attempt),
+    zugang: await eigenerZugang(tx, person.accountId),
+  }));
   if (versuch.waitMs > 0) {
     throw new InputProblem({ field: "bisher", text: warteText(Math.ceil(versuch.waitMs / 1000)) });
   }
-  const zugang = await visit.transaction((tx) => eigenerZugang(tx, person.accountId));
-  if (!zugang || !(await passt(eingabe.bisher, zugang, await nobodysHash()))) {
+  const nobody = await nobodysHash();
+  if (!zugang || !(await pruefen(() => passt(eingabe.bisher, zugang, nobody)))) {
     throw new InputProblem({ field: "bisher", text: "Das bisherige Passwort ist nicht richtig." });
   }
-  await versuch.succeeded();
+  await app.database.as({ konto: person.accountId }, (tx) => versuch.succeeded(tx));
   const asOneTime = isOneTimeHash(zugang.passwort) && verifyOneTime(eingabe.neu, zugang.passwort);
   if (eingabe.neu === eingabe.bisher || asOneTime) {
     throw new InputProblem({ field: "neu", text: "Das neue Passwort muss sich vom bisherigen unterscheiden." });
   }
-  return hashPassword(eingabe.neu);
-}
-
-/** „Bitte warten Sie …" in seconds or minutes. */
-export function warteText(sekunden: number): string {
-  const dauer = sekunden < 90 ? `${sekunden} Sekunden` : `${Math.ceil(sekunden / 60)} Minuten`;
-  return `Zu viele Versuche. Bitte warten Sie ${dauer} und versuchen Sie es dann noch einmal.`;
+  return pruefen(() => hashPassword(eingabe.neu));
 }

@@ -1,5 +1,6 @@
 import type { App } from "../../ground/app.ts";
 import type { Feature } from "../../ground/feature.ts";
+import { anmeldungenRoutes } from "./anmeldungen.ts";
 import { bremse } from "./bremse.ts";
 import { erfindeZugaenge } from "./erfinden.ts";
 import { absoluteMs, idleMs, sessions } from "./identity.ts";
@@ -10,12 +11,16 @@ const dayMs = 24 * 60 * 60 * 1000;
 /** Signing in and out, sessions, one's own password. */
 export const zugang: Feature = {
   name: "zugang",
-  tables: ["zugang", "sitzung", "anmeldebremse"],
+  tables: ["zugang", "einmalpasswort_formular", "sitzung", "anmeldebremse"],
   volatileTables: ["sitzung", "anmeldebremse"],
-  routes: zugangRoutes,
+  routes: [...zugangRoutes, ...anmeldungenRoutes],
   identity: sessions,
   askToSignIn,
-  confirmations: { passwort: "Ihr neues Passwort gilt ab sofort. Andere Sitzungen wurden beendet." },
+  confirmations: {
+    passwort: "Ihr neues Passwort gilt ab sofort. Andere Sitzungen wurden beendet.",
+    "anmeldung-beendet": "Dort ist niemand mehr mit Ihrem Konto angemeldet.",
+    "anmeldung-vorbei": "Diese Anmeldung war schon beendet.",
+  },
   daily: tidyUp,
   invent: erfindeZugaenge,
 };

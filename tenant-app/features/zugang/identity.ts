@@ -17,14 +17,19 @@ interface Row {
   zuletzt_am: Date;
   rollen: string[];
   regeln: Rule[];
+  zf_da: boolean;
+  zf_bestanden: boolean;
+  zf_verlangt: boolean;
 }
 
 /** Sessions of accounts. */
 export const sessions: Identity = {
+  secondFactorPath: "/zweitfaktor",
   find: async (tx, sessionKey, keys, now) => {
     const schluessel = keyHash(sessionKey, "sitzung", keys.sitzung);
     const row = await tx.one<Row>(
-      `SELECT * FROM person_der_sitzung($1, $2, $3, $4 * interval '1 millisecond', $5 * interval '1 millisecond')`,
+      `SELECT p.*, z.* FROM person_der_sitzung($1, $2, $3, $4 * interval '1 millisecond', $5 * interval '1 millisecond') AS p
+         CROSS JOIN LATERAL zweitfaktor_der_sitzung(p.konto_id, $1) AS z`,
       [schluessel, keyHash(sessionKey, "sicherheit", keys.sicherheit), now, idleMs, absoluteMs],
     );
     if (!row) {
@@ -41,6 +46,8 @@ export const sessions: Identity = {
       roles: row.rollen,
       rules: row.regeln,
       passwordOnly: row.nur_passwort,
+      secondFactor: !row.zf_da ? "none" : row.zf_bestanden ? "shown" : "open",
+      secondFactorDemanded: row.zf_verlangt,
       session: schluessel.toString("hex"),
     };
   },

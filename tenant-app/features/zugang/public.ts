@@ -1,18 +1,27 @@
 import { perApp } from "../../ground/app.ts";
 import { hashOneTime, oneTimePassword } from "../../ground/crypto/passwords.ts";
-import { boundedQueue, TooBusy } from "../../ground/crypto/queue.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { Refused } from "../../ground/gate/refusal.ts";
+import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { type Comer, fairQueue, TooBusy } from "../../ground/queue.ts";
+import { versuche } from "./bremse.ts";
 
 /** A one-time password is good for so long; milliseconds. */
 export const einmalGueltigMs = 30 * 24 * 60 * 60 * 1000;
 
-const queueOf = perApp(() => boundedQueue({ running: 2, waiting: 200 }));
+const gangOf = perApp(() => ({
+  /** Logins and changed passwords under way: enough that no password waits for the database. Nobody who waits holds a connection. */
+  anmeldungen: fairQueue({ running: 3, waiting: 1_500 }),
+  /** Passwords that are checked at once, 19 MiB each. */
+  pruefungen: fairQueue({ running: 2, waiting: 100 }),
+  /** Accounts that are looked up: a crowd at the door leaves connections for those who are in. */
+  nachsehen: fairQueue({ running: 1, waiting: 1_500 }),
+}));
+type Passwortapp = Parameters<typeof gangOf>[0];
 
-/** Bounds what costs as much as a password's check, for the whole school. Throws Refused (503) when too many wait already. */
-export async function imPasswortgang<T>(app: Parameters<typeof queueOf>[0], work: () => Promise<T>): Promise<T> {
+async function inWorten<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await queueOf(app)(work);
+    return await work();
   } catch (error) {
     if (!(error instanceof TooBusy)) {
       throw error;
@@ -25,6 +34,18 @@ export async function imPasswortgang<T>(app: Parameters<typeof queueOf>[0], work
     );
   }
 }
+
+const gang =
+  (welcher: keyof ReturnType<typeof gangOf>) =>
+  <T>(app: Passwortapp, comer: Comer, work: () => Promise<T>): Promise<T> =>
+    inWorten(() => gangOf(app)[welcher](comer, work));
+
+/** A login or a change of a password, in its turn. Throws Refused (503) when there is no room to wait. */
+export const imPasswortgang = gang("anmeldungen");
+/** The check of one password, within a turn. */
+export const beimPruefen = gang("pruefungen");
+/** Looks something up before a turn. */
+export const beimNachsehen = gang("nachsehen");
 
 /** A new one-time password and what is stored of it. */
 export function neuesEinmalpasswort(): { readonly einmalpasswort: string; readonly pruefwert: string } {
@@ -76,4 +97,33 @@ export async function beendeSitzungen(tx: Transaction, kontoId: string): Promise
 /** The same, as the owner of the database. */
 export async function beendeSitzungenAlsBetreiber(tx: Transaction, kontoId: string): Promise<void> {
   await tx.run("DELETE FROM sitzung WHERE konto_id = $1", [kontoId]);
+}
+
+/** Notes that a session has shown its second factor. */
+export async function merkeZweitfaktor(tx: Transaction, sitzung: string, now: Date): Promise<void> {
+  await tx.run("UPDATE sitzung SET zweitfaktor_am = $2 WHERE schluessel = decode($1, 'hex')", [sitzung, now]);
+}
+
+/** Counts an attempt at something that one knows, wherever it comes from: see bremse.ts. */
+export async function versucheMit(
+  { app, now }: PersonVisit,
+  was: string,
+): Promise<{ readonly waitMs: number; succeeded(): Promise<void> }> {
+  const attempt = { benutzername: was, address: "0.0.0.0", exists: true };
+  const { waitMs, succeeded } = await app.database.as({}, (tx) => versuche(tx, app.sessionKey, now, attempt));
+  return { waitMs, succeeded: () => app.database.as({}, succeeded) };
+}
+
+/** „Bitte warten Sie …" in seconds or minutes. */
+export function warteText(sekunden: number): string {
+  const dauer = sekunden < 90 ? `${sekunden} Sekunden` : `${Math.ceil(sekunden / 60)} Minuten`;
+  return `Zu viele Versuche. Bitte warten Sie ${dauer} und versuchen Sie es dann noch einmal.`;
+}
+
+/** Where to go after login: a path of our own, or the start page. */
+export function ownPath(candidate: string): string {
+  if (!/^\/[A-Za-z0-9/_-]*(\?[A-Za-z0-9=&%._+-]*)?$/.test(candidate) || candidate.startsWith("//")) {
+    return "/";
+  }
+  return candidate;
 }

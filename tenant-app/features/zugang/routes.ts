@@ -6,8 +6,9 @@ import { type Declared, route } from "../../ground/gate/route.ts";
 import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
 import { fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
-import { type Anmeldung, aenderePasswort, meldeAn, warteText } from "./commands.ts";
+import { type Anmeldung, aenderePasswort, meldeAn } from "./commands.ts";
 import { longest, shortest } from "./passwortregeln.ts";
+import { ownPath, warteText } from "./public.ts";
 import { beendeSitzung } from "./sitzung.ts";
 
 const anmelden = view<{
@@ -51,7 +52,8 @@ export const zugangRoutes: readonly Declared[] = [
     },
     handle: async (visit) => {
       const cookies = await visit.transaction((tx) => beendeSitzung(tx, visit.person.session));
-      return redirect("/anmelden?abgemeldet=ja", { cookies });
+      // On a computer that many use nothing of one's own is left. Not "cookies": that would reach the sites beside this one.
+      return redirect("/anmelden?abgemeldet=ja", { cookies, headers: { "Clear-Site-Data": '"cache", "storage"' } });
     },
   }),
   route({
@@ -208,12 +210,4 @@ function passwordPage(visit: PersonVisit, errors: readonly InputError[]): Reply 
     },
     { title: passwordOnly ? "Eigenes Passwort wählen" : "Passwort ändern", errors },
   );
-}
-
-/** Where to go after login: a path of our own, or the start page. */
-export function ownPath(candidate: string): string {
-  if (!/^\/[A-Za-z0-9/_-]*(\?[A-Za-z0-9=&%._+-]*)?$/.test(candidate) || candidate.startsWith("//")) {
-    return "/";
-  }
-  return candidate;
 }

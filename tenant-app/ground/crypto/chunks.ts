@@ -33,9 +33,18 @@ export function sealing(key: KeyObject, id: string): Transform {
   });
 }
 
-/** Blob in, plaintext out; the stream fails with UnreadableBlob before it passes on a chunk that does not open. */
-export function opening(key: KeyObject, id: string): Transform {
-  let number = 0;
+/** Where in a blob the chunk begins that holds a byte of the plaintext, and how much of the chunk comes before that byte. */
+export function chunkWith(byte: number): { readonly chunk: number; readonly at: number; readonly before: number } {
+  const chunk = Math.floor(byte / chunkLength);
+  return { chunk, at: chunk === 0 ? 0 : magic.length + chunk * sealedLength, before: byte - chunk * chunkLength };
+}
+
+/**
+ * Blob in, plaintext out; the stream fails with UnreadableBlob before it passes on a chunk that does not open.
+ * @param first the chunk that the blob is read from: its number is authenticated as those of all are
+ */
+export function opening(key: KeyObject, id: string, first = 0): Transform {
+  let number = first;
   const open = (sealed: Buffer, last: boolean): Buffer => {
     if (sealed.length < tagLength) {
       throw new UnreadableBlob("the blob was cut off");
@@ -51,7 +60,7 @@ export function opening(key: KeyObject, id: string): Transform {
     }
   };
   return inPieces(sealedLength, {
-    header: magic,
+    ...(first === 0 ? { header: magic } : {}),
     piece: (sealed) => open(sealed, false),
     end: (rest) => open(rest, true),
   });

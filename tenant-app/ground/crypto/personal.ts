@@ -87,6 +87,21 @@ export async function sealFor(tx: Transaction, schoolKey: KeyObject, person: str
   return (place, plaintext) => Buffer.concat([head, seal(key, place, plaintext)]);
 }
 
+/** The same; undefined for somebody whose key was destroyed: of them nothing is kept any more. */
+export async function sealUnlessErased(
+  tx: Transaction,
+  schoolKey: KeyObject,
+  person: string,
+  now: Date,
+): Promise<PersonalSeal | undefined> {
+  try {
+    return await sealFor(tx, schoolKey, person, now);
+  } catch (error) {
+    if (error instanceof PersonErased) return undefined;
+    throw error;
+  }
+}
+
 async function newestKey(tx: Transaction, person: string): Promise<KeyRow | undefined> {
   const rows = await readKeys(tx, [person]);
   return rows.sort((a, b) => b.seit.getTime() - a.seit.getTime() || (a.kennung < b.kennung ? -1 : 1))[0];

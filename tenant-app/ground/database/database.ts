@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import pg from "pg";
+import { fairQueue, TooBusy } from "../queue.ts";
 
 /** The database cannot be used right now (gone, restarting, pool exhausted, statement timed out). */
 export class DatabaseUnavailable extends Error {
@@ -62,13 +63,14 @@ export interface ConnectionSettings {
 /** Opens a pool. Connections are made on demand and closed when idle, so that an idle school stays small. */
 export function openDatabase(settings: ConnectionSettings): Database {
   const statementMs = settings.statementMs ?? 5_000;
+  const max = settings.max ?? 5;
   const pool = new pg.Pool({
     host: settings.host,
     port: settings.port,
     database: settings.name,
     user: settings.user,
     password: settings.password,
-    max: settings.max ?? 5,
+    max,
     idleTimeoutMillis: 30_000,
     connectionTimeoutMillis: settings.connectMs ?? 2_000,
     application_name: settings.user,
@@ -78,13 +80,27 @@ export function openDatabase(settings: ConnectionSettings): Database {
     keepAlive: true,
     pipeline: true,
   });
+  // Of one session some connections are left to the others, and in a rush the sessions take turns: somebody who asks for many slow pages at
+  // once waits for their own.
+  const inTurn = fairQueue({
+    running: max,
+    perSource: Math.max(1, max - 2),
+    waiting: 2_000,
+    patienceMs: settings.connectMs ?? 2_000,
+  });
   // A connection that breaks while idle is dropped by the pool; the next request opens a new one.
   pool.on("error", () => undefined);
   // And one that breaks while a transaction holds it fails that transaction's next statement; without a listener of
   // its own it would end the process.
   pool.on("connect", (client) => client.on("error", () => undefined));
   return {
-    as: (acting, work) => inTransaction(pool, acting, work),
+    as: async (acting, work) => {
+      try {
+        return await inTurn({ source: acting.sitzung }, () => inTransaction(pool, acting, work));
+      } catch (error) {
+        throw error instanceof TooBusy ? new DatabaseUnavailable("no database connection", { cause: error }) : error;
+      }
+    },
     ping: async () => {
       const client = await connect(pool);
       let broken: Error | undefined;

@@ -7,20 +7,30 @@ export const securityCookie = "__Host-sicherheit";
 /** Keys are 32 random bytes in base64url; anything else in the cookie is ignored. */
 const keyForm = /^[A-Za-z0-9_-]{43}$/;
 
-/** The two keys that a request carries. Of a repeated name only the first counts. */
+/** Around names and values only these two are blank (RFC 6265bis, 5.6): with any other one before it, a name is another name. */
+const blanks = /^[ \t]+|[ \t]+$/g;
+
+/**
+ * The two keys that a request carries. Of a repeated name only the first counts. All cookies are looked at, however many there are: another
+ * host of the same domain may have set as many as a browser keeps, before ours. The size of a request's head bounds them.
+ */
 export function readKeys(header: string | undefined): Partial<Keys> {
-  const found = new Map<string, string>();
-  for (const part of (header ?? "").split(";").slice(0, 50)) {
+  const sitzung = first(header ?? "", sessionCookie);
+  const sicherheit = first(header ?? "", securityCookie);
+  return { ...(sitzung ? { sitzung } : {}), ...(sicherheit ? { sicherheit } : {}) };
+}
+
+function first(header: string, wanted: string): string | undefined {
+  for (const part of header.split(";")) {
     const at = part.indexOf("=");
-    const name = part.slice(0, at).trim();
-    const value = part.slice(at + 1).trim();
-    if (at > 0 && !found.has(name) && keyForm.test(value)) {
-      found.set(name, value);
+    if (at > 0 && part.slice(0, at).replace(blanks, "") === wanted) {
+      const value = part.slice(at + 1).replace(blanks, "");
+      if (keyForm.test(value)) {
+        return value;
+      }
     }
   }
-  const sitzung = found.get(sessionCookie);
-  const sicherheit = found.get(securityCookie);
-  return { ...(sitzung ? { sitzung } : {}), ...(sicherheit ? { sicherheit } : {}) };
+  return undefined;
 }
 
 const attributes = "Path=/; Secure; HttpOnly; SameSite=Lax";

@@ -8,7 +8,17 @@ import { sealDraft } from "./draft.ts";
 import { hasNul, readForm } from "./form.ts";
 import { formKey, keyHash, sameSecret } from "./keys.ts";
 import type { Keys, Person } from "./person.ts";
-import { cookiesNeeded, forbidden, foreignForm, notFound, sessionOver, staleForm, unintelligible } from "./refusal.ts";
+import { opens, type RightPolicy } from "./policy.ts";
+import {
+  cookiesNeeded,
+  forbidden,
+  foreignForm,
+  notFound,
+  secondFactorNeeded,
+  sessionOver,
+  staleForm,
+  unintelligible,
+} from "./refusal.ts";
 import { relationTo } from "./relation.ts";
 import { type Reply, redirect } from "./reply.ts";
 import { decide, type Scope } from "./rights.ts";
@@ -76,7 +86,9 @@ function show(visit: Visit, declared: Declared, keys: Keys): Promise<Reply | "si
     asBrowser(visit, keys, async (tx) => {
       const asked = asPersonOf(visit, keys, (work, visitor) => work(tx, visitor));
       const passed = await admit(tx, visit, declared, keys, (who) => refused.know(asked(who)));
-      return typeof passed === "string" ? turnedAway(passed) : declared.run(asked(passed), passed.object);
+      return typeof passed === "string"
+        ? turnedAway(passed, visit, declared)
+        : declared.run(asked(passed), passed.object);
     }),
   );
 }
@@ -101,7 +113,7 @@ function act(visit: Visit, declared: Declared, keys: Keys, request: IncomingMess
       admit(tx, visit, declared, keys, (who) => refused.know(asked(who))),
     );
     return typeof passed === "string"
-      ? turnedAway(passed)
+      ? turnedAway(passed, visit, declared)
       : declared.run(await withBody(asked(passed), declared, request), passed.object);
   };
   return refused.asThem(decideAndRun());
@@ -149,8 +161,22 @@ function asBrowser<T>(visit: Visit, keys: Keys, work: (tx: Transaction) => Promi
   return visit.app.database.as({ sitzung, jetzt: visit.now, anfrage: visit.id }, work);
 }
 
-function turnedAway(why: "signed-out" | "choose-password"): Reply | "signed-out" {
-  return why === "signed-out" ? why : redirect("/passwort");
+/** Why somebody gets no further for now. */
+type Turned = "signed-out" | "choose-password" | "second-factor";
+
+function turnedAway(why: Turned, visit: Visit, { method }: Declared): Reply | "signed-out" {
+  if (why === "signed-out") return why;
+  if (why === "choose-password") return redirect("/passwort");
+  // A form is refused and stays in its tab: there it can be sent again afterwards.
+  if (method !== "GET") throw secondFactorNeeded();
+  const next = visit.path + (visit.query.size > 0 ? `?${visit.query}` : "");
+  return redirect(`${visit.app.identity.secondFactorPath}?weiter=${encodeURIComponent(next)}`);
+}
+
+/** What is especially sensitive is for those who have shown their second factor, if they have one or must. */
+function lacksSecondFactor(visit: Visit, { right }: RightPolicy, person: Person, held: ReadonlySet<Scope>): boolean {
+  const lacking = person.secondFactor === "open" || (person.secondFactor === "none" && person.secondFactorDemanded);
+  return lacking && (visit.app.catalogue.resources.get(right.resource)?.sensitive(right.action, held) ?? false);
 }
 
 /**
@@ -163,7 +189,7 @@ async function admit(
   declared: Declared,
   keys: Keys,
   know?: (who: Known) => void,
-): Promise<Passed | "signed-out" | "choose-password"> {
+): Promise<Passed | Turned> {
   const { policy } = declared;
   const { identity, catalogue, sessionKey } = visit.app;
   const [person, badges] = await Promise.all([
@@ -181,11 +207,13 @@ async function admit(
     return { person, badges, scopes: none, object: undefined };
   }
   const general = decide(person.rules, policy.right);
-  if (!general.allowed || (policy.scope && !general.scopes.has(policy.scope))) {
+  if (!general.allowed || !opens(policy, general.scopes)) {
     throw forbidden();
   }
   if (!declared.object) {
-    return { person, badges, scopes: general.scopes, object: undefined };
+    return lacksSecondFactor(visit, policy, person, general.scopes)
+      ? "second-factor"
+      : { person, badges, scopes: general.scopes, object: undefined };
   }
   const asked = { ...visit, accountId: person.accountId };
   const id = declared.object.id?.(asked) ?? visit.params.id ?? "";
@@ -194,8 +222,11 @@ async function admit(
     declared.object.load(tx, id, asked),
   ]);
   const decision = decide(person.rules, policy.right, relation);
-  if (object === undefined || !decision.allowed || (policy.scope && !decision.scopes.has(policy.scope))) {
+  if (object === undefined || !decision.allowed || !opens(policy, decision.scopes)) {
     throw notFound();
+  }
+  if (lacksSecondFactor(visit, policy, person, decision.scopes)) {
+    return "second-factor";
   }
   return { person, badges, scopes: decision.scopes, object };
 }

@@ -12,6 +12,10 @@ export interface Person {
   readonly rules: readonly Rule[];
   /** Signed in with a one-time password: may do nothing but choose their own. */
   readonly passwordOnly: boolean;
+  /** Whether there is a second factor, and whether this session has shown it. */
+  readonly secondFactor: "none" | "open" | "shown";
+  /** A role of theirs demands one for what is especially sensitive. */
+  readonly secondFactorDemanded: boolean;
   /** Hash of the session key, hexadecimal: what row-level security is told. */
   readonly session: string;
 }
@@ -24,6 +28,8 @@ export interface Keys {
 
 /** Who stands behind two keys: the one thing that the gate asks of a feature. */
 export interface Identity {
+  /** The page that asks for a second factor, or leads to one: with `?weiter=` where to go on. */
+  readonly secondFactorPath: string;
   /**
    * The person, or undefined: unknown or expired session, security key of another session, locked or deleted account.
    * When it returns a person, the transaction acts as that person.

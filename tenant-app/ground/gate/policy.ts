@@ -18,8 +18,13 @@ export interface SignedInPolicy {
 /** Open to those whose roles hold a rule for this right. */
 export interface RightPolicy {
   readonly right: Right;
-  /** Only a rule of this scope opens the route: lists of everybody, forms that change others. */
-  readonly scope?: Scope;
+  /** Only a rule of this scope, or of one of these, opens the route: lists of everybody, forms that change others. */
+  readonly scope?: Scope | readonly Scope[];
+}
+
+/** Whether one of the scopes that hold is one that the policy asks for. */
+export function opens({ scope }: RightPolicy, held: ReadonlySet<Scope>): boolean {
+  return scope === undefined || (typeof scope === "string" ? [scope] : scope).some((one) => held.has(one));
 }
 
 export type Policy = PublicPolicy | SignedInPolicy | RightPolicy;
@@ -34,7 +39,7 @@ const policySchema = z.union([
   }),
   z.strictObject({
     right: z.strictObject({ resource: z.string(), action: z.string() }),
-    scope: z.enum(scopes).optional(),
+    scope: z.union([z.enum(scopes), z.array(z.enum(scopes)).min(1)]).optional(),
   }),
 ]);
 

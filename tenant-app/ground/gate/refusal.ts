@@ -80,3 +80,12 @@ export function unavailable(): Refused {
     { retryAfter: 5 },
   );
 }
+
+/** What is especially sensitive needs a second factor, and this session has shown none. */
+export function secondFactorNeeded(): Refused {
+  return new Refused(
+    403,
+    "Bitte bestätigen Sie zuerst Ihren zweiten Faktor",
+    "Es wurde nichts geändert. Öffnen Sie in einem neuen Tab „Profil“ und dort „Zweiter Faktor“, bestätigen Sie ihn, und senden Sie das Formular hier noch einmal: Gehen Sie dazu im Browser eine Seite zurück.",
+  );
+}

@@ -15,9 +15,20 @@ export type Reply =
   | (Common & {
       readonly kind: "download";
       readonly name: string;
+      /** Of the whole, in bytes. */
       readonly length: number;
-      readonly open: () => Readable;
+      /** Names this very content; another content has another one. */
+      readonly etag: string;
+      /** If no more than that is sent. */
+      readonly part?: Part;
+      readonly open: (part?: Part) => Readable;
     });
+
+/** The first and the last byte, both included. */
+export interface Part {
+  readonly start: number;
+  readonly end: number;
+}
 
 export interface Extra {
   readonly cookies?: readonly string[];
@@ -40,8 +51,9 @@ export function text(
 
 /**
  * A file to save, never to show: its type is not believed, its name goes out encoded.
+ * @param etag names its content: a download that broke off goes on where it was, if that is the same
  * @param open begins to read, when somebody listens to what may go wrong
  */
-export function download(name: string, length: number, open: () => Readable): Reply {
-  return { kind: "download", status: 200, name, length, open };
+export function download(name: string, length: number, etag: string, open: (part?: Part) => Readable): Reply {
+  return { kind: "download", status: 200, name, length, etag: `"${etag}"`, open };
 }

@@ -30,6 +30,8 @@ export interface Resource<Action extends string = string, Deed extends string = 
   readonly deeds: ReadonlySet<string>;
   /** The right to one action, for policies and for asking. */
   right(action: Action): Right;
+  /** Whether an action in these scopes is especially sensitive: then a password alone does not do for who has a second factor, or must have. */
+  sensitive(action: string, held: ReadonlySet<Scope>): boolean;
   /** Only a type: which deeds the journal takes. */
   readonly __deed?: Deed;
 }
@@ -44,8 +46,9 @@ export function resource<Action extends string, Deed extends string = never>(def
   readonly title: string;
   readonly actions: Readonly<Record<Action, readonly [text: string, ...scopes: Scope[]]>>;
   readonly deeds?: readonly Deed[];
+  readonly sensitive?: (action: string, held: ReadonlySet<Scope>) => boolean;
 }): Resource<Action, Action | Deed> {
-  const { name, title, deeds = [] } = definition;
+  const { name, title, deeds = [], sensitive = () => false } = definition;
   const words = Object.entries<readonly [string, ...Scope[]]>(definition.actions);
   const actions = {} as Record<Action, ActionWords>;
   for (const [action, [text, ...held]] of words) {
@@ -57,8 +60,12 @@ export function resource<Action extends string, Deed extends string = never>(def
     actions,
     deeds: new Set<string>([...Object.keys(actions), ...deeds]),
     right: (action) => ({ resource: name, action }),
+    sensitive,
   };
 }
+
+/** For what is managed: whatever is done to others than oneself. */
+export const managing = (action: string, held: ReadonlySet<Scope>): boolean => action !== "lesen" && held.has("schule");
 
 /** One rule that an active role of the account holds. Text from the database: nothing about it is assumed. */
 export interface Rule {

@@ -11,13 +11,18 @@ export interface Invention {
   readonly now: Date;
   readonly size: SchoolSize;
   readonly seed: number;
-  /** Of all invented people. */
-  readonly password: string;
+  /** Of all invented people; without it nobody has one. */
+  readonly password?: string;
+}
+
+/** There are people already, who would be mixed with those who do not exist. */
+export class NotEmpty extends Error {
+  override readonly name = "NotEmpty";
 }
 
 /**
  * Fills an empty school with people who do not exist and what they did, one feature after the other, in one transaction. The same seed
- * makes the same school.
+ * makes the same school. Throws NotEmpty when it has people already, apart from the first who administers it.
  */
 export async function inventSchool(
   features: readonly Feature[],
@@ -25,7 +30,7 @@ export async function inventSchool(
 ): Promise<readonly InventedPerson[]> {
   const random = seededRandom(wanted.seed);
   const people = inventPeople(random, wanted.size);
-  const passwordHash = await hashPassword(wanted.password);
+  const passwordHash = wanted.password === undefined ? undefined : await hashPassword(wanted.password);
   const { fieldKey, now, size } = wanted;
   await wanted.database.as({}, async (tx) => {
     // What nobody did is in the journal of nobody.

@@ -8,6 +8,8 @@ export interface SchoolSize {
   readonly teachers: number;
   /** Messages that each teacher has written. */
   readonly messages: number;
+  /** Whether there is already somebody who administers it: then nobody is invented who does. */
+  readonly administered?: boolean;
 }
 
 export type Kind = "pupil" | "teacher" | "head" | "administrator";
@@ -28,8 +30,8 @@ export interface InventedSchool {
   readonly now: Date;
   readonly size: SchoolSize;
   readonly people: readonly InventedPerson[];
-  /** What is stored of the one password that all of them have. */
-  readonly passwordHash: string;
+  /** What is stored of the one password that all of them have; undefined: nobody has one, and nobody can sign in until given one. */
+  readonly passwordHash: string | undefined;
   readonly random: Random;
 }
 
@@ -71,9 +73,9 @@ export function seededRandom(seed: number): Random {
 }
 
 /** Invents the people of a school: names of many kinds and scripts, some of them twice. */
-export function inventPeople(random: Random, { pupils, teachers }: SchoolSize): InventedPerson[] {
+export function inventPeople(random: Random, { pupils, teachers, administered }: SchoolSize): InventedPerson[] {
   const kinds: Kind[] = [
-    "administrator",
+    ...(administered ? [] : (["administrator"] as const)),
     "head",
     ...Array.from({ length: teachers }, () => "teacher" as const),
     ...Array.from({ length: pupils }, () => "pupil" as const),

@@ -11,3 +11,15 @@ export async function addJournalDays(tx: Pick<Transaction, "one">, now: Date): P
   );
   return row?.neu ?? 0;
 }
+
+/** Days for which the journal is kept (R32). */
+const daysKept = 30;
+
+/** Forgets the journal's days that are past their time; returns how many partitions went. The database's own clock must agree. */
+export async function forgetJournalDays(tx: Pick<Transaction, "one">, now: Date): Promise<number> {
+  const row = await tx.one<{ weg: number }>(
+    "SELECT journal.tage_loeschen(($1::timestamptz AT TIME ZONE 'UTC')::date - $2::integer) AS weg",
+    [now, daysKept],
+  );
+  return row?.weg ?? 0;
+}

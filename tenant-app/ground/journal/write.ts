@@ -1,6 +1,6 @@
 import { type KeyObject, randomUUID } from "node:crypto";
 import { seal } from "../crypto/fields.ts";
-import { PersonErased, sealFor } from "../crypto/personal.ts";
+import { sealUnlessErased } from "../crypto/personal.ts";
 import type { Transaction } from "../database/database.ts";
 import type { Resource } from "../gate/rights.ts";
 
@@ -62,13 +62,9 @@ export async function writeJournal<Deed extends string>(
     if (person === undefined) {
       return seal(fieldKey, sealedValues(id), text);
     }
-    try {
-      return (await sealFor(tx, fieldKey, person, now))(sealedValues(id), text);
-    } catch (error) {
-      // Of somebody who was erased nothing is kept any more; that something was done is.
-      if (error instanceof PersonErased) return null;
-      throw error;
-    }
+    // Of somebody who was erased it is kept that something was done, and no more.
+    const sealPersonal = await sealUnlessErased(tx, fieldKey, person, now);
+    return sealPersonal?.(sealedValues(id), text) ?? null;
   }
 }
 

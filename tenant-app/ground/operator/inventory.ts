@@ -29,7 +29,9 @@ export function usageOf(features: readonly Feature[]): RegisteredCommand {
 /** The operator's `fingerprint`: all tables, and what features keep beside them. */
 export function fingerprintOf(features: readonly Feature[]): RegisteredCommand {
   const volatileTables = new Set(
-    features.flatMap((feature) => (feature.volatileTables ?? []).map((table) => `public.${table}`)),
+    ["hintergrundarbeit", ...features.flatMap((feature) => feature.volatileTables ?? [])].map(
+      (table) => `public.${table}`,
+    ),
   );
   const contents = features.flatMap((feature) => Object.entries(feature.contents ?? {}));
   const content = z.strictObject({ count, bytes: count, hash: sha256 });

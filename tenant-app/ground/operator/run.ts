@@ -6,11 +6,12 @@ import { untilMigrated } from "../database/migrate.ts";
 import type { Register } from "../feature.ts";
 import { databasePassword, fieldKey } from "../secrets.ts";
 import { AdminError, adminTools, type RegisteredCommand } from "./command.ts";
+import { inventionOf } from "./invent.ts";
 import { fingerprintOf, usageOf } from "./inventory.ts";
 
 /** Every admin command: those of the features, and those about all of them. */
 export function adminCommands({ commands, features }: Register): readonly RegisteredCommand[] {
-  return [...commands, usageOf(features), fingerprintOf(features)];
+  return [...commands, usageOf(features), fingerprintOf(features), inventionOf(features)];
 }
 
 /** Whoever starts a command gives it two minutes. */

@@ -17,6 +17,10 @@ export interface Frame {
   readonly assets: { readonly stylesheet: string; readonly icon: string };
   readonly person: { readonly name: string; readonly eingeschraenkt: boolean } | undefined;
   readonly navigation: readonly NavigationLink[];
+  /** Of the navigation, for the button that opens it on a phone: where one is, and what is new there that others would not show. */
+  readonly bereich: string;
+  readonly neues: string;
+  readonly fusslinks: ReadonlyArray<{ readonly href: string; readonly text: string; readonly hinweis: string }>;
   /** Value of the hidden field of forms on this page. */
   readonly sicherheit: string | undefined;
   /** What the last form did, in words. */
@@ -30,6 +34,9 @@ export function publicFrame(app: App): Frame {
     assets: { stylesheet: app.assets.stylesheet, icon: app.assets.icon },
     person: undefined,
     navigation: [],
+    bereich: "",
+    neues: "",
+    fusslinks: app.catalogue.footer.map(({ href, text }) => ({ href, text, hinweis: "" })),
     sicherheit: undefined,
     meldung: undefined,
   };
@@ -41,10 +48,17 @@ export function frameOf(visit: Visit | PersonVisit): Frame {
     return publicFrame(visit.app);
   }
   const { person, app } = visit;
+  const links = person.passwordOnly ? [] : navigation(visit);
   return {
     ...publicFrame(app),
     person: { name: `${person.firstName} ${person.lastName}`, eingeschraenkt: person.passwordOnly },
-    navigation: person.passwordOnly ? [] : navigation(visit),
+    navigation: links,
+    bereich: links.find(({ current }) => current)?.text ?? "",
+    neues: links.find(({ count }) => count !== "")?.count ?? "",
+    fusslinks: app.catalogue.footer.map(({ href, text, badge, badgeText: words = "", badgeHref = href }) => {
+      const open = badge !== undefined && (visit.badges[badge] ?? 0) > 0 && !person.passwordOnly;
+      return { href: open ? badgeHref : href, text, hinweis: open ? words : "" };
+    }),
     sicherheit: visit.formKey,
     meldung: app.catalogue.confirmations.get(visit.query.get("erledigt") ?? ""),
   };

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import Handlebars from "handlebars";
 import { shipped } from "../paths.ts";
+import { germanDay } from "./days.ts";
 import { strict } from "./strict.ts";
 
 /** Turns a view and its data into a page. */
@@ -52,6 +53,7 @@ function registerWords(handlebars: typeof Handlebars, timeZone: string): void {
   handlebars.registerHelper("datum", (value: unknown) =>
     typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value) ? day.format(new Date(`${value}T12:00:00Z`)) : "",
   );
+  handlebars.registerHelper("kurzdatum", (value: unknown) => (typeof value === "string" ? germanDay(value) : ""));
   handlebars.registerHelper("iso", (value: unknown) => (value instanceof Date ? value.toISOString() : ""));
   handlebars.registerHelper("zahl", (value: unknown) => (typeof value === "number" ? number.format(value) : ""));
   handlebars.registerHelper("groesse", (value: unknown) => (typeof value === "number" ? fileSize(value) : ""));

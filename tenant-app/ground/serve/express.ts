@@ -11,6 +11,7 @@ import type { AskToSignIn, Declared } from "../gate/route.ts";
 import { visitorOf } from "../gate/visitor.ts";
 import { sandboxed, setHeaders } from "../pages/headers.ts";
 import { refusalPage } from "../pages/page.ts";
+import { partOf } from "./part.ts";
 
 /** Builds the web application from declared routes. Throws when a route lacks a policy or bypasses the gate. */
 export function buildExpress(app: App, routes: readonly Declared[], askToSignIn: AskToSignIn): Express {
@@ -62,7 +63,8 @@ function hostHeaders(request: IncomingMessage): number {
 function runner(app: App, declared: Declared, askToSignIn: AskToSignIn): RequestHandler {
   return async (request, response) => {
     try {
-      write(app, response, await pass(app, declared, request, plainParams(request.params), askToSignIn));
+      const reply = await pass(app, declared, request, plainParams(request.params), askToSignIn);
+      write(app, response, partOf(request, reply));
     } catch (error) {
       answerError(app, response, error);
     }
@@ -150,10 +152,12 @@ function write(app: App, response: ServerResponse<IncomingMessage>, reply: Reply
         response.setHeader(name, value);
       }
       response.setHeader("Content-Type", "application/octet-stream");
-      response.setHeader("Content-Length", reply.length);
+      response.setHeader("Accept-Ranges", "bytes");
+      response.setHeader("ETag", reply.etag);
+      response.setHeader("Content-Length", reply.part ? reply.part.end - reply.part.start + 1 : reply.length);
       response.setHeader("Content-Disposition", contentDisposition(reply.name));
       // A blob that turns out to be changed breaks the connection: the browser reports a failed download.
-      pipeline(reply.open(), response, (error) => {
+      pipeline(reply.open(reply.part), response, (error) => {
         if (error) {
           app.log.warn({ error: describe(error) }, "download ended early");
         }

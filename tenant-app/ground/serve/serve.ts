@@ -10,6 +10,7 @@ import { loadAssets } from "../pages/assets.ts";
 import { loadViews } from "../pages/views.ts";
 import { databasePassword, fieldKey, sessionKey } from "../secrets.ts";
 import { tidyUpDaily } from "../work/daily.ts";
+import { startWorker, type Worker } from "../work/worker.ts";
 import { buildExpress } from "./express.ts";
 import { routesOf } from "./routes.ts";
 
@@ -42,6 +43,7 @@ export async function serve(config: ServeConfig, register: Register, options: Se
   const log = pino({ level: options.logLevel ?? "info", base: { school: config.slug } });
   const database = openDatabase({ ...config, user: "school_app", password });
   let accepting = true;
+  let worker: Worker | undefined;
   const app: App = {
     config,
     database,
@@ -52,6 +54,7 @@ export async function serve(config: ServeConfig, register: Register, options: Se
     log,
     catalogue: register.catalogue,
     identity: register.identity,
+    wakeWorker: () => worker?.wake(),
     now: options.now ?? (() => new Date()),
     accepting: () => accepting,
   };
@@ -66,9 +69,10 @@ export async function serve(config: ServeConfig, register: Register, options: Se
     },
     buildExpress(app, routesOf(register), register.askToSignIn),
   );
-  server.maxConnections = 2_000;
+  server.maxConnections = 4_000;
   await listen(server, config.listenPort, config.listenAddress);
   const { port } = server.address() as AddressInfo;
+  worker = startWorker(app, register.workKinds);
   const stopTidying = tidyUpDaily(app, register.features);
   log.info({ port, startMs: Math.round(process.uptime() * 1000) }, "ready");
   return {
@@ -77,8 +81,10 @@ export async function serve(config: ServeConfig, register: Register, options: Se
     stop: async (lingerMs = 0) => {
       accepting = false;
       stopTidying();
+      const idle = worker?.stop();
       await sleep(lingerMs);
       await drain(server);
+      await idle;
       await database.close();
       log.info("stopped");
     },

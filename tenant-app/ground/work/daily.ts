@@ -1,6 +1,7 @@
 import type { App } from "../app.ts";
 import type { Feature } from "../feature.ts";
-import { addJournalDays } from "../journal/days.ts";
+import { addJournalDays, forgetJournalDays } from "../journal/days.ts";
+import { clearOrders } from "./orders.ts";
 
 const day = 24 * 60 * 60 * 1000;
 
@@ -8,13 +9,12 @@ const day = 24 * 60 * 60 * 1000;
 export async function tidyUp(app: App, features: readonly Feature[]): Promise<void> {
   const done: Record<string, number> = {};
   const failures: unknown[] = [];
-  try {
-    const days = await app.database.as({}, (tx) => addJournalDays(tx, app.now()));
-    if (days > 0) done.journalDays = days;
-  } catch (error) {
-    failures.push(error);
-  }
-  for (const { daily } of features) {
+  const ofGround = [
+    async () => counted("journalDays", await app.database.as({}, (tx) => addJournalDays(tx, app.now()))),
+    async () => counted("forgottenJournalDays", await app.database.as({}, (tx) => forgetJournalDays(tx, app.now()))),
+    async () => counted("orders", await app.database.as({}, (tx) => clearOrders(tx, app.now()))),
+  ];
+  for (const daily of [...ofGround, ...features.map((feature) => feature.daily)]) {
     try {
       Object.assign(done, await daily?.(app));
     } catch (error) {
@@ -26,6 +26,8 @@ export async function tidyUp(app: App, features: readonly Feature[]): Promise<vo
     throw failures[0];
   }
 }
+
+const counted = (name: string, count: number) => (count > 0 ? { [name]: count } : {});
 
 /**
  * Runs `tidyUp` within an hour of the start and daily from then on, at a minute that differs from school to school.

@@ -6,6 +6,9 @@ import { type Reply, redirect, text } from "../../../tenant-app/ground/gate/repl
 import { route } from "../../../tenant-app/ground/gate/route.ts";
 import type { PersonVisit } from "../../../tenant-app/ground/gate/visit.ts";
 import { checked, fieldsOf } from "../../../tenant-app/ground/pages/input.ts";
+import { formNumber, submit } from "../../../tenant-app/ground/pages/submit.ts";
+import { registered, type WorkKind, type WorkStep } from "../../../tenant-app/ground/work/kind.ts";
+import { orderWork } from "../../../tenant-app/ground/work/orders.ts";
 import { Wunsch } from "./public.ts";
 
 /** The toy feature of docs/feature.md: wishes that pupils have and the head of the school reads. */
@@ -26,17 +29,51 @@ async function list(visit: PersonVisit): Promise<Reply> {
 
 async function wish(visit: PersonVisit): Promise<Reply> {
   const angaben = checked(wunschangaben, fieldsOf(visit.form, "text"));
-  const id = randomUUID();
-  await visit.transaction(async (tx) => {
-    await tx.run("INSERT INTO wunsch (id, konto_id, text, gewuenscht_am) VALUES ($1, $2, $3, $4)", [
-      id,
-      visit.person.accountId,
-      angaben.text,
-      visit.now,
-    ]);
-    await visit.record(tx, { resource: Wunsch, deed: "anlegen", object: id });
-  });
+  await visit.transaction((tx) =>
+    note(angaben.text, {
+      tx,
+      now: visit.now,
+      accountId: visit.person.accountId,
+      record: (entry) => visit.record(tx, entry),
+    }),
+  );
   return redirect("/wuensche?erledigt=gewuenscht");
+}
+
+async function note(
+  text: string,
+  { tx, now, accountId, record }: Pick<WorkStep, "tx" | "now" | "accountId" | "record">,
+) {
+  const id = randomUUID();
+  const values = [id, accountId, text, now];
+  await tx.run("INSERT INTO wunsch (id, konto_id, text, gewuenscht_am) VALUES ($1, $2, $3, $4)", values);
+  await record({ resource: Wunsch, deed: "anlegen", object: id });
+}
+
+/** Many wishes at once, a line each: too many for one request. */
+export const uebernehmen: WorkKind<{ readonly texte: readonly string[] }> = {
+  name: "wuensche-uebernehmen",
+  title: "Wünsche übernehmen",
+  policy: { right: Wunsch.right("anlegen") },
+  order: z.object({ texte: z.array(z.string()) }),
+  step: async (step, { texte }) => {
+    for (const line of texte.slice(step.done, step.done + 5)) {
+      await note(line, step);
+    }
+    const done = Math.min(step.done + 5, texte.length);
+    return done < texte.length
+      ? { cursor: String(done), done, total: texte.length }
+      : { finished: { text: `${done} Wünsche sind notiert.`, href: "/wuensche" }, done };
+  },
+};
+
+function takeMany(visit: PersonVisit): Promise<Reply> {
+  const texte = (visit.form.get("texte") ?? "").split("\n").filter((line) => line.trim() !== "");
+  return submit({
+    work: () => orderWork(visit, uebernehmen, formNumber(visit.form), { texte }),
+    done: "/wuensche",
+    again: async ({ errors }) => text(422, errors.map((error) => error.text).join("\n")),
+  });
 }
 
 const load = (tx: Transaction, id: string) =>
@@ -51,6 +88,12 @@ export const spielzeug: Feature = {
     route({ method: "POST", path: "/wuensche", policy: { right: Wunsch.right("anlegen") }, handle: wish }),
     route({
       method: "POST",
+      path: "/wuensche/uebernehmen",
+      policy: { right: Wunsch.right("anlegen") },
+      handle: takeMany,
+    }),
+    route({
+      method: "POST",
       path: "/wuensche/:id/loeschen",
       policy: { right: Wunsch.right("loeschen") },
       object: { relation: "wunsch", load },
@@ -63,6 +106,7 @@ export const spielzeug: Feature = {
       },
     }),
   ],
+  work: [registered(uebernehmen)],
   navigation: [{ href: "/wuensche", text: "Wünsche", right: Wunsch.right("lesen"), badge: "wuensche", place: 40 }],
   tiles: [
     {

@@ -133,3 +133,22 @@ describe("the secrets' file system taken away", () => {
     expect((await engine.observe(SPACE)).objects).toHaveLength(school().length);
   });
 });
+
+describe("an examination of the walls", () => {
+  it("is no alarm while jobs come and go: their rules are our own", async () => {
+    let coming = true;
+    const jobs = (async () => {
+      for (let turn = 0; turn < 4; turn += 1) await job({ action: "read", name: "vorher.txt" });
+      coming = false;
+    })();
+    const found: unknown[] = [];
+    let examined = 0;
+    while (coming) {
+      found.push(...((await engine.examineIsolation?.(SPACE)) ?? []));
+      examined += 1;
+    }
+    await jobs;
+    expect(examined).toBeGreaterThan(10);
+    expect(found).toEqual([]);
+  });
+});

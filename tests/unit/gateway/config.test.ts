@@ -61,19 +61,19 @@ describe("the configuration", () => {
     // What 20,000 open files give, which most hosts grant a container.
     const limits = limitsFor(connectionsOutOf(Math.floor((20_000 - 256) / 2)));
     expect(connectionsInAll(limits.connections) * 2).toBeLessThanOrEqual(20_000);
-    for (const [source, school, all] of [
-      [limits.connectionsPerSource, limits.connectionsPerSchool, limits.connections],
-      [limits.requestsPerSource, limits.requestsPerSchool, limits.connections],
-    ] as const) {
-      expect(source).toBeLessThanOrEqual(school / 2);
-      expect(school).toBeLessThanOrEqual(all / 2);
+    expect(limits.connectionsPerSource).toBeLessThanOrEqual(limits.connectionsPerSchool / 2);
+    for (const school of [limits.connectionsPerSchool, limits.requestsPerSchool]) {
+      expect(school).toBeLessThanOrEqual(limits.connections / 2);
     }
+    // All of the building wait for their password's turn at once, and the school answers others meanwhile.
+    expect(limits.requestsPerSource).toBeGreaterThan(1200);
+    expect(limits.requestsPerSource).toBeLessThanOrEqual(limits.requestsPerSchool * 0.7);
     expect(limits.connectionsPerSource).toBeGreaterThan(1200 * 1.5);
     // A page and what belongs to it, for everybody within ten seconds.
     expect(limits.newRequestsPerSource).toBeGreaterThan(1200 * 3);
     expect(limits.newConnectionsPerSource).toBeGreaterThan(1200 * 2);
-    // A school's own server takes 2,000 connections; two gateways may stand before it.
-    expect(limits.requestsPerSchool * 2).toBeLessThanOrEqual(2000);
+    // A school's own server takes 4,000 connections; two gateways may stand before it.
+    expect(limits.requestsPerSchool * 2).toBeLessThanOrEqual(4000);
   });
 
   test("names each refusal that it answers, and answers each that it names", () => {

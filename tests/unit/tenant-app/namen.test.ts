@@ -4,7 +4,7 @@ import { safeFileName } from "../../../tenant-app/features/dateien/name.ts";
 import { baseUserName, freeUserName } from "../../../tenant-app/features/konten/benutzername.ts";
 import { bremse, waitAfter } from "../../../tenant-app/features/zugang/bremse.ts";
 import { passwordProblem } from "../../../tenant-app/features/zugang/passwortregeln.ts";
-import { ownPath } from "../../../tenant-app/features/zugang/routes.ts";
+import { ownPath } from "../../../tenant-app/features/zugang/public.ts";
 import { networkOf } from "../../../tenant-app/ground/gate/address.ts";
 import { readKeys } from "../../../tenant-app/ground/gate/cookies.ts";
 import { monogram } from "../../../tenant-app/ground/pages/monogram.ts";

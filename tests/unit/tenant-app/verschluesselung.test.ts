@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { chunkLength, opening, sealing } from "../../../tenant-app/ground/crypto/chunks.ts";
+import { chunkLength, chunkWith, opening, sealing } from "../../../tenant-app/ground/crypto/chunks.ts";
 import { newRowKey, open, openKey, openText, seal } from "../../../tenant-app/ground/crypto/fields.ts";
 import {
   hashOneTime,
@@ -13,7 +13,6 @@ import {
   verifyOneTime,
   verifyPassword,
 } from "../../../tenant-app/ground/crypto/passwords.ts";
-import { boundedQueue, TooBusy } from "../../../tenant-app/ground/crypto/queue.ts";
 
 const newKey = () => createSecretKey(randomBytes(32));
 const place = { table: "kontaktdaten", column: "telefon", row: "3f0e" };
@@ -87,6 +86,22 @@ describe("file encryption", () => {
     }
   });
 
+  test("from any byte on it opens from the chunk that holds it, and from no other", async () => {
+    const key = newKey();
+    const clear = randomBytes(3 * chunkLength);
+    const blob = await sealAll(key, clear);
+    const from = (chunk: number, at: number) =>
+      buffer(Readable.from(cut(blob.subarray(at), 3)).pipe(opening(key, "id", chunk)));
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: clear.length - 1 }), async (byte) => {
+        const { chunk, at, before } = chunkWith(byte);
+        expect((await from(chunk, at)).subarray(before).equals(clear.subarray(byte))).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+    await expect(from(2, chunkWith(chunkLength).at)).rejects.toThrow();
+  });
+
   test("cut off at any chunk, swapped, repeated, changed or under another name: does not open", async () => {
     const key = newKey();
     const clear = randomBytes(3 * chunkLength + 5);
@@ -152,39 +167,5 @@ describe("passwords", () => {
       expect(verifyOneTime(wrong, stored)).toBe(false);
     expect(hashOneTime(made)).not.toBe(stored);
     expect(oneTimeAsMade("AB2C defg–hj2k")).toBe("ab2c-defg-hj2k");
-  });
-
-  test("a burst runs a few at a time, lets some wait and refuses the rest at once", async () => {
-    const queue = boundedQueue({ running: 2, waiting: 3 });
-    let running = 0;
-    let most = 0;
-    const finish: (() => void)[] = [];
-    const work = () => {
-      running += 1;
-      most = Math.max(most, running);
-      return new Promise<void>((resolve) => {
-        finish.push(() => {
-          running -= 1;
-          resolve();
-        });
-      });
-    };
-    const all = Array.from({ length: 8 }, () =>
-      queue(work).then(
-        () => "done",
-        (error: unknown) => error,
-      ),
-    );
-    await Promise.resolve();
-    for (let served = 0; served < 5; served += 1) {
-      while (finish.length === 0) {
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      finish.shift()?.();
-    }
-    const results = await Promise.all(all);
-    expect(results.filter((one) => one === "done")).toHaveLength(5);
-    expect(results.filter((one) => one instanceof TooBusy)).toHaveLength(3);
-    expect(most).toBe(2);
   });
 });

@@ -1,0 +1,80 @@
+import type { Feature } from "../../ground/feature.ts";
+import { buchRoutes } from "./buchseite.ts";
+import { erfindeNoten } from "./erfinden.ts";
+import { halbjahresRoutes } from "./halbjahr.ts";
+import { leistungsRoutes } from "./leistungen.ts";
+import { rebuildMarks, undoAccount, verifyJournal } from "./operator.ts";
+import { profilRoutes } from "./profilseiten.ts";
+import { Note, Notenprofil } from "./public.ts";
+import { schluesselRoutes } from "./schluesselseiten.ts";
+import { schuelerRoutes } from "./schueler.ts";
+
+/** What somebody can take back is kept for so long; milliseconds. */
+const zuruecknehmbarMs = 30 * 24 * 60 * 60 * 1000;
+
+/** Marks: what pupils got, how a half-year's mark is reckoned from that, and the mark that the teacher gives. */
+export const noten: Feature = {
+  name: "noten",
+  tables: [
+    "notenprofil",
+    "notenkategorie",
+    "notenschluessel",
+    "notenschluesselstufe",
+    "kursnoten",
+    "leistung",
+    "note",
+    "halbjahresnote",
+    "noteneingabe",
+    "noteneingabe_schritt",
+  ],
+  volatileTables: ["noteneingabe", "noteneingabe_schritt"],
+  resources: [Note, Notenprofil],
+  // Whose marks comes last: any other word after /noten is no person.
+  routes: [
+    ...buchRoutes,
+    ...leistungsRoutes,
+    ...halbjahresRoutes,
+    ...profilRoutes,
+    ...schluesselRoutes,
+    ...schuelerRoutes,
+  ],
+  navigation: [{ href: "/noten", text: "Noten", right: Note.right("lesen"), place: 58 }],
+  tiles: [
+    {
+      title: "Noten",
+      href: "/noten",
+      right: Note.right("lesen"),
+      place: 58,
+      say: ({ may }) => ({
+        text: may(Note.right("bearbeiten"))
+          ? "Noten Ihrer Kurse eintragen und Vorschläge für das Halbjahr ansehen."
+          : may(Note.right("lesen"), "schule")
+            ? "Halbjahresnoten der Klassen ansehen und festlegen, wie Noten berechnet werden."
+            : "Noten ansehen.",
+      }),
+      link: { href: "/noten", text: "Noten ansehen" },
+    },
+  ],
+  confirmations: {
+    noten: "Die Noten wurden gespeichert.",
+    "noten-gleich": "Es gab nichts zu ändern.",
+    "noten-zurueck": "Die Eingabe wurde zurückgenommen.",
+    "noten-gezeigt": "Die Halbjahresnoten werden jetzt gezeigt.",
+    "noten-verborgen": "Die Halbjahresnoten werden nicht mehr gezeigt.",
+    "notenprofil-gewaehlt": "Das Notenprofil gilt jetzt für diesen Kurs.",
+    leistung: "Die Leistung wurde gespeichert.",
+    "leistung-geloescht": "Die Leistung wurde gelöscht.",
+    notenprofil: "Das Notenprofil wurde gespeichert.",
+    notenschluessel: "Der Notenschlüssel wurde gespeichert.",
+  },
+  daily: async (app) => {
+    const vor = new Date(app.now().getTime() - zuruecknehmbarMs);
+    const row = await app.database.as({}, (tx) =>
+      tx.one<{ anzahl: number }>("SELECT noteneingaben_vergessen($1) AS anzahl", [vor]),
+    );
+    return { forgottenEntries: row?.anzahl ?? 0 };
+  },
+  commands: [verifyJournal, rebuildMarks, undoAccount],
+  invent: erfindeNoten,
+  usage: { marks: "SELECT count(*) FROM note" },
+};

@@ -1,0 +1,15 @@
+import type { Feature } from "../../ground/feature.ts";
+import { removeSecondFactor } from "./operator.ts";
+import { zweitfaktorRoutes } from "./routes.ts";
+
+/** A second factor beside the password, for what is especially sensitive (R36). */
+export const zweitfaktor: Feature = {
+  name: "zweitfaktor",
+  tables: ["zweitfaktor", "wiederherstellungscode"],
+  routes: zweitfaktorRoutes,
+  commands: [removeSecondFactor],
+  confirmations: {
+    "zweitfaktor-entfernt": "Der zweite Faktor wurde entfernt.",
+    "kein-zweitfaktor": "Dieses Konto hat keinen zweiten Faktor.",
+  },
+};
