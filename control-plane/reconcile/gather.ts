@@ -256,8 +256,9 @@ export async function expiredWithoutBackup(
 }
 
 /**
- * What is open, told apart by whether this process is at it. Whatever has ended since it was read here is found ended when it is to begin
- * (startOperation).
+ * What is open, told apart by whether this process is at it, and since when the school is furnished. Whatever has ended since it was read
+ * here is found ended when it is to begin (startOperation). What work brings about is read after this: work that ended in between would
+ * be neither open nor done, and be begun a second time.
  * @throws EngineError when the school has come to live on another engine meanwhile: what this attempt knows is of the old one
  */
 async function openWork(
@@ -265,18 +266,21 @@ async function openWork(
   tenant: StoredTenant,
   isActive: (id: string) => boolean,
   clockTrusted: boolean,
-): Promise<readonly OpenWork[]> {
+): Promise<{ readonly open: readonly OpenWork[]; readonly initialisedAt: string | undefined }> {
   const open = await openOperations(deps.pool, tenant.uid);
   // Read after it: what a move lets go when it switches is let go in one transaction with the switch.
   const now = await findTenantByUid(deps.pool, tenant.uid);
   if (now !== undefined && now.engine !== tenant.engine)
     throw new EngineError(REASONS.Updating, `${tenant.slug} lives on ${now.engine} now`);
   // While the clock is not believed, no date alone ends anything.
-  return open.map((operation) => ({
-    ...operation,
-    active: isActive(operation.id),
-    overdue: clockTrusted && operation.overdue,
-  }));
+  return {
+    open: open.map((operation) => ({
+      ...operation,
+      active: isActive(operation.id),
+      overdue: clockTrusted && operation.overdue,
+    })),
+    initialisedAt: now?.status.initialisedAt ?? tenant.status.initialisedAt,
+  };
 }
 
 /** What the platform itself wants done, and when it may begin what failed before. */
@@ -372,20 +376,21 @@ function wishesOf(
 /** Reads everything an attempt needs. The only effect: keys of a new school are made. */
 export async function gather(
   deps: Dependencies,
-  tenant: StoredTenant,
+  taken: StoredTenant,
   signal: AbortSignal,
   isActive: (id: string) => boolean,
 ): Promise<Gathered> {
   const now = deps.clock.now();
   const clock = await askClock(deps);
-  const goal = goalOf(tenant, now, clock.trusted);
-  const hosts = [hostOf(tenant.slug, deps.platform.domain)];
-  const unfurnished = tenant.status.initialisedAt === undefined;
-  const [observed, gateway, backups, open, failedRestore, failedFurnishing] = await Promise.all([
+  const goal = goalOf(taken, now, clock.trusted);
+  const hosts = [hostOf(taken.slug, deps.platform.domain)];
+  const { open, initialisedAt } = await openWork(deps, taken, isActive, clock.trusted);
+  const tenant = initialisedAt === undefined ? taken : { ...taken, status: { ...taken.status, initialisedAt } };
+  const unfurnished = initialisedAt === undefined;
+  const [observed, gateway, backups, failedRestore, failedFurnishing] = await Promise.all([
     deps.engine.observe(namespaceOf(tenant.slug)),
     deps.gateway?.observe(tenant.slug),
     decidingBackups(deps.pool, tenant.uid),
-    openWork(deps, tenant, isActive, clock.trusted),
     unfurnished ? newestFailed(deps, tenant.uid, "restore") : undefined,
     unfurnished ? newestFailed(deps, tenant.uid, "create-administrator") : undefined,
   ]);
