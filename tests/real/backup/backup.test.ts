@@ -163,7 +163,7 @@ describe("restoring", () => {
     return pictureOf(living).finally(() => living.end());
   };
 
-  it("fills an empty volume with rows, owners, rights, row-level security and files; the living school is not touched", async () => {
+  it("R60 fills an empty volume with rows, owners, rights, row-level security and files; the living school is not touched", async () => {
     await ruinSchool(bench);
     const living = await pictureOf(bench);
     const volume = await bench.volume();

@@ -151,7 +151,7 @@ describe("a school's backup", () => {
     expect(await seen("busch", school)).toEqual({ nachricht: true, datei: true });
   });
 
-  it("restores into a new school, where the same people find the same, and leaves the old one as it was", async () => {
+  it("R60 restores into a new school, where the same people find the same, and leaves the old one as it was", async () => {
     const school = await schoolInUse(platform, "fontane");
     const rows = await rowsAndHashes(platform, "fontane");
     const blobs = await blobHashes(platform, "fontane");
