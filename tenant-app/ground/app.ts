@@ -4,6 +4,7 @@ import type { Catalogue } from "./catalogue.ts";
 import type { ServeConfig } from "./config.ts";
 import type { Database } from "./database/database.ts";
 import type { Identity } from "./gate/person.ts";
+import type { Mailer } from "./mail.ts";
 import type { Assets } from "./pages/assets.ts";
 import type { Views } from "./pages/views.ts";
 
@@ -16,6 +17,8 @@ export interface App {
   readonly views: Views;
   readonly assets: Assets;
   readonly log: Logger;
+  /** Undefined where the operator configured no relay: then nothing is sent. */
+  readonly mailer: Mailer | undefined;
   readonly catalogue: Catalogue;
   readonly identity: Identity;
   /** Begins what was ordered, once that is committed. */

@@ -32,6 +32,11 @@ const serveSchema = databaseSchema.extend({
   CLASSMIND_LINGER_MS: z.coerce.number().int().min(0).max(10_000).default(1_500),
   CLASSMIND_UPLOAD_LIMIT_MIB: z.coerce.number().int().min(1).max(10_240).default(50),
   CLASSMIND_PERSON_QUOTA_MIB: z.coerce.number().int().min(1).max(1_048_576).optional(),
+  CLASSMIND_MAIL_RELAY: z
+    .url({ protocol: /^smtps?$/, error: "must be the mail relay's address, smtps://[user@]name[:port] or smtp://…" })
+    .refine((address) => new URL(address).password === "", "must not hold a password: that is a file")
+    .optional(),
+  CLASSMIND_MAIL_FROM: z.email("must be the address that mails come from").optional(),
 });
 
 export interface DatabaseConfig {
@@ -44,6 +49,13 @@ export interface DatabaseConfig {
 export interface AdminConfig extends DatabaseConfig {
   readonly filesDir: string;
   readonly jobInput: string;
+}
+
+export interface MailConfig {
+  /** `smtps:` has TLS from the first byte, `smtp:` begins it with STARTTLS; there is no mail without. */
+  readonly relay: URL;
+  /** Address that mails come from. */
+  readonly from: string;
 }
 
 export interface ServeConfig extends DatabaseConfig {
@@ -63,6 +75,8 @@ export interface ServeConfig extends DatabaseConfig {
   readonly uploadLimit: number;
   /** Bytes that one person's files may take; a share of the volume if absent. */
   readonly personQuota?: number;
+  /** The way out for mail; without it none is sent. */
+  readonly mail?: MailConfig;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -87,7 +101,22 @@ export function serveConfig(env: Environment): ServeConfig {
     ...(value.CLASSMIND_PERSON_QUOTA_MIB === undefined
       ? {}
       : { personQuota: value.CLASSMIND_PERSON_QUOTA_MIB * 1024 * 1024 }),
+    ...mailOf(value),
   };
+}
+
+function mailOf({
+  CLASSMIND_MAIL_RELAY: relay,
+  CLASSMIND_MAIL_FROM: from,
+}: z.infer<typeof serveSchema>): Pick<ServeConfig, "mail"> {
+  if (relay === undefined && from === undefined) {
+    return {};
+  }
+  if (relay === undefined || from === undefined) {
+    const [set, missing] = relay === undefined ? ["FROM", "RELAY"] : ["RELAY", "FROM"];
+    throw new ConfigError(`CLASSMIND_MAIL_${set} is set and CLASSMIND_MAIL_${missing} is not: mail needs both`);
+  }
+  return { mail: { relay: new URL(relay), from } };
 }
 
 /** Settings of `migrate`. Throws ConfigError. */

@@ -13,7 +13,7 @@ export const Konto = resource({
     sperren: ["sperren", "schule"],
     loeschen: ["löschen", "schule"],
   },
-  deeds: ["entsperren", "einmalpasswort", "passwort", "zweitfaktor"],
+  deeds: ["entsperren", "einmalpasswort", "passwort", "passwortcode", "zweitfaktor"],
   sensitive: managing,
 });
 

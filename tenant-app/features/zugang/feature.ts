@@ -5,15 +5,16 @@ import { bremse } from "./bremse.ts";
 import { erfindeZugaenge } from "./erfinden.ts";
 import { absoluteMs, idleMs, sessions } from "./identity.ts";
 import { askToSignIn, zugangRoutes } from "./routes.ts";
+import { vergessenRoutes } from "./vergessen.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 
 /** Signing in and out, sessions, one's own password. */
 export const zugang: Feature = {
   name: "zugang",
-  tables: ["zugang", "einmalpasswort_formular", "sitzung", "anmeldebremse"],
-  volatileTables: ["sitzung", "anmeldebremse"],
-  routes: [...zugangRoutes, ...anmeldungenRoutes],
+  tables: ["zugang", "einmalpasswort_formular", "sitzung", "anmeldebremse", "passwortcode"],
+  volatileTables: ["sitzung", "anmeldebremse", "passwortcode"],
+  routes: [...zugangRoutes, ...anmeldungenRoutes, ...vergessenRoutes],
   identity: sessions,
   askToSignIn,
   confirmations: {
@@ -25,7 +26,7 @@ export const zugang: Feature = {
   invent: erfindeZugaenge,
 };
 
-/** Ended sessions, and counters of the login brake that no longer matter. */
+/** Ended sessions, codes that nobody used, and counters of the login brake that no longer matter. */
 async function tidyUp({ database, now }: App): Promise<Readonly<Record<string, number>>> {
   const today = now();
   return database.as({}, async (tx) => {
@@ -37,6 +38,7 @@ async function tidyUp({ database, now }: App): Promise<Readonly<Record<string, n
       new Date(today.getTime() - dayMs),
       new Date(today.getTime() - bremse.knownMs),
     ]);
-    return { sessions: Number(ended?.count ?? 0) };
+    const codes = await tx.one<{ count: number }>("SELECT passwortcodes_aufraeumen($1) AS count", [today]);
+    return { sessions: Number(ended?.count ?? 0), codes: codes?.count ?? 0 };
   });
 }

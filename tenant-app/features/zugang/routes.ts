@@ -1,12 +1,12 @@
-import { securityCookie, setKey } from "../../ground/gate/cookies.ts";
 import { type Draft, openDraft } from "../../ground/gate/draft.ts";
-import { formKey, newKey } from "../../ground/gate/keys.ts";
+import { formKey } from "../../ground/gate/keys.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route } from "../../ground/gate/route.ts";
 import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
 import { fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { type Anmeldung, aenderePasswort, meldeAn } from "./commands.ts";
+import { offeneSeite } from "./offen.ts";
 import { longest, shortest } from "./passwortregeln.ts";
 import { ownPath, warteText } from "./public.ts";
 import { beendeSitzung } from "./sitzung.ts";
@@ -16,6 +16,7 @@ const anmelden = view<{
   readonly weiter: string;
   readonly entwurf: string;
   readonly abgemeldet: boolean;
+  readonly neuesPasswort: boolean;
 }>("zugang/anmelden");
 const eingaben = view<{
   readonly ziel: string;
@@ -163,9 +164,7 @@ interface LoginState {
 }
 
 function loginPage(visit: Visit, state: LoginState): Reply {
-  const fresh = visit.securityKey === undefined ? newKey() : undefined;
-  const sicherheit = visit.securityKey ?? fresh ?? "";
-  return page(
+  return offeneSeite(
     visit,
     anmelden,
     {
@@ -173,14 +172,13 @@ function loginPage(visit: Visit, state: LoginState): Reply {
       weiter: ownPath(state.weiter),
       entwurf: state.entwurf ?? "",
       abgemeldet: visit.query.has("abgemeldet") && !visit.sentSession,
+      neuesPasswort: visit.query.get("passwort") === "neu" && !visit.sentSession,
     },
     {
       title: "Anmelden",
       errorTitle: "Anmeldung nicht möglich",
       errors: state.fehler ?? [],
-      formKey: formKey(visit.app.sessionKey, { sicherheit }),
       ...(state.status === undefined ? {} : { status: state.status }),
-      ...(fresh === undefined ? {} : { cookies: [setKey(securityCookie, fresh)] }),
       ...(state.retryAfter === undefined ? {} : { headers: { "Retry-After": String(state.retryAfter) } }),
     },
   );

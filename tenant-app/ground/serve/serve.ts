@@ -6,6 +6,7 @@ import type { App } from "../app.ts";
 import type { ServeConfig } from "../config.ts";
 import { openDatabase } from "../database/database.ts";
 import type { Register } from "../feature.ts";
+import { relayMailer } from "../mail.ts";
 import { loadAssets } from "../pages/assets.ts";
 import { loadViews } from "../pages/views.ts";
 import { databasePassword, fieldKey, sessionKey } from "../secrets.ts";
@@ -35,10 +36,12 @@ const drainMs = 20_000;
 
 /** Starts the school's web server. Throws ConfigError when a secret is missing (R3), before anything listens. */
 export async function serve(config: ServeConfig, register: Register, options: ServeOptions = {}): Promise<Serving> {
-  const [password, fields, sessions] = await Promise.all([
-    databasePassword(config.secretsDir, "app"),
-    fieldKey(config.secretsDir),
-    sessionKey(config.secretsDir),
+  const { secretsDir } = config;
+  const [password, fields, sessions, mailer] = await Promise.all([
+    databasePassword(secretsDir, "app"),
+    fieldKey(secretsDir),
+    sessionKey(secretsDir),
+    config.mail && relayMailer(config.mail, { secretsDir, senderName: config.schoolName }),
   ]);
   const log = pino({ level: options.logLevel ?? "info", base: { school: config.slug } });
   const database = openDatabase({ ...config, user: "school_app", password });
@@ -52,6 +55,7 @@ export async function serve(config: ServeConfig, register: Register, options: Se
     views: loadViews(),
     assets: loadAssets(config.schoolName),
     log,
+    mailer,
     catalogue: register.catalogue,
     identity: register.identity,
     wakeWorker: () => worker?.wake(),
