@@ -71,6 +71,17 @@ const peersAndHosts = {
 const formerRepository = z.strictObject({ repository: z.string().min(1), ...peersAndHosts });
 export type FormerRepository = z.infer<typeof formerRepository>;
 
+/** The relay that schools may hand their mail to, and nothing else of the world. Its password is the reconciler's `mailPasswordFile`. */
+const mail = z.strictObject({
+  relay: z
+    .url({ protocol: /^smtps?$/, hostname: z.regexes.domain, error: "must be smtps://[user@]name[:port] or smtp://…" })
+    .refine((address) => new URL(address).password === "", "must not hold a password: that is a file"),
+  /** Address that mails come from. */
+  from: z.email(),
+  ...peersAndHosts,
+});
+export type MailSettings = z.infer<typeof mail>;
+
 /** What the API shows and checks, and what both processes must agree on. */
 const platform = z.strictObject({
   instance: z.string().regex(/^[a-z][a-z0-9]{0,11}$/),
@@ -102,6 +113,8 @@ const platform = z.strictObject({
     windowHours: z.number().min(1).max(12),
     concurrency: z.int().min(1).max(32),
   }),
+  /** Without it schools send no mail. */
+  mail: mail.optional(),
   gatewayPeers: z.json(),
   ingressClass: z.string(),
   /**
@@ -129,6 +142,7 @@ const siteSettings = platform
     httpsPort: true,
     images: true,
     storageClass: true,
+    mail: true,
     gatewayPeers: true,
     ingressClass: true,
     lingerMilliseconds: true,
@@ -215,6 +229,9 @@ const repositoryFiles = {
   repositoryKnownHostsFile: z.string().optional(),
 };
 
+/** What opens the mail relay: a password, and the PEM of its authority if the world does not know it. */
+const mailFiles = { mailPasswordFile: z.string().optional(), mailAuthorityFile: z.string().optional() };
+
 /** What opens the repository that `backup.former` names. */
 const formerFiles = z.strictObject(repositoryFiles);
 export type RepositoryFiles = z.infer<typeof formerFiles>;
@@ -261,6 +278,8 @@ export const site = z.strictObject({
   /** Of a backup repository of its own. */
   ...repositoryFiles,
   formerRepositoryFiles: formerFiles.optional(),
+  /** Of a mail relay of its own. */
+  ...mailFiles,
 });
 export type SiteConfig = z.infer<typeof site>;
 
@@ -281,6 +300,7 @@ const reconciler = z.strictObject({
   kekFile: z.string(),
   ...repositoryFiles,
   formerRepositoryFiles: formerFiles.optional(),
+  ...mailFiles,
   workers: z.int().min(1).max(64),
   /** Of the only engine, which is called after its kind; or `engines`, by name. */
   engine: engine.optional(),

@@ -23,7 +23,7 @@ import { keepListenerCertificate } from "./listener/certificate.ts";
 import { createLog } from "./log.ts";
 import { describeFinding, openEngine } from "./open-engine.ts";
 import { startPulse } from "./pulse.ts";
-import type { Fleet, RepositoryAccess, Site } from "./reconcile/dependencies.ts";
+import type { Fleet, MailAccess, RepositoryAccess, Site } from "./reconcile/dependencies.ts";
 import { examineEngine } from "./reconcile/fitness.ts";
 import { startLoop } from "./reconcile/loop.ts";
 import { createReconcilerMetrics, serveMetrics } from "./reconcile/metrics.ts";
@@ -100,6 +100,15 @@ function repositoryOf(own: SiteConfig): RepositoryAccess & Pick<Site, "former"> 
   return { ...accessTo(files), former: accessTo(formerRepositoryFiles) };
 }
 
+/** A mail relay of an engine's own brings its own password. */
+function mailOf(own: SiteConfig): MailAccess {
+  const { mailPasswordFile, mailAuthorityFile } = own.platform.mail === undefined ? config : own;
+  return {
+    mailPassword: understood(mailPasswordFile, readLines).trim(),
+    mailAuthority: understood(mailAuthorityFile, readLines),
+  };
+}
+
 async function openSite(name: string, own: SiteConfig, gateway: Gateway | undefined): Promise<Site> {
   const platform = platformAt(config.platform, own.platform);
   return {
@@ -112,6 +121,7 @@ async function openSite(name: string, own: SiteConfig, gateway: Gateway | undefi
     platform,
     controlSockets: controlSockets(own),
     ...repositoryOf(own),
+    ...mailOf(own),
   };
 }
 

@@ -22,6 +22,8 @@ const SECRETS: SecretValues = {
   repositoryAuthority: REDACTED,
   repositoryKey: REDACTED,
   repositoryKnownHosts: REDACTED,
+  mailPassword: REDACTED,
+  mailAuthority: REDACTED,
 };
 
 /** The values the reconciler would render a school from, with every secret replaced: the API holds no keys. */

@@ -19,6 +19,8 @@ export function filesReadAtStart(instance: Instance, value: Settings): readonly 
     former?.authorityFile,
     former?.keyFile,
     former?.knownHostsFile,
+    value.mail?.passwordFile,
+    value.mail?.authorityFile,
     value.apiListener?.certificateFile,
     value.apiListener?.keyFile,
   ];
@@ -28,6 +30,8 @@ export function filesReadAtStart(instance: Instance, value: Settings): readonly 
     site.repositoryAuthorityFile,
     site.repositoryKeyFile,
     site.repositoryKnownHostsFile,
+    site.mailPasswordFile,
+    site.mailAuthorityFile,
   ]);
   return [layout.apiConfigFile, layout.reconcilerConfigFile, ...named, ...clusters].filter(
     (file) => file !== undefined,

@@ -8,22 +8,41 @@ import { readLines } from "../written/text.ts";
 import type { Settings } from "./settings-schema.ts";
 
 /** Throws for a setting: what is wrong, and what to do. */
-type Refuse = (field: keyof Settings | "backupHost.port", message: string, remedy: string) => never;
+type Refuse = (field: string, message: string, remedy: string) => never;
 
-function fileOf(refuse: Refuse, field: keyof Settings, named: string): Stats {
+function fileOf(refuse: Refuse, field: string, named: string): Stats {
   const found = isAbsolute(named) && existsSync(named) ? statSync(named) : undefined;
   if (found?.isFile()) return found;
   return refuse(field, `${named} is not the absolute path of a file`, "Name one that is there.");
 }
 
 /** Root's, or whose process this is: nobody else may put another file in its place. */
-function checkOwner(refuse: Refuse, field: keyof Settings, file: string, { uid }: Stats): void {
+function checkOwner(refuse: Refuse, field: string, file: string, { uid }: Stats): void {
   if (uid !== 0 && uid !== process.getuid?.()) refuse(field, `${file} is not root's`, `Run: chown root:root ${file}`);
 }
 
-function checkSecret(refuse: Refuse, field: keyof Settings, file: string, found: Stats): void {
+function checkSecret(refuse: Refuse, field: string, file: string, found: Stats): void {
   if ((found.mode & 0o077) !== 0) refuse(field, `${file} can be read by others`, `Run: chmod 600 ${file}`);
 }
+
+/**
+ * Checks a file that the settings name: that it is there, and if it is secret, that nobody else reads it.
+ * @param settingsFile for messages
+ * @returns throws ClassmindError `Invalid` naming the field
+ */
+export const checkFile =
+  (settingsFile: string) =>
+  (field: string, file: string, secret: boolean): void => {
+    const refuse: Refuse = (named, message, remedy) => {
+      throw new ClassmindError("Invalid", `${settingsFile}: ${message}`, { field: named, remedy });
+    };
+    const found = fileOf(refuse, field, file);
+    if (secret) {
+      checkOwner(refuse, field, file, found);
+      checkSecret(refuse, field, file, found);
+    }
+    readLines(file, field);
+  };
 
 function checkKey(refuse: Refuse, value: Settings, { host }: RemoteRepository): void {
   const field = "backupKeyFile";

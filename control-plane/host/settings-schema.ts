@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { domain, engineName, rollout, site } from "../config.ts";
 import { apiListener } from "./listener-settings.ts";
+import { mailRelay } from "./mail-settings.ts";
 
 /** What leads to a backup repository elsewhere and opens it. */
 const repositoryParts = {
@@ -37,6 +38,8 @@ export const settings = z.strictObject({
   backupKnownHostsFile: repositoryParts.knownHostsFile,
   /** Where schools' backups were until now, with what opens it: one school after the other, they are copied to `backupRepository`. */
   backupFormer: z.strictObject({ repository: z.string(), ...repositoryParts }).optional(),
+  /** The relay that schools may hand their mail to; without it they send none. */
+  mail: mailRelay.optional(),
   backupWindowStartHour: z.int().min(0).max(23),
   backupWindowHours: z.number().min(1).max(12),
   backupConcurrency: z.int().min(1).max(32),

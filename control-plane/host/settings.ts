@@ -14,7 +14,8 @@ import { checkEngines } from "./engine-settings.ts";
 import { createInstance, engineSocket, type Instance } from "./instance.ts";
 import { databaseOf, layoutOf, type PlatformLayout } from "./layout.ts";
 import { checkListener, listenerName } from "./listener-settings.ts";
-import { checkRepository, formerOf } from "./repository-settings.ts";
+import { checkMail, mailOf } from "./mail-settings.ts";
+import { checkFile, checkRepository, formerOf } from "./repository-settings.ts";
 import { type Settings, settings } from "./settings-schema.ts";
 import { writeFile } from "./write-file.ts";
 
@@ -43,6 +44,8 @@ export function readSettings(instance: Instance): Settings | undefined {
   if (parsed.success) {
     checkRepository(settingsFile, parsed.data);
     formerOf(settingsFile, parsed.data);
+    const { mail, httpPort, httpsPort } = parsed.data;
+    checkMail(settingsFile, mail, [httpPort, httpsPort], checkFile(settingsFile));
     checkEngines(settingsFile, parsed.data);
     checkListener(settingsFile, parsed.data, poolOf(instance, parsed.data));
     return parsed.data;
@@ -121,6 +124,7 @@ function platformOf(instance: Instance, value: Settings, images: ImageReferences
       windowHours: value.backupWindowHours,
       concurrency: value.backupConcurrency,
     },
+    ...(value.mail === undefined ? {} : { mail: mailOf(value.mail) }),
     gatewayPeers: [{ ipBlock: { cidr: instance.addressPool } }],
     ingressClass: "classmind",
     lingerMilliseconds: 0,
@@ -220,6 +224,8 @@ export function writeConfigurations(named: Instance, value: Settings, images: Im
       knownHostsFile: value.backupKnownHostsFile,
     }),
     ...(value.backupFormer === undefined ? {} : { formerRepositoryFiles: filesOf(value.backupFormer) }),
+    ...(value.mail?.passwordFile === undefined ? {} : { mailPasswordFile: value.mail.passwordFile }),
+    ...(value.mail?.authorityFile === undefined ? {} : { mailAuthorityFile: value.mail.authorityFile }),
     ...enginesOf(instance, value),
     gateway: { configDir: layout.gatewayConfigDir, runDir: layout.gatewayRunDir },
     authorityFile: layout.authorityFile,

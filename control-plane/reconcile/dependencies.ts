@@ -46,8 +46,15 @@ export interface RepositoryAccess {
   readonly repositoryKnownHosts: string;
 }
 
+/** What opens the mail relay; empty where it asks for nothing, or there is none. */
+export interface MailAccess {
+  readonly mailPassword: string;
+  /** PEM of the relay's own certificate authority. */
+  readonly mailAuthority: string;
+}
+
 /** One engine with all that is peculiar to schools there. */
-export interface Site extends RepositoryAccess {
+export interface Site extends RepositoryAccess, MailAccess {
   /** The engine's name in configuration and store. */
   readonly name: string;
   readonly engine: Engine;

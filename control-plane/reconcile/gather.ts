@@ -102,6 +102,8 @@ export function secretValues(deps: Dependencies, uid: string, keys: SchoolKeys):
     repositoryAuthority: base64(Buffer.from(deps.repositoryAuthority)),
     repositoryKey: base64(Buffer.from(deps.repositoryKey)),
     repositoryKnownHosts: base64(Buffer.from(deps.repositoryKnownHosts)),
+    mailPassword: base64(Buffer.from(deps.mailPassword)),
+    mailAuthority: base64(Buffer.from(deps.mailAuthority)),
   };
 }
 

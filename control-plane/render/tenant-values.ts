@@ -49,6 +49,7 @@ export function tenantValues(input: {
       size: platform.backup.repositorySize,
       hosts: platform.backup.hosts,
     },
+    mail: platform.mail,
     network: {
       ingressClass: platform.ingressClass,
       lingerMilliseconds: platform.lingerMilliseconds ?? LINGER_MILLISECONDS,

@@ -21,6 +21,9 @@ export interface SecretValues {
   /** Private key that logs in to an sftp: repository, and the known hosts it is checked against; empty for others. */
   readonly repositoryKey: string;
   readonly repositoryKnownHosts: string;
+  /** Password of the mail relay, and the PEM of its own certificate authority; empty when it has none. */
+  readonly mailPassword: string;
+  readonly mailAuthority: string;
 }
 
 /** The gateway sees no Secret change: it reads the pair when it is told of another one. */
@@ -67,6 +70,16 @@ export interface TenantValues {
     /** Names in the repository's address, which a school cannot look up. */
     readonly hosts: ReadonlyArray<{ readonly name: string; readonly address: string }>;
   };
+  /** The relay that the school may hand mail to; undefined where it sends none. */
+  readonly mail?:
+    | {
+        readonly relay: string;
+        readonly from: string;
+        readonly peers: ReadonlyArray<{ readonly peers: TemplateValue; readonly port: number }>;
+        /** Names in its address, which a school cannot look up. */
+        readonly hosts: ReadonlyArray<{ readonly name: string; readonly address: string }>;
+      }
+    | undefined;
   readonly network: {
     readonly ingressClass: string;
     /** See `lingerMilliseconds` of the platform's configuration. */
@@ -178,9 +191,8 @@ function sharedBuffers(plan: PlanLimits): string {
   return `${Math.max(16, Math.floor(quantityToBytes(plan.database.memory) / MEBI / 16))}MB`;
 }
 
-/** Kubernetes' hostAliases for the repository's names; false when there are none. */
-function hostAliases(values: TenantValues): TemplateValue {
-  const { hosts } = values.backup;
+/** Kubernetes' hostAliases for names outside; false when there are none. */
+function hostAliases(hosts: TenantValues["backup"]["hosts"]): TemplateValue {
   return hosts.length === 0 ? false : hosts.map(({ name, address }) => ({ ip: address, hostnames: [name] }));
 }
 
@@ -198,7 +210,16 @@ export function templateContext(values: TenantValues, job?: JobValues): { readon
     issuedPair: ISSUED_PAIR,
     servedPair: values.clusterIssuer === undefined || values.certificate !== undefined ? OWN_PAIR : ISSUED_PAIR,
     storage: { ...values.storage, more: [...values.storage.more] },
-    backup: { ...values.backup, hosts: [], hostAliases: hostAliases(values) },
+    backup: { ...values.backup, hosts: [], hostAliases: hostAliases(values.backup.hosts) },
+    mail:
+      values.mail === undefined
+        ? false
+        : {
+            relay: values.mail.relay,
+            from: values.mail.from,
+            peers: values.mail.peers.map((peer) => ({ ...peer })),
+            hostAliases: hostAliases(values.mail.hosts),
+          },
     network: {
       ingressClass: values.network.ingressClass,
       lingerMilliseconds: String(values.network.lingerMilliseconds),

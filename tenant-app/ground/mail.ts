@@ -28,10 +28,9 @@ export async function relayMailer(
   options: { readonly secretsDir: string; readonly senderName: string },
 ): Promise<Mailer> {
   const at = (file: string) => join(options.secretsDir, "mail-relay", file);
-  const authority = await readFile(at("authority.pem"), "utf8").catch(() => undefined);
+  const secret = async (file: string) => (await readFile(at(file), "utf8").catch(() => "")).trim();
   const user = decodeURIComponent(relay.username);
-  const pass = user === "" ? undefined : (await readFile(at("password"), "utf8").catch(() => "")).trim();
-  if (pass === "") {
+  if (user !== "" && (await secret("password")) === "") {
     throw new ConfigError(`${at("password")} cannot be read or is empty: it must hold the password of the mail relay`);
   }
   const secure = relay.protocol === "smtps:";
@@ -40,8 +39,6 @@ export async function relayMailer(
     port: Number(relay.port) || (secure ? 465 : 587),
     secure,
     requireTLS: true,
-    ...(pass === undefined ? {} : { auth: { user, pass } }),
-    tls: { minVersion: "TLSv1.2" as const, ...(authority === undefined ? {} : { ca: authority }) },
     connectionTimeout: timeoutMs,
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
@@ -52,7 +49,13 @@ export async function relayMailer(
     send: async ({ to, subject, text }) => {
       // Loaded with the first mail: an idle school does not carry it.
       const { createTransport } = await import("nodemailer");
-      const transport = createTransport(settings);
+      // Read anew each time: what was changed counts without a restart.
+      const [pass, authority] = await Promise.all([secret("password"), secret("authority.pem")]);
+      const transport = createTransport({
+        ...settings,
+        ...(user === "" ? {} : { auth: { user, pass } }),
+        tls: { minVersion: "TLSv1.2", ...(authority === "" ? {} : { ca: authority }) },
+      });
       try {
         await transport.sendMail({
           from: { name: options.senderName, address: from },

@@ -20,7 +20,7 @@ import { createJobRunner } from "./jobs.ts";
 import { createKeeper, type Keeper } from "./keeper.ts";
 import { createMutex } from "./mutex.ts";
 import { LABEL } from "./names.ts";
-import { objectsOf, permitted, readNamespace } from "./namespace.ts";
+import { leaving, objectsOf, permitted, readNamespace } from "./namespace.ts";
 import { openNetworks } from "./network.ts";
 import { openObjectStore } from "./objects.ts";
 import { observeNamespace, wholeRecords } from "./observe.ts";
@@ -30,6 +30,7 @@ import { createRelays } from "./relays.ts";
 import { removeObjects } from "./remove.ts";
 import { openSeccomp } from "./seccomp.ts";
 import { openSecretFiles } from "./secrets.ts";
+import { createStandingRelays } from "./standing-relays.ts";
 import type { WorkloadModel } from "./translate/translate.ts";
 import { openEncryptedVolumes } from "./volumes.ts";
 import { createWakeups } from "./wakeups.ts";
@@ -130,6 +131,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
   const keepers = new Map<string, Map<string, Keeper>>();
   const mutex = createMutex();
   const jobs = createJobRunner(context, loadFirewall);
+  const standing = createStandingRelays(context.relays, clock, log);
   const closing = new AbortController();
 
   function keepersOf(namespace: string): readonly Keeper[] {
@@ -147,9 +149,12 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
 
   async function walledOf(namespace: string): Promise<readonly Walled[]> {
     const network = await context.networks.find(namespace);
-    if (network === undefined) return [];
-    const state = await readNamespace(context, namespace);
-    if (state.records.length === 0) return [];
+    const state = network === undefined ? undefined : await readNamespace(context, namespace);
+    if (network === undefined || state === undefined || state.records.length === 0) {
+      standing.set(namespace, "", []);
+      return [];
+    }
+    standing.set(namespace, network.gateway, await leaving(context, state));
     return [{ namespace, network, allowed: await permitted(context, state, jobs.placed(namespace)) }];
   }
 
@@ -293,6 +298,7 @@ export async function createContainersEngine(options: ContainersEngineOptions): 
     watch: (signal) => wakeups.watch(AbortSignal.any([signal, closing.signal])),
     async close() {
       closing.abort();
+      standing.close();
       context.relays.close();
       await Promise.all([...keepers.values()].flatMap((own) => [...own.values()].map((keeper) => keeper.close())));
     },

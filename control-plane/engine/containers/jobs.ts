@@ -6,8 +6,9 @@ import { createMutex } from "./mutex.ts";
 import { LABEL } from "./names.ts";
 import { claimsFor, labelsOf, type NamespaceState, objectsOf, readNamespace } from "./namespace.ts";
 import { preparePod, removePods, userOf } from "./pods.ts";
-import { outward, type Placed } from "./translate/policies.ts";
+import type { Placed } from "./translate/policies.ts";
 import { type Accepted, type JobModel, jobOf, REPOSITORY } from "./translate/translate.ts";
+import { waysOut } from "./ways-out.ts";
 
 /** Runs one-off pods. */
 export interface JobRunner {
@@ -135,18 +136,6 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
     return { ...own, objects: [...own.objects.filter((object) => !isRepository(object)), lent] };
   }
 
-  /** What a job may reach outside, and the names it knows of it: each leads to the relay on the host's side of its bridge. */
-  function waysOut(state: NamespaceState, job: JobModel, gateway: string) {
-    const targets = outward(objectsOf(state, "NetworkPolicy"), job.pod.labels);
-    const aliases = job.aliases.map(({ name, address }) => {
-      if (targets.some((target) => target.address === address)) return [name, gateway] as const;
-      throw new EngineError("ManifestRefused", `Job/${job.name}: no policy lets it reach ${name} (${address})`, {
-        retryable: false,
-      });
-    });
-    return { targets, aliases: Object.fromEntries(aliases) };
-  }
-
   async function runOne(namespace: string, run: JobRun): Promise<JobResult> {
     const job = jobOf(namespace, run.manifest);
     if (run.signal?.aborted) throw new EngineError("JobAborted", `job ${job.name} was called off`);
@@ -160,7 +149,7 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
     const signal = run.signal ?? new AbortController().signal;
     const claims = claimsFor(state, job.pod);
     const { gateway } = await context.networks.ensure(namespace);
-    const { targets, aliases } = waysOut(state, job, gateway);
+    const { targets } = waysOut(state, `Job/${job.name}`, job.pod, gateway);
     let closeRelays: () => void = () => undefined;
     let container: string | undefined;
     // Tells this run's input from that of a successor, which may take the job's name while this one is being ended.
@@ -169,7 +158,7 @@ export function createJobRunner(context: EngineContext, loadFirewall: (namespace
       await removePods(context, namespace, workload, 0);
       const input = Buffer.from(JSON.stringify(run.input ?? null)).toString("base64");
       const address = await place(namespace, job);
-      const request = { state, workload, pod: job.pod, hash, address, restarts: 0, signal, aliases };
+      const request = { state, workload, pod: job.pod, hash, address, restarts: 0, signal };
       const firewall = loadFirewall(namespace);
       await context.secrets.write(namespace, inputSecret(job), { "input.json": input }, token);
       const maker = await preparePod(context, request);

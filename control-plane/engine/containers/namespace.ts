@@ -2,6 +2,7 @@ import type { Claim } from "./claims.ts";
 import type { EngineContext } from "./context.ts";
 import { LABEL } from "./names.ts";
 import type { RecordedObject } from "./objects.ts";
+import type { Leaving } from "./standing-relays.ts";
 import { claimsOf, type PodModel } from "./translate/pod.ts";
 import { type Allowance, allowances, outward, type Placed } from "./translate/policies.ts";
 import { type Kind, SHAPES, type ShapeOf } from "./translate/shapes.ts";
@@ -84,11 +85,23 @@ export async function permitted(
     }
   }
   const policies = objectsOf(state, "NetworkPolicy");
-  // Outside this machine jobs alone, and through relays on the host.
-  const relayed = jobs.flatMap(({ address, labels }) =>
+  // Outside this machine only through relays on the host.
+  const relayed = pods.flatMap(({ address, labels }) =>
     outward(policies, labels).map(({ port }) => ({ from: address, to: "host", port })),
   );
   return [...allowances(policies, pods), ...relayed];
+}
+
+/** Who of a namespace's workloads may leave it, and where to: those that are wanted. */
+export async function leaving(context: EngineContext, state: NamespaceState): Promise<readonly Leaving[]> {
+  const policies = objectsOf(state, "NetworkPolicy");
+  const found: Leaving[] = [];
+  for (const workload of state.workloads.filter(({ replicas }) => replicas === 1)) {
+    const targets = outward(policies, workload.pod.labels);
+    if (targets.length === 0) continue;
+    for (const from of await context.networks.addressesOf(state.namespace, workload)) found.push({ from, targets });
+  }
+  return found;
 }
 
 /** Labels that find the containers of a namespace, or of one of its workloads. */

@@ -6,6 +6,7 @@ import type { EngineContext } from "./context.ts";
 import { claimsFor, labelsOf, type NamespaceState, serviceHosts } from "./namespace.ts";
 import { type ContainerModel, type PodModel, secretsOf } from "./translate/pod.ts";
 import { subDirectory } from "./volumes.ts";
+import { waysOut } from "./ways-out.ts";
 
 /** One pod to be made. */
 export interface PodRequest {
@@ -16,8 +17,6 @@ export interface PodRequest {
   readonly address: string;
   readonly restarts: number;
   readonly signal: AbortSignal;
-  /** Names beyond those of the namespace's services, with the addresses they lead to. */
-  readonly aliases?: Readonly<Record<string, string>>;
 }
 
 /** Who uses a claim: released when the last of them is gone. */
@@ -72,7 +71,8 @@ async function runAsAnybody(context: EngineContext, { state, pod }: PodRequest):
 export async function preparePod(context: EngineContext, request: PodRequest): Promise<PodMaker> {
   const { state, workload, pod } = request;
   const uid = (await context.identities.settle(state.namespace, await runAsAnybody(context, request))) ?? pod.uid;
-  const [sources, hosts, version, passwd] = await Promise.all([
+  const [{ gateway }, sources, hosts, version, passwd] = await Promise.all([
+    context.networks.ensure(state.namespace),
     sourcesOf(context, request, uid),
     serviceHosts(context, state),
     context.api.version(),
@@ -94,7 +94,7 @@ export async function preparePod(context: EngineContext, request: PodRequest): P
         restarts: request.restarts,
         // A pod's first start may use what the host has: it takes half the time. One that fails again and again may not.
         startNanoCpus: request.restarts === 0 && workload.kind !== "Job" ? availableParallelism() * 1e9 : 0,
-        hosts: { ...hosts, ...request.aliases },
+        hosts: { ...hosts, ...waysOut(state, userOf(workload), pod, gateway).aliases },
         sources: await sources(container),
         uid,
         passwd,

@@ -50,7 +50,7 @@ function explain(error: unknown, gateway: string, target: Outside): string {
   const { port } = target;
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "EADDRINUSE" && listensEverywhere(port)) {
-    return `a program of this host listens at port ${port} on every address, so none is left for the way to it; let that program listen on the host's own address alone (sshd: ListenAddress), or let the repository be reached at another port`;
+    return `a program of this host listens at port ${port} on every address, so none is left for the way to it; let that program listen on the host's own address alone (sshd: ListenAddress), or let what is to be reached have another port`;
   }
   if (code === "EADDRINUSE") {
     return `another program listens at ${gateway}:${port}; end it (ss -ltnp 'sport = :${port}' names it)`;
@@ -78,7 +78,8 @@ function pass(client: Socket, relay: Relay, log: Pick<Log, "warn">): void {
   };
   let connected = false;
   const failed = (why: string) => {
-    if (!connected) log.warn({ target: place(relay.target), error: why }, "a job's repository cannot be reached");
+    if (!connected)
+      log.warn({ target: place(relay.target), error: why }, "what a school may reach outside cannot be reached");
     end();
   };
   for (const socket of [client, outside]) {
@@ -119,7 +120,7 @@ export function createRelays(log: Pick<Log, "warn">): Relays {
       server.on("error", () => undefined);
     } catch (error) {
       end(relay);
-      const message = `no way to the backup repository at ${place(target)} could be opened: ${explain(error, gateway, target)}`;
+      const message = `no way to ${place(target)} could be opened: ${explain(error, gateway, target)}`;
       throw new EngineError("RelayFailed", message, { cause: error });
     }
   }

@@ -93,6 +93,29 @@ describe("the manifests of a school", () => {
     await expect(text).toMatchFileSnapshot("../../golden/repository-sftp.json");
   });
 
+  it("are those on record where schools may send mail: the app alone reaches the relay, and has its password", async () => {
+    const password = Buffer.from("of the relay").toString("base64");
+    const plain = tenantValues();
+    if (plain.secrets === undefined) throw new Error("no secrets");
+    const mail = {
+      relay: "smtps://schools@mail.example.org",
+      from: "schule@example.org",
+      peers: [{ peers: [{ ipBlock: { cidr: "192.0.2.25/32" } }], port: 465 }],
+      hosts: [{ name: "mail.example.org", address: "192.0.2.25" }],
+    };
+    const without = chart.renderTenant(plain).map((manifest) => JSON.stringify(manifest));
+    const values = tenantValues({ mail, secrets: { ...plain.secrets, mailPassword: password } });
+    const added = chart.renderTenant(values).filter((manifest) => !without.includes(JSON.stringify(manifest)));
+    expect(added.map(({ kind, metadata }) => `${kind}/${metadata.name}`)).toEqual([
+      "NetworkPolicy/mail",
+      "Secret/mail-relay",
+      "Deployment/app",
+    ]);
+    const holders = added.filter((manifest) => JSON.stringify(manifest).includes(password));
+    expect(holders.map(({ kind }) => kind)).toEqual(["Secret"]);
+    await expect(`${JSON.stringify(added, null, 2)}\n`).toMatchFileSnapshot("../../golden/mail.json");
+  });
+
   it("R62 run on nodes of the school's country alone where a label tells, each of their pods", () => {
     const values = tenantValues({ country: "AT", nodeCountryLabel: "topology.example.org/country" });
     const jobs = (["admin", "backup", "probe", "retention"] as const).map((template) =>

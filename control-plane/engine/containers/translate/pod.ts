@@ -48,6 +48,8 @@ export interface PodModel {
   readonly graceSeconds: number;
   readonly init: readonly ContainerModel[];
   readonly main: ContainerModel;
+  /** Names that it reaches outside, by address (hostAliases); absent if there are none. */
+  readonly aliases?: ReadonlyArray<{ readonly name: string; readonly address: string }>;
 }
 
 /** Where PostgreSQL listens in a container that names no port. */
@@ -117,6 +119,9 @@ export function podOf(
   spec: Omit<PodShape, "initContainers">,
   init: readonly ContainerShape[],
 ): PodModel {
+  const aliases = (spec.hostAliases ?? []).flatMap(({ ip, hostnames }) =>
+    hostnames.map((name) => ({ name, address: ip })),
+  );
   const model = {
     labels,
     uid: spec.securityContext.runAsUser,
@@ -124,6 +129,7 @@ export function podOf(
     graceSeconds: spec.terminationGracePeriodSeconds ?? 30,
     init: init.map((container) => containerOf(title, container, spec.volumes)),
     main: containerOf(title, spec.containers[0], spec.volumes),
+    ...(aliases.length === 0 ? {} : { aliases }),
   };
   const probed = init.find(
     (container) => container.startupProbe ?? container.livenessProbe ?? container.readinessProbe,

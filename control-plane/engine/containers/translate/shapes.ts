@@ -156,6 +156,7 @@ const VOLUME = z
     { message: "needs exactly one of secret, emptyDir, persistentVolumeClaim" },
   );
 
+const HOST_ALIASES = z.array(z.strictObject({ ip: z.ipv4(), hostnames: z.array(z.hostname()).min(1) }));
 const POD = {
   serviceAccountName: unused(LABEL_NAME.optional(), "there is no API that a pod could have an account with"),
   automountServiceAccountToken: z.literal(false),
@@ -166,17 +167,13 @@ const POD = {
   ),
   terminationGracePeriodSeconds: z.int().min(0).max(600).optional(),
   securityContext: POD_SECURITY,
+  hostAliases: HOST_ALIASES.optional(),
   affinity: unused(AFFINITY.optional(), "all pods are on this machine, beside their volume"),
   containers: z.tuple([CONTAINER]),
   volumes: z.array(VOLUME).optional(),
 };
 const POD_SPEC = z.strictObject({ ...POD, initContainers: z.array(CONTAINER).optional() });
-const HOST_ALIASES = z.array(z.strictObject({ ip: z.ipv4(), hostnames: z.array(z.hostname()).min(1) }));
-const JOB_POD_SPEC = z.strictObject({
-  ...POD,
-  restartPolicy: z.literal("Never"),
-  hostAliases: HOST_ALIASES.optional(),
-});
+const JOB_POD_SPEC = z.strictObject({ ...POD, restartPolicy: z.literal("Never") });
 export type PodShape = z.infer<typeof POD_SPEC>;
 
 const TEMPLATE_METADATA = z.strictObject({ labels: LABELS, annotations: LABELS.optional() });

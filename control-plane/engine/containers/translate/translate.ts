@@ -19,8 +19,6 @@ export interface JobModel {
   readonly name: string;
   readonly activeDeadlineSeconds: number;
   readonly pod: PodModel;
-  /** Names that it reaches outside, by address (hostAliases). */
-  readonly aliases: ReadonlyArray<{ readonly name: string; readonly address: string }>;
   /** Namespace whose claim REPOSITORY the job mounts instead of its own. */
   readonly repositoryOf: string | undefined;
 }
@@ -99,10 +97,7 @@ export function jobOf(namespace: string, manifest: Manifest): JobModel {
   const pod = podOf(`Job/${name}`, template.metadata.labels, template.spec, []);
   const repositoryOf = annotations?.[REPOSITORY_OF];
   if (repositoryOf !== undefined) checkForeignRepository(name, pod, repositoryOf);
-  const aliases = (template.spec.hostAliases ?? []).flatMap(({ ip, hostnames }) =>
-    hostnames.map((hostname) => ({ name: hostname, address: ip })),
-  );
-  return { name, activeDeadlineSeconds, pod, aliases, repositoryOf };
+  return { name, activeDeadlineSeconds, pod, repositoryOf };
 }
 
 /** Another school's backups are lent for reading only. */
