@@ -71,6 +71,7 @@ const DIALLING = `
 const net = require("net");
 require("http").createServer((q, r) => {
   const [host, port] = q.url.slice(1).split("/");
+  if (port === undefined) return r.end("I am here");
   const s = net.connect({ host, port: Number(port), timeout: 2000 });
   s.on("data", (d) => { r.end(String(d)); s.destroy(); }).on("timeout", () => { r.end("timeout"); s.destroy(); }).on("error", (e) => r.end(e.code));
 }).listen(8080, "0.0.0.0", () => console.log("listening"));
