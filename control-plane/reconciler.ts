@@ -5,6 +5,7 @@ import { systemClock } from "./clock.ts";
 import {
   configFile,
   connectionOf,
+  type PlatformConfig,
   platformAt,
   type RepositoryFiles,
   readReconcilerConfig,
@@ -100,8 +101,9 @@ function repositoryOf(own: SiteConfig): RepositoryAccess & Pick<Site, "former"> 
   return { ...accessTo(files), former: accessTo(formerRepositoryFiles) };
 }
 
-/** A mail relay of an engine's own brings its own password. */
-function mailOf(own: SiteConfig): MailAccess {
+/** A mail relay of an engine's own brings its own password. Where there is no relay, the files need not be there. */
+function mailOf(own: SiteConfig, platform: PlatformConfig): MailAccess {
+  if (platform.mail === undefined) return { mailPassword: "", mailAuthority: "" };
   const { mailPasswordFile, mailAuthorityFile } = own.platform.mail === undefined ? config : own;
   return {
     mailPassword: understood(mailPasswordFile, readLines).trim(),
@@ -121,7 +123,7 @@ async function openSite(name: string, own: SiteConfig, gateway: Gateway | undefi
     platform,
     controlSockets: controlSockets(own),
     ...repositoryOf(own),
-    ...mailOf(own),
+    ...mailOf(own, platform),
   };
 }
 

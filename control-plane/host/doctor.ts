@@ -175,19 +175,28 @@ function checkKek(instance: Instance): HostFinding {
   );
 }
 
-/** Whether a backup's job can be let out to a repository elsewhere: its relay needs the repository's port on this host. */
-export function checkBackupWay(instance: Instance): readonly HostFinding[] {
+/**
+ * Whether schools can be let out to what the settings name, a backup's job to its repository and an app to the mail relay: a relay needs
+ * the port of what it leads to on this host.
+ */
+export function checkWaysOut(instance: Instance): readonly HostFinding[] {
   const check = "backup-way";
   try {
-    const host = readSettings(instance)?.backupHost;
-    if (host === undefined) return [];
-    const taken = listensEverywhere(host.port);
-    const message = taken
-      ? `a program of this host listens at port ${host.port} on every address: backups cannot reach ${host.name}:${host.port}`
-      : `port ${host.port} is free for the way to ${host.name}`;
-    const remedy =
-      "Let it listen on the host's own address alone (sshd: ListenAddress), or let the repository be reached at another port.";
-    return [finding(check, !taken, message, remedy)];
+    const settings = readSettings(instance);
+    const ways = [
+      { check, who: "backups", host: settings?.backupHost },
+      { check: "mail-way", who: "mails", host: settings?.mail?.host },
+    ];
+    return ways.flatMap(({ check: named, who, host }) => {
+      if (host === undefined) return [];
+      const taken = listensEverywhere(host.port);
+      const message = taken
+        ? `a program of this host listens at port ${host.port} on every address: ${who} cannot reach ${host.name}:${host.port}`
+        : `port ${host.port} is free for the way to ${host.name}`;
+      const remedy =
+        "Let it listen on the host's own address alone (sshd: ListenAddress), or let what is to be reached have another port.";
+      return [finding(named, !taken, message, remedy)];
+    });
   } catch (error) {
     if (!(error instanceof ClassmindError)) throw error;
     return [finding(check, false, error.message, error.remedy ?? "Correct this setting and run: ./classmind up")];
@@ -201,7 +210,7 @@ async function examineAsRoot(instance: Instance): Promise<readonly HostFinding[]
   return [
     checkKek(instance),
     ...checkAddresses(instance, hostRoutes()),
-    ...checkBackupWay(instance),
+    ...checkWaysOut(instance),
     ...(await examineFirewall(instance)),
     ...(listener === undefined ? [] : [await examineListener(instance, listener, new Date())]),
   ];

@@ -82,9 +82,13 @@ describe("the gate", () => {
       "GET /datenschutz",
       "GET /datenschutz/daten",
       "GET /livez",
+      "GET /passwort-code",
+      "GET /passwort-vergessen",
       "GET /readyz",
       "GET /startupz",
       "POST /anmelden",
+      "POST /passwort-code",
+      "POST /passwort-vergessen",
     ]);
     const browser = school.besucher();
     for (const one of allRoutes.filter((candidate) => !("public" in candidate.policy))) {

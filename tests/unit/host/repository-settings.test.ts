@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClassmindError } from "../../../control-plane/errors.ts";
-import { checkBackupWay } from "../../../control-plane/host/doctor.ts";
+import { checkWaysOut } from "../../../control-plane/host/doctor.ts";
 import { createInstance, type Instance } from "../../../control-plane/host/instance.ts";
 import { filesReadAtStart } from "../../../control-plane/host/read-at-start.ts";
 import { DEFAULT_SETTINGS, readSettings } from "../../../control-plane/host/settings.ts";
@@ -170,19 +170,19 @@ describe("the doctor", () => {
     const { port } = everywhere.address() as AddressInfo;
     writeFileSync(knownHosts, `${HOST} ssh-ed25519 AAAA\n`);
     read(at(port));
-    expect(checkBackupWay(instance)).toEqual([
+    expect(checkWaysOut(instance)).toEqual([
       expect.objectContaining({ check: "backup-way", ok: false, remedy: expect.stringContaining("ListenAddress") }),
     ]);
     everywhere.close();
     await once(everywhere, "close");
-    expect(checkBackupWay(instance)).toEqual([expect.objectContaining({ check: "backup-way", ok: true })]);
+    expect(checkWaysOut(instance)).toEqual([expect.objectContaining({ check: "backup-way", ok: true })]);
   });
 
   it("says what is wrong with the settings, and nothing of a local repository", () => {
     read();
     chmodSync(key, 0o644);
-    expect(checkBackupWay(instance)).toEqual([expect.objectContaining({ ok: false, remedy: `Run: chmod 600 ${key}` })]);
+    expect(checkWaysOut(instance)).toEqual([expect.objectContaining({ ok: false, remedy: `Run: chmod 600 ${key}` })]);
     read({ backupRepository: "local", backupHost: undefined });
-    expect(checkBackupWay(instance)).toEqual([]);
+    expect(checkWaysOut(instance)).toEqual([]);
   });
 });
