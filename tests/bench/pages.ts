@@ -15,10 +15,13 @@ import { inventSchool } from "../../tenant-app/ground/generator/generate.ts";
 import { shipped } from "../../tenant-app/ground/paths.ts";
 import { startPostgres } from "../dev/postgres.ts";
 import { Besucher } from "../fixtures/school-visitor.ts";
+import { BARE_MARKS, fillBook, findBook } from "./book.ts";
+import { burst } from "./burst.ts";
 
 /**
  * `npm run bench:pages`: what pages of a large invented school cost, in requests a second by 20 connections, statements and buffers, against
- * a bare Express page with the same list of messages, in one run on this machine. Needs PostgreSQL alone. The school is kept for the next run.
+ * bare Express pages with the same lists, and how long a whole school takes to sign in, against the hashes alone; in one run on this machine.
+ * Needs PostgreSQL alone. The school is kept for the next run. No TLS on either side: the gateway's is the same for both.
  */
 
 const { values: options } = parseArgs({
@@ -29,6 +32,8 @@ const { values: options } = parseArgs({
     messages: { type: "string", default: "2970" },
     files: { type: "string", default: "20000" },
     seconds: { type: "string", default: "4" },
+    /** That sign in at once. */
+    burst: { type: "string", default: "1200" },
   },
 });
 const CONNECTIONS = 20;
@@ -86,6 +91,11 @@ async function makeSchool(): Promise<void> {
   await migrate({ ...server, name, password: "" });
   const database = openDatabase({ ...server, name, user: "school_owner", password: "", max: 1, statementMs: 0 });
   await inventSchool(features, { database, fieldKey, now: new Date(), size, seed: 1, password: PASSWORD });
+  await fillBook(
+    database,
+    fieldKey,
+    await findBook((statement) => ask<{ course: string; teacher: string; pupil: string }>(name, statement)),
+  );
   await database.close();
   await inventFiles(Number(options.files));
   await ask(
@@ -95,6 +105,7 @@ async function makeSchool(): Promise<void> {
        FROM nachricht_empfaenger e JOIN nachricht n ON n.id = e.nachricht_id`,
     "CREATE INDEX ON bare_nachricht (konto_id, gesendet_am)",
     "ALTER TABLE bare_nachricht ENABLE ROW LEVEL SECURITY",
+    ...BARE_MARKS,
     "VACUUM ANALYZE",
   );
 }
@@ -102,7 +113,7 @@ async function makeSchool(): Promise<void> {
 const known = await ask<{ datname: string }>("postgres", "SELECT datname FROM pg_database");
 const whole =
   known.some(({ datname }) => datname === name) &&
-  (await ask(name, "SELECT FROM bare_nachricht LIMIT 1").catch(() => [])).length > 0;
+  (await ask(name, "SELECT FROM bare_nachricht, bare_note LIMIT 1").catch(() => [])).length > 0;
 if (!whole) await makeSchool();
 
 const secretsDir = join(cache, "secrets");
@@ -135,6 +146,7 @@ interface Load {
   readonly perSecond: number;
   readonly median: number;
   readonly p95: number;
+  readonly p99: number;
 }
 
 /** Asks for a page by so many connections at once, for so long. @throws Error for any other answer than 200 */
@@ -170,7 +182,7 @@ async function hammer(
   agent.destroy();
   times.sort((a, b) => a - b);
   const at = (share: number) => times[Math.floor(times.length * share)] ?? Number.NaN;
-  return { perSecond: times.length / took, median: at(0.5), p95: at(0.95) };
+  return { perSecond: times.length / took, median: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 
 /** Statements and buffers that one request for a page costs. */
@@ -198,10 +210,12 @@ function hammerOnce(port: number, path: string, headers: Readonly<Record<string,
   });
 }
 
-async function signedIn(port: number, rolle: string): Promise<Readonly<Record<string, string>>> {
+/** The headers of somebody who is signed in: the first of a role, or an account. */
+async function signedIn(port: number, rolle: string, konto?: string): Promise<Readonly<Record<string, string>>> {
+  const who = konto === undefined ? "" : `AND k.id = '${konto}'`;
   const [row] = await ask<{ benutzername: string }>(
     name,
-    `SELECT k.benutzername FROM konto k JOIN konto_rolle kr ON kr.konto_id = k.id AND kr.rolle_id = '${rolle}' ORDER BY k.id LIMIT 1`,
+    `SELECT k.benutzername FROM konto k JOIN konto_rolle kr ON kr.konto_id = k.id AND kr.rolle_id = '${rolle}' ${who} ORDER BY k.id LIMIT 1`,
   );
   const browser = new Besucher({ port, host: HOST });
   const answer = await browser.meldeAn(row?.benutzername ?? "", PASSWORD);
@@ -236,26 +250,39 @@ try {
   );
   const [course] = await ask<{ id: string }>(name, "SELECT id FROM kurs ORDER BY id LIMIT 1");
   const [group] = await ask<{ id: string }>(name, "SELECT id FROM klasse ORDER BY id LIMIT 1");
-  const barePort = await start("bare-page.ts", [server.host, name, someone?.id ?? ""], {});
+  const book = await findBook((statement) => ask<{ course: string; teacher: string; pupil: string }>(name, statement));
+  const grading = await signedIn(port, "lehrer", book.teacher);
+  const graded = await signedIn(port, "schueler", book.pupil);
+  const barePort = await start("bare-page.ts", [server.host, name, someone?.id ?? "", book.course, book.pupil], {});
   const seconds = Number(options.seconds);
-  await hammer(barePort, "/", {}, 1);
-  const bare = await hammer(barePort, "/", {}, seconds);
   const line = (title: string, cells: readonly string[]) =>
     `  ${title.padEnd(34)}${cells.map((cell) => cell.padStart(12)).join("")}`;
   say(`${CONNECTIONS} connections, ${seconds} s each`);
-  console.log(line("page", ["a second", "median", "p95", "to bare", "statements", "buffers"]));
-  const inRow = (title: string, load: Load, cost?: { statements: number; buffers: number }) =>
+  console.log(line("page", ["a second", "median", "p95", "p99", "to bare", "statements", "buffers"]));
+  const inRow = (title: string, load: Load, bare: Load, cost?: { statements: number; buffers: number }) =>
     console.log(
       line(title, [
         load.perSecond.toFixed(0),
         `${load.median.toFixed(1)} ms`,
         `${load.p95.toFixed(1)} ms`,
+        `${load.p99.toFixed(1)} ms`,
         `${(load.perSecond / bare.perSecond).toFixed(2)}×`,
         cost ? cost.statements.toFixed(1) : "",
         cost ? cost.buffers.toFixed(0) : "",
       ]),
     );
-  inRow("bare list of messages", bare);
+  const bareLoad = async (title: string, path: string): Promise<Load> => {
+    await hammer(barePort, path, {}, 0.5);
+    const load = await hammer(barePort, path, {}, seconds);
+    inRow(title, load, load);
+    return load;
+  };
+  const measured = async (title: string, path: string, headers: Readonly<Record<string, string>>, bare: Load) => {
+    await hammer(port, path, headers, 0.5);
+    const load = await hammer(port, path, headers, seconds);
+    inRow(title, load, bare, await costOf(port, path, headers));
+  };
+  const bareList = await bareLoad("bare list of messages", "/");
   for (const [title, path, headers] of [
     ["start, pupil", "/", pupil],
     ["messages, pupil", "/nachrichten", pupil],
@@ -271,10 +298,28 @@ try {
     ["a course, administrator", `/kurse/${course?.id}`, admin],
     ["a class, administrator", `/klassen/${group?.id}`, admin],
   ] as const) {
-    await hammer(port, path, headers, 0.5);
-    const load = await hammer(port, path, headers, seconds);
-    inRow(title, load, await costOf(port, path, headers));
+    await measured(title, path, headers, bareList);
   }
+  for (const [bareTitle, barePath, title, path, headers] of [
+    ["bare book of marks", "/book", "book of marks, teacher", `/noten/kurse/${book.course}`, grading],
+    ["bare list of marks", "/marks", "own marks, pupil", `/noten/${book.pupil}`, graded],
+  ] as const) {
+    await measured(title, path, headers, await bareLoad(bareTitle, barePath));
+  }
+  await burst({
+    port,
+    host: HOST,
+    password: PASSWORD,
+    names: (
+      await ask<{ benutzername: string }>(
+        name,
+        `SELECT k.benutzername FROM konto k JOIN konto_rolle r ON r.konto_id = k.id AND r.rolle_id = 'schueler'
+          ORDER BY k.id LIMIT ${Number(options.burst)}`,
+      )
+    ).map(({ benutzername }) => benutzername),
+    meanwhile: () => hammerOnce(port, "/", teacher),
+    print: (title, figures) => console.log(line(title, figures)),
+  });
 } finally {
   for (const child of children) {
     child.removeAllListeners("exit");
