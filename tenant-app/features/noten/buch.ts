@@ -55,6 +55,9 @@ export interface Buch {
   readonly freigegeben: boolean;
   readonly spalten: readonly Spalte[];
   readonly zeilen: readonly Zeile[];
+  /** All of the school, to choose from. */
+  readonly profile: readonly Profil[];
+  readonly schluessel: readonly Schluessel[];
 }
 
 interface NoteRow {
@@ -81,7 +84,13 @@ export async function profilVon(
   tx: Transaction,
   kurs: string,
 ): Promise<
-  { readonly profil: Profil; readonly version: number; readonly frei: readonly [boolean, boolean] } | undefined
+  | {
+      readonly profil: Profil;
+      readonly version: number;
+      readonly frei: readonly [boolean, boolean];
+      readonly profile: readonly Profil[];
+    }
+  | undefined
 > {
   const [profile, gewaehlt] = await Promise.all([
     alleProfile(tx),
@@ -95,7 +104,12 @@ export async function profilVon(
     ? profile.find(({ id }) => id === gewaehlt.profil_id)
     : (profile.find(({ aktiv }) => aktiv) ?? profile[0]);
   return (
-    profil && { profil, version: gewaehlt?.version ?? 0, frei: [gewaehlt?.eins ?? false, gewaehlt?.zwei ?? false] }
+    profil && {
+      profil,
+      version: gewaehlt?.version ?? 0,
+      frei: [gewaehlt?.eins ?? false, gewaehlt?.zwei ?? false],
+      profile,
+    }
   );
 }
 
@@ -122,7 +136,7 @@ export async function ladeBuch(
     teilnahmen(tx, kurs.id, kurs),
   ]);
   if (!gewaehlt) return undefined;
-  const { profil, version, frei } = gewaehlt;
+  const { profil, version, frei, profile } = gewaehlt;
   const tage = tageDes(kurs, halbjahr);
   // Whoever left before this half and has marks in it stays in sight: somebody has to be able to put them right.
   const benotet = new Set([...noten, ...eigene].map(({ person_id }) => person_id));
@@ -162,7 +176,8 @@ export async function ladeBuch(
       ),
     };
   });
-  return { kurs, halbjahr, profil, version, freigegeben: frei[halbjahr - 1] ?? false, spalten: alleSpalten, zeilen };
+  const freigegeben = frei[halbjahr - 1] ?? false;
+  return { kurs, halbjahr, profil, version, freigegeben, spalten: alleSpalten, zeilen, profile, schluessel };
 }
 
 /** Settings of a course, made when something is to be kept in them: from then on another profile does not come over it by itself. */

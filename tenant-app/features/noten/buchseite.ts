@@ -35,7 +35,7 @@ import { inWorten } from "./inhalt.ts";
 import { Note } from "./public.ts";
 import { type Gezeigt, zeigeRechnung } from "./rechenweg.ts";
 import { alleProfile, endkategorien, vollerName } from "./regeln.ts";
-import { alleSchluessel, zeigePunkte } from "./schluessel.ts";
+import { zeigePunkte } from "./schluessel.ts";
 import { type Skala, skalenName, zeigeBruch, zeigeNote } from "./skala.ts";
 
 /** The book of marks of a course on one page: to read, to enter like a spreadsheet, to take back. */
@@ -51,6 +51,7 @@ interface Feld {
   readonly fehlt: boolean;
   readonly unlesbar: boolean;
   readonly falsch: boolean;
+  readonly darf: boolean;
 }
 interface Notenzeile {
   readonly person_id: string;
@@ -167,9 +168,9 @@ const eingabehinweis: Readonly<Record<Skala, string>> = {
 };
 
 const gruende = (tx: Transaction, visit: PersonVisit, kurs: Unterricht) =>
-  warum(tx, visit, Note.right("lesen"), "notenbuch", kurs.id, {
-    unterricht: `den Kurs ${kurs.name}`,
-    schule: "die Noten der ganzen Schule ansehen",
+  warum(tx, visit, Note.right("lesen"), "notenbuch", {
+    id: kurs.id,
+    worte: { unterricht: `den Kurs ${kurs.name}`, schule: "die Noten der ganzen Schule ansehen" },
   });
 
 async function darfEintragen(tx: Transaction, kurs: string): Promise<boolean> {
@@ -195,15 +196,13 @@ export async function buchseite(visit: PersonVisit, kurs: Unterricht, zustand: Z
     const buch = await ladeBuch(tx, visit, kurs, halbjahr);
     await visit.record(tx, { resource: Note, deed: "lesen", object: kurs.id });
     if (!buch) return undefined;
-    const [darf, eingabe, profile, schluessel, warum, heute] = await Promise.all([
+    const [darf, eingabe, warum, heute] = await Promise.all([
       darfEintragen(tx, kurs.id),
       letzteEingabe(tx, visit, buch),
-      alleProfile(tx),
-      alleSchluessel(tx),
       gruende(tx, visit, kurs),
       tx.one<{ tag: string }>("SELECT heute()::text AS tag"),
     ]);
-    return { buch, darf, eingabe, profile, schluessel, gruende: warum, heute: heute?.tag ?? "" };
+    return { buch, darf, eingabe, gruende: warum, heute: heute?.tag ?? "" };
   });
   if (!data) {
     return page(visit, ohneProfil, { kurs }, { title: `Noten: ${kurs.name}` });
@@ -211,7 +210,7 @@ export async function buchseite(visit: PersonVisit, kurs: Unterricht, zustand: Z
   const { buch, darf, eingabe } = data;
   const { profil } = buch;
   const falsch = new Set(errors.map(({ field }) => field));
-  const zeilen = buch.zeilen.map((zeile, r) => alsZeile(buch, zeile, r, getippt, falsch));
+  const zeilen = buch.zeilen.map((zeile, r) => alsZeile(buch, zeile, r, { getippt, falsch, darf }));
   const kategorien = endkategorien(profil).map(({ id }) => ({ id, name: vollerName(profil.kategorien, id) }));
   return page(
     visit,
@@ -222,7 +221,7 @@ export async function buchseite(visit: PersonVisit, kurs: Unterricht, zustand: Z
       profil: profil.name,
       skala: skalenName[profil.skala],
       hinweis: `${eingabehinweis[profil.skala]}${buch.spalten.some(({ hoechstpunkte }) => hoechstpunkte !== null) ? " Wo eine Punktzahl dabeisteht, tragen Sie Punkte ein, zum Beispiel 17,5." : ""}`,
-      profile: data.profile.filter(({ aktiv, id }) => aktiv || id === profil.id).map(({ id, name }) => ({ id, name })),
+      profile: buch.profile.filter(({ aktiv, id }) => aktiv || id === profil.id).map(({ id, name }) => ({ id, name })),
       version: buch.version,
       freigegeben: buch.freigegeben,
       darf,
@@ -233,7 +232,7 @@ export async function buchseite(visit: PersonVisit, kurs: Unterricht, zustand: Z
       vorgang: getippt.length > 0 ? formNumber(visit.form) : randomUUID(),
       neueLeistung: leistung?.id ?? randomUUID(),
       kategorien,
-      schluessel: data.schluessel.filter(({ aktiv, skala }) => aktiv && skala === profil.skala),
+      schluessel: buch.schluessel.filter(({ aktiv, skala }) => aktiv && skala === profil.skala),
       werte: leistung?.werte ?? {
         name: "",
         datum: data.heute,
@@ -253,8 +252,11 @@ function alsZeile(
   buch: Buch,
   zeile: Zeile,
   r: number,
-  getippt: readonly Getippt[],
-  falsch: ReadonlySet<string>,
+  {
+    getippt,
+    falsch,
+    darf,
+  }: { readonly getippt: readonly Getippt[]; readonly falsch: ReadonlySet<string>; readonly darf: boolean },
 ): Notenzeile {
   const { rechnung, eigene } = zeile;
   const feld = (c: string, zelle: Zelle, spalte: Spalte | undefined): Feld => {
@@ -270,6 +272,7 @@ function alsZeile(
       fehlt: spalte !== undefined && fehltNoch(zeile, spalte, zelle),
       unlesbar: !zelle.lesbar,
       falsch: eine !== undefined && falsch.has(eine.feld),
+      darf,
     };
   };
   return {

@@ -66,7 +66,9 @@ async function klassenseite(visit: PersonVisit, eine: Klasse): Promise<Reply> {
     });
     const worte = { unterricht: `die Klasse ${eine.name}`, schule: "die Noten der ganzen Schule ansehen" };
     const [ersterKurs] = kurse;
-    const gruende = ersterKurs ? await warum(tx, visit, Note.right("lesen"), "notenbuch", ersterKurs.id, worte) : [];
+    const gruende = ersterKurs
+      ? await warum(tx, visit, Note.right("lesen"), "notenbuch", { id: ersterKurs.id, worte })
+      : [];
     return { faecher: kurse, zeilen, gruende };
   });
   const fehlend = data.zeilen.reduce((summe, zeile) => summe + zeile.fehlend, 0);

@@ -1,11 +1,10 @@
 import { personalKeys } from "../../ground/crypto/personal.ts";
-import type { Transaction } from "../../ground/database/database.ts";
 import type { Reply } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { meineKinder, namenDer } from "../personen/public.ts";
-import { warum } from "../rollen/public.ts";
+import { warum, warumJe } from "../rollen/public.ts";
 import {
   eigenerUnterricht,
   klassenDerJahre,
@@ -118,7 +117,24 @@ async function personenseite(visit: PersonVisit, { id, name }: Wer): Promise<Rep
     const gegeben = halbjahre.map((row) => ({ ...row, note: inWorten(oeffne(keys, log, "halbjahresnote", row)) }));
     const gezeigt: Kursnoten[] = [];
     const fehlende = ids.filter((eine) => !kurse.some((kurs) => kurs.id === eine));
-    for (const kurs of [...kurse, ...(fehlende.length === 0 ? [] : await namenFruehererKurse(tx, fehlende))]) {
+    const alle = [...kurse, ...(fehlende.length === 0 ? [] : await namenFruehererKurse(tx, fehlende))];
+    const [jeKurs, gruende] = await Promise.all([
+      warumJe(
+        tx,
+        visit,
+        lesen.right,
+        "notenbuch",
+        alle.flatMap((kurs) => {
+          const worte = { ...schulweit, unterricht: `den Kurs ${kurs.name}` };
+          return [
+            { id: kurs.id, worte },
+            { id: kurs.id, worte, aktion: "einsehen" },
+          ];
+        }),
+      ),
+      warum(tx, visit, lesen.right, "notenperson", { id, worte: { ...schulweit, unterricht: name } }),
+    ]);
+    for (const [at, kurs] of alle.entries()) {
       const nr = [1, 2].map((halbjahr) => ({
         nr: halbjahr,
         note: gegeben.find((eine) => eine.kurs_id === kurs.id && eine.halbjahr === halbjahr)?.note ?? "",
@@ -127,14 +143,11 @@ async function personenseite(visit: PersonVisit, { id, name }: Wer): Promise<Rep
       gezeigt.push({
         name: kurs.name,
         jahr: kurs.jahr,
-        gruende: [
-          ...(await gruende(tx, visit, "notenbuch", kurs.id, kurs.name)),
-          ...(await gruende(tx, visit, "notenbuch", kurs.id, kurs.name, "einsehen")),
-        ],
+        gruende: [...(jeKurs[2 * at] ?? []), ...(jeKurs[2 * at + 1] ?? [])],
         halbjahre: nr.filter(({ note, noten: liste }) => note !== "" || liste.length > 0),
       });
     }
-    return { kurse: gezeigt, gruende: await gruende(tx, visit, "notenperson", id, name) };
+    return { kurse: gezeigt, gruende };
   });
   return page(
     visit,
@@ -144,10 +157,4 @@ async function personenseite(visit: PersonVisit, { id, name }: Wer): Promise<Rep
   );
 }
 
-const gruende = (tx: Transaction, visit: PersonVisit, view: string, id: string, name: string, aktion = "lesen") => {
-  const worte = {
-    unterricht: view === "notenbuch" ? `den Kurs ${name}` : name,
-    schule: "die Noten der ganzen Schule ansehen",
-  };
-  return warum(tx, visit, Note.right("lesen"), view, id, worte, aktion);
-};
+const schulweit = { schule: "die Noten der ganzen Schule ansehen" } as const;

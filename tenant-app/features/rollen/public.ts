@@ -117,38 +117,57 @@ function satz(scope: Scope, worte: Worte, ab: string | null, bis: string | null)
   }
 }
 
+/** What reasons are asked for: to do something to an object. */
+export interface Gefragt {
+  readonly id: string;
+  /** What the view calls it, if not as the right does. */
+  readonly aktion?: string;
+  readonly worte: Worte;
+}
+
 /**
  * Reasons for which the person may do something to an object, in sentences; none if they may not.
  * @param view in the schema `bezug`, one that says since when: `(id, aktion, umfang, gilt)`
- * @param aktion what the view calls it, if not as the right does
  */
 export async function warum(
   tx: Transaction,
   visit: PersonVisit,
   right: Right,
   view: string,
-  id: string,
-  worte: Worte,
-  aktion: string = right.action,
-): Promise<string[]> {
+  gefragt: Gefragt,
+): Promise<readonly string[]> {
+  const [gruende = []] = await warumJe(tx, visit, right, view, [gefragt]);
+  return gruende;
+}
+
+/** The same of many objects at once, each in its place. */
+export async function warumJe(
+  tx: Transaction,
+  visit: PersonVisit,
+  right: Right,
+  view: string,
+  gefragte: readonly Gefragt[],
+): Promise<ReadonlyArray<readonly string[]>> {
   const mine = visit.person.rules.filter((rule) => rule.resource === right.resource && rule.action === right.action);
-  const rows = await tx.all<{ umfang: string; ab: string | null; bis: string | null }>(
-    `SELECT DISTINCT b.umfang, lower(b.gilt)::text AS ab, (upper(b.gilt) - 1)::text AS bis FROM bezug.${view} b
-      WHERE b.id = $1 AND b.aktion = $2 AND b.umfang = ANY ($3::text[]) ORDER BY b.umfang, ab`,
-    [id, aktion, mine.map(({ scope }) => scope)],
+  const aktionDer = ({ aktion = right.action }: Gefragt) => aktion;
+  const [rows, rollen] = await Promise.all([
+    tx.all<{ id: string; aktion: string; umfang: string; ab: string | null; bis: string | null }>(
+      `SELECT DISTINCT b.id, b.aktion, b.umfang, lower(b.gilt)::text AS ab, (upper(b.gilt) - 1)::text AS bis FROM bezug.${view} b
+        WHERE b.id = ANY ($1::uuid[]) AND b.aktion = ANY ($2::text[]) AND b.umfang = ANY ($3::text[]) ORDER BY b.umfang, ab`,
+      [gefragte.map(({ id }) => id), [...new Set(gefragte.map(aktionDer))], mine.map(({ scope }) => scope)],
+    ),
+    tx.all<{ id: string; name: string }>("SELECT r.id, r.name FROM rolle r WHERE r.id = ANY ($1::text[])", [
+      mine.map(({ role }) => role),
+    ]),
+  ]);
+  const namen = new Map(rollen.map((rolle) => [rolle.id, rolle.name]));
+  return gefragte.map((eine) =>
+    rows.flatMap(({ id, aktion, umfang, ab, bis }) => {
+      const scope = scopes.find((known) => known === umfang);
+      if (scope === undefined || id !== eine.id || aktion !== aktionDer(eine)) return [];
+      const dafuer = mine.filter((rule) => rule.scope === scope).map(({ role }) => `„${namen.get(role) ?? role}“`);
+      const dazu = dafuer.length === 1 ? `Rolle ${dafuer[0]}` : `Rollen ${dafuer.join(" und ")}`;
+      return [`${satz(scope, eine.worte, ab, bis)} (${dazu})`];
+    }),
   );
-  const namen = new Map(
-    (
-      await tx.all<{ id: string; name: string }>("SELECT r.id, r.name FROM rolle r WHERE r.id = ANY ($1::text[])", [
-        mine.map(({ role }) => role),
-      ])
-    ).map((rolle) => [rolle.id, rolle.name]),
-  );
-  return rows.flatMap(({ umfang, ab, bis }) => {
-    const scope = scopes.find((known) => known === umfang);
-    if (scope === undefined) return [];
-    const rollen = mine.filter((rule) => rule.scope === scope).map(({ role }) => `„${namen.get(role) ?? role}“`);
-    const dazu = rollen.length === 1 ? `Rolle ${rollen[0]}` : `Rollen ${rollen.join(" und ")}`;
-    return [`${satz(scope, worte, ab, bis)} (${dazu})`];
-  });
 }

@@ -21,11 +21,16 @@ export function loadViews(timeZone = "Europe/Berlin"): Views {
       handlebars.registerPartial(file.replace(/\.hbs$/, ""), readFileSync(join(directory, file), "utf8"));
     }
   }
+  // A name in a view is a word of ours or of the data, and it is known which: nothing is looked for at each cell of a table.
+  const options = {
+    knownHelpersOnly: true,
+    knownHelpers: Object.fromEntries(Object.keys(handlebars.helpers).map((word) => [word, true])),
+  };
   const compiled = new Map<string, Handlebars.TemplateDelegate>();
   return (view, data) => {
     let template = compiled.get(view);
     if (!template) {
-      template = handlebars.compile(readFileSync(fileOf(view), "utf8"));
+      template = handlebars.compile(readFileSync(fileOf(view), "utf8"), options);
       compiled.set(view, template);
     }
     return template(strict(view, data));
