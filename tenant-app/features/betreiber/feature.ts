@@ -21,10 +21,21 @@ async function zugriffe(visit: PersonVisit) {
   return page(visit, seite, { zugriffe: rows }, { title: "Zugriffe des Betreibers" });
 }
 
+/** For so long the school sees them; milliseconds. */
+const sichtbarMs = 365 * 24 * 60 * 60 * 1000;
+
 /** What those who run the instance did by hand in the school, for the school to see (R48). */
 export const betreiber: Feature = {
   name: "betreiber",
   tables: ["betreiberzugriff"],
+  daily: async ({ database, now }) => {
+    const row = await database.as({}, (tx) =>
+      tx.one<{ anzahl: number }>("SELECT betreiberzugriffe_vergessen($1) AS anzahl", [
+        new Date(now().getTime() - sichtbarMs),
+      ]),
+    );
+    return { forgottenAccesses: row?.anzahl ?? 0 };
+  },
   routes: [
     route({
       method: "GET",

@@ -7,6 +7,9 @@ import { klassenRoutes } from "./klassen.ts";
 import { kursRoutes } from "./kurse.ts";
 import { Einschreibung, Klasse, Kurs, Unterrichtsauftrag } from "./public.ts";
 
+/** For so long the head of the school sees who changed an assignment; milliseconds. */
+const sichtbarMs = 30 * 24 * 60 * 60 * 1000;
+
 /** The school's structure: years, subjects, classes, courses, and who belongs to them when. */
 export const struktur: Feature = {
   name: "struktur",
@@ -21,6 +24,14 @@ export const struktur: Feature = {
     "einschreibung",
     "auftragsaenderung",
   ],
+  daily: async ({ database, now }) => {
+    const row = await database.as({}, (tx) =>
+      tx.one<{ anzahl: number }>("SELECT auftragsaenderungen_vergessen($1) AS anzahl", [
+        new Date(now().getTime() - sichtbarMs),
+      ]),
+    );
+    return { forgottenChanges: row?.anzahl ?? 0 };
+  },
   resources: [Klasse, Kurs, Unterrichtsauftrag, Einschreibung],
   routes: [...jahrRoutes, ...fachRoutes, ...klassenRoutes, ...kursRoutes, ...aenderungsRoutes],
   navigation: [

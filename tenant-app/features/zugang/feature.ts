@@ -4,6 +4,7 @@ import { anmeldungenRoutes } from "./anmeldungen.ts";
 import { bremse } from "./bremse.ts";
 import { erfindeZugaenge } from "./erfinden.ts";
 import { absoluteMs, idleMs, sessions } from "./identity.ts";
+import { einmalGueltigMs } from "./public.ts";
 import { askToSignIn, zugangRoutes } from "./routes.ts";
 import { vergessenRoutes } from "./vergessen.ts";
 
@@ -39,6 +40,9 @@ async function tidyUp({ database, now }: App): Promise<Readonly<Record<string, n
       new Date(today.getTime() - bremse.knownMs),
     ]);
     const codes = await tx.one<{ count: number }>("SELECT passwortcodes_aufraeumen($1) AS count", [today]);
-    return { sessions: Number(ended?.count ?? 0), codes: codes?.count ?? 0 };
+    const forms = await tx.one<{ count: number }>("SELECT einmalpasswort_formulare_vergessen($1) AS count", [
+      new Date(today.getTime() - einmalGueltigMs),
+    ]);
+    return { sessions: Number(ended?.count ?? 0), codes: codes?.count ?? 0, forms: forms?.count ?? 0 };
   });
 }
