@@ -69,8 +69,8 @@ const FRISTEN: Readonly<Record<string, Frist>> = {
   hintergrundarbeit: {
     days: 30,
     insert: () => [
-      `INSERT INTO hintergrundarbeit (id, art, person_id, auftrag, angelegt_am, beendet_am)
-       VALUES ($2, 'x', $3, '\\x00', ${ago}, ${ago})`,
+      `INSERT INTO hintergrundarbeit (id, art, person_id, auftrag, angelegt_am, beendet_am, ausgang)
+       VALUES ($2, 'x', $3, '\\x00', ${ago}, ${ago}, 'fertig')`,
       [randomUUID(), anna.id],
     ],
   },
