@@ -30,7 +30,14 @@ beforeAll(async () => {
   let port = 0;
   gateway = await startGateway(() => port);
   origin = `https://goethe.classmind.localhost:${gateway.port}`;
-  school = await startSchool({ environment: { CLASSMIND_URL: origin } });
+  school = await startSchool({
+    // Nothing is sent here: a relay brings pages.
+    environment: {
+      CLASSMIND_URL: origin,
+      CLASSMIND_MAIL_RELAY: "smtps://localhost:1",
+      CLASSMIND_MAIL_FROM: "schule@classmind.example",
+    },
+  });
   port = school.port;
   anna = await school.konto("Anna", "Arendt", "lehrer");
   bert = await school.konto("Bert", "Brecht", "schueler");
@@ -272,6 +279,8 @@ describe("in a real browser", () => {
     };
     await look("/datenschutz");
     await look("/datenschutz/daten");
+    await look("/passwort-vergessen");
+    await look("/passwort-code");
     await look("/anmelden");
     await page.getByLabel("Passwort").fill("falsch");
     await page.getByLabel("Benutzername").fill("niemand");
