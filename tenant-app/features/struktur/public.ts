@@ -74,6 +74,24 @@ export function gruppenVonHeute(tx: Transaction): Promise<Gruppe[]> {
   );
 }
 
+/** Who is in which class today, and who teaches or leads a class today: by the names of the classes, as far as the person may see it. */
+export async function schuleVonHeute(
+  tx: Transaction,
+): Promise<{
+  readonly inKlassen: readonly { readonly klasse: string; readonly id: string }[];
+  readonly lehrend: readonly string[];
+}> {
+  const inKlassen = await tx.all<{ klasse: string; id: string }>(
+    `SELECT k.name AS klasse, m.person_id AS id FROM klassenmitglied m JOIN klasse k ON k.id = m.klasse_id
+      WHERE m.gueltig @> heute() ORDER BY k.name`,
+  );
+  const lehrend = await tx.all<{ id: string }>(
+    `SELECT u.person_id AS id FROM unterrichtsauftrag u WHERE u.gueltig @> heute()
+     UNION SELECT l.person_id FROM klassenleitung l WHERE l.gueltig @> heute()`,
+  );
+  return { inKlassen, lehrend: lehrend.map(({ id }) => id) };
+}
+
 /** Who is in a class or takes a course today, as far as the person may see it; nobody for a group that there is not. */
 export async function personenDerGruppe(tx: Transaction, gruppe: string): Promise<string[]> {
   const [art, id] = gruppe.split(":");
