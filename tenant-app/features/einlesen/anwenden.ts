@@ -52,44 +52,52 @@ async function schreibe(step: WorkStep, handlungen: Handlungen, pruefer: Pruefer
       return { ...eines, id: neueId };
     });
   const personen = neu(handlungen.personen, ({ ref }) => geplant(ref));
-  const eintraege: Entry<string>[] = [];
+  const struktur = strukturMit(handlungen, auftrag.jahr);
+  const ziel: Ziel = (art, verweis) => struktur.ids.get(`${art} ${verweis}`) ?? id(verweis);
+  const belegung = zuordnungenMit(handlungen, id, ziel);
 
   await speicherePersonen(tx, now, personen);
-  for (const { id: person, vorname, nachname } of personen) {
-    eintraege.push(
-      entryOf({ resource: Person, deed: "anlegen", object: person, person, values: { neu: { vorname, nachname } } }),
-    );
-  }
-  unlessStale(
-    await nennePersonen(
-      tx,
-      handlungen.umbenennungen.map(({ id: person, version, neu: name }) => ({ id: person, version, ...name })),
-    ),
-    handlungen.umbenennungen.length,
+  const konten = await legeKontenAn(step, handlungen, id, auftrag.darfRollen);
+  const neuePersonen = personen.map(({ id: person, vorname, nachname }) =>
+    entryOf({ resource: Person, deed: "anlegen", object: person, person, values: { neu: { vorname, nachname } } }),
   );
-  for (const { id: person, alt, neu: name } of handlungen.umbenennungen) {
-    eintraege.push(
-      entryOf({ resource: Person, deed: "bearbeiten", object: person, person, values: { alt, neu: name } }),
-    );
-  }
-  const struktur = await strukturMit(step, handlungen, auftrag.jahr);
-  eintraege.push(...struktur.eintraege);
-
-  unlessStale(await beendeMitglieder(tx, handlungen.enden), handlungen.enden.length);
-  for (const { id: object, person, alt, bis } of handlungen.enden) {
-    const values = bis === undefined ? { alt } : { alt, neu: { ab: alt.ab, bis } };
-    eintraege.push(
-      entryOf({ resource: Klasse, deed: bis === undefined ? "loeschen" : "bearbeiten", object, person, values }),
-    );
-  }
-  const ziel: Ziel = (art, verweis) => struktur.ids.get(`${art} ${verweis}`) ?? id(verweis);
-  eintraege.push(...(await zuordnungen(tx, handlungen, id, ziel)));
-  eintraege.push(...(await konten(step, handlungen, id, auftrag.darfRollen)));
-  await merkeDich(tx, handlungen, { id, ziel, pruefer, auftrag });
-  await step.recordAll(eintraege);
-  // What is asked at commit is asked now, a kind at a time, so that no single statement takes too long; the journal's chain, for which others
-  // wait, comes last.
+  await step.recordAll([
+    ...neuePersonen,
+    ...konten,
+    ...aenderungen(handlungen),
+    ...struktur.eintraege,
+    ...belegung.eintraege,
+  ]);
+  // Whether all of it is in the journal is asked from here on by each statement, not at the end by one that would take too long. The
+  // journal's chain, for which others wait, comes last.
   await tx.run("SET CONSTRAINTS protokoll, protokoll_danach IMMEDIATE");
+
+  const namen = handlungen.umbenennungen.map(({ id: person, version, neu: name }) => ({
+    id: person,
+    version,
+    ...name,
+  }));
+  unlessStale(await nennePersonen(tx, namen), namen.length);
+  await legeStrukturAn(tx, auftrag.jahr, struktur);
+  unlessStale(await beendeMitglieder(tx, handlungen.enden), handlungen.enden.length);
+  for (const art of ["mitglied", "leitung", "auftrag", "einschreibung"] as const) {
+    const dieser = belegung.neue.filter((eine) => eine.art === art);
+    await ordneVieleZu(tx, art, dieser);
+  }
+  await merkeDich(tx, handlungen, { id, ziel, pruefer, auftrag });
+}
+
+/** Entries for names that change, and classes that are left. */
+function aenderungen({ umbenennungen, enden }: Handlungen): readonly Entry<string>[] {
+  return [
+    ...umbenennungen.map(({ id: person, alt, neu }) =>
+      entryOf({ resource: Person, deed: "bearbeiten", object: person, person, values: { alt, neu } }),
+    ),
+    ...enden.map(({ id: object, person, alt, bis }) => {
+      const values = bis === undefined ? { alt } : { alt, neu: { ab: alt.ab, bis } };
+      return entryOf({ resource: Klasse, deed: bis === undefined ? "loeschen" : "bearbeiten", object, person, values });
+    }),
+  ];
 }
 
 /** The id of a class or course that a plan means. */
@@ -99,7 +107,8 @@ function unlessStale(changed: number, wanted: number): void {
   if (changed !== wanted) throw new Veraltet();
 }
 
-async function strukturMit({ tx }: WorkStep, handlungen: Handlungen, jahr: string) {
+/** Classes, subjects and courses with their ids, and their entries in the journal. */
+function strukturMit(handlungen: Handlungen, jahr: string) {
   const ids = new Map<Verweis, string>();
   const mit = <T>(liste: readonly T[], art: string, ref: (eines: T) => string) =>
     liste.map((eines) => {
@@ -119,7 +128,6 @@ async function strukturMit({ tx }: WorkStep, handlungen: Handlungen, jahr: strin
     name: kurs.name,
     fach: fach(kurs.fach),
   }));
-  await legeStrukturAn(tx, jahr, { faecher, klassen, kurse });
   const eintraege = [
     ...[...faecher, ...kurse].map(({ id, ...neu }) =>
       entryOf({ resource: Kurs, deed: "anlegen", object: id, values: { neu } }),
@@ -128,38 +136,27 @@ async function strukturMit({ tx }: WorkStep, handlungen: Handlungen, jahr: strin
       entryOf({ resource: Klasse, deed: "anlegen", object: id, values: { neu: { name, jahr } } }),
     ),
   ];
-  return { ids, eintraege };
+  return { ids, faecher, klassen, kurse, eintraege };
 }
 
 /** What comes to one person is one entry in the journal. */
-async function zuordnungen(
-  tx: Transaction,
-  handlungen: Handlungen,
-  id: (verweis: Verweis) => string,
-  ziel: Ziel,
-): Promise<Entry<string>[]> {
+function zuordnungenMit(handlungen: Handlungen, id: (verweis: Verweis) => string, ziel: Ziel) {
   const sammlungen = new Map<string, { readonly id: string; readonly neu: Record<string, string[]> }>();
   const neue = handlungen.zuordnungen.map(({ art, person: wer, ziel: wohin, ab, bis }) => {
     const person = id(wer);
     const sammlung = sammlungen.get(person) ?? { id: randomUUID(), neu: { ab: [ab], bis: [bis] } };
     sammlungen.set(person, sammlung);
     const zielId = ziel(art === "mitglied" || art === "leitung" ? "klasse" : "kurs", wohin);
-    sammlung.neu[art] = [...(sammlung.neu[art] ?? []), zielId];
+    sammlung.neu[art] = (sammlung.neu[art] ?? []).concat(zielId);
     return { art, id: randomUUID(), person, ziel: zielId, ab, bis, sammlung: sammlung.id };
   });
-  for (const art of ["mitglied", "leitung", "auftrag", "einschreibung"] as const) {
-    await ordneVieleZu(
-      tx,
-      art,
-      neue.filter((eine) => eine.art === art),
-    );
-  }
-  return [...sammlungen].map(([person, { id: object, neu }]) =>
+  const eintraege = [...sammlungen].map(([person, { id: object, neu }]) =>
     entryOf({ resource: Einlesung, deed: "zuordnen", object, person, values: { neu } }),
   );
+  return { neue, eintraege };
 }
 
-async function konten(
+async function legeKontenAn(
   { tx, now }: WorkStep,
   handlungen: Handlungen,
   id: (verweis: Verweis) => string,

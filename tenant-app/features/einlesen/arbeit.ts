@@ -8,6 +8,7 @@ import { prueferMit } from "./kennungen.ts";
 import { plane } from "./plan.ts";
 import type { Plan } from "./planform.ts";
 import { Einlesung } from "./public.ts";
+import { fehlendeRechte } from "./rechte.ts";
 import { type Darf, ladeBestand } from "./stand.ts";
 
 /** Carries out what somebody confirmed: the plan is made anew in the transaction that writes it, and is the confirmed one or nothing happens. */
@@ -40,7 +41,9 @@ export const einlesenArbeit: WorkKind<z.infer<typeof auftrag>> = {
     const pruefer = prueferMit(app.fieldKey);
     const saetze = liesAlle(await mitInhalt(tx, { app, ich }, einlesung), bestand.ab);
     const plan = plane(saetze, bestand, pruefer, einlesung.entscheidungen);
-    if (plan.pruefwert !== pruefwert || !plan.moeglich) throw new Veraltet();
+    if (plan.pruefwert !== pruefwert || !plan.moeglich || (await fehlendeRechte(plan.handlungen, darf)).length > 0) {
+      throw new Veraltet();
+    }
     const darfRollen = await darf(Rolle.right("bearbeiten"), "schule");
     await wendeAn(step, plan, pruefer, { id, jahr: bestand.jahr, heute: bestand.heute, darfRollen });
     await verwirf(tx, id);

@@ -19,6 +19,7 @@ import { prueferMit } from "./kennungen.ts";
 import { plane } from "./plan.ts";
 import { type Gruppe, gruppen, type Plan, type Planzeile } from "./planform.ts";
 import { Einlesung } from "./public.ts";
+import { fehlendeRechte } from "./rechte.ts";
 import { ladeBestand } from "./stand.ts";
 
 /** What an Einlesung would do, before it does: everything by its kind, what is doubtful to be decided, then the confirmation. */
@@ -64,6 +65,8 @@ const vorschau = view<{
   readonly hinweise: readonly string[];
   readonly pruefwert: string;
   readonly moeglich: boolean;
+  /** What the person may not do and the plan needs. */
+  readonly ohneRecht: string;
   readonly leer: boolean;
   readonly fehler_zahl: number;
   readonly zweifel_zahl: number;
@@ -121,6 +124,7 @@ async function zeige(visit: PersonVisit, errors: readonly InputError[] = [], sta
   );
   const links = numberedLinks("/einlesen/vorschau", "", { seite, seiten });
   const inGruppe = (link: string | undefined) => link && `${link}&gruppe=${gruppe}`;
+  const ohneRecht = await fehlendeRechte(plan.handlungen, visit.may);
   const data = {
     pfad: "/einlesen/vorschau",
     ...{
@@ -140,7 +144,13 @@ async function zeige(visit: PersonVisit, errors: readonly InputError[] = [], sta
       .slice((seite - 1) * jeSeite, seite * jeSeite)
       .map((zeile, nummer) => ({ ...zeile, nummer, wo: wo(zeile) })),
     ...{ mehrere: links.mehrere, zurueck: inGruppe(links.zurueck), weiter: inGruppe(links.weiter) },
-    ...{ hinweise: plan.hinweise, pruefwert: plan.pruefwert, moeglich: plan.moeglich, leer: plan.leer },
+    ...{
+      hinweise: plan.hinweise,
+      pruefwert: plan.pruefwert,
+      moeglich: plan.moeglich && ohneRecht.length === 0,
+      ohneRecht: ohneRecht.join(", "),
+      leer: plan.leer,
+    },
     ...{ fehler_zahl: plan.zahlen.fehler, zweifel_zahl: plan.zahlen.zweifelhaft, neuePerson, ausgelassen },
   };
   return page(visit, vorschau, data, { title: "Vorschau", errors, ...(status === undefined ? {} : { status }) });
@@ -181,7 +191,7 @@ async function uebernimm(visit: PersonVisit): Promise<Reply> {
       "Inzwischen hat sich etwas geändert. Es wurde nichts eingelesen. Dies ist die neue Vorschau: Bitte sehen Sie sie noch einmal durch.";
     return zeige(visit, [{ field: "", text }], 409);
   }
-  if (!plan.moeglich)
+  if (!plan.moeglich || (await fehlendeRechte(plan.handlungen, visit.may)).length > 0)
     return zeige(visit, [{ field: "", text: "Zuerst sind die Fehler zu beheben und die offenen Fragen zu klären." }]);
   try {
     const anzahl = plan.zahlen.neu + plan.zahlen.geaendert;

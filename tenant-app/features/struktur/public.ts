@@ -75,9 +75,7 @@ export function gruppenVonHeute(tx: Transaction): Promise<Gruppe[]> {
 }
 
 /** Who is in which class today, and who teaches or leads a class today: by the names of the classes, as far as the person may see it. */
-export async function schuleVonHeute(
-  tx: Transaction,
-): Promise<{
+export async function schuleVonHeute(tx: Transaction): Promise<{
   readonly inKlassen: readonly { readonly klasse: string; readonly id: string }[];
   readonly lehrend: readonly string[];
 }> {
