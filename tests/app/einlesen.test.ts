@@ -97,9 +97,7 @@ describe("a plain list of pupils with their classes", () => {
   });
 
   test("with another class ends the old one the day before, and names who is missing without touching them", async () => {
-    await zeilen(
-      "UPDATE klassenmitglied SET gueltig = daterange(heute() - 10, upper(gueltig))",
-    );
+    await zeilen("UPDATE klassenmitglied SET gueltig = daterange(heute() - 10, upper(gueltig))");
     const seite = await vorschau({
       "schueler.csv": csv(
         "Nachname;Vorname;Geburtsdatum;Klasse",
@@ -272,9 +270,7 @@ describe("files of programs", () => {
   });
 
   test("lessons alone, later: teachers are known by their short names, and courses by their numbers also after they were renamed", async () => {
-    await zeilen(
-      "UPDATE kurs SET name = 'Physik bei Keller' WHERE name = 'Physik 9a'",
-    );
+    await zeilen("UPDATE kurs SET name = 'Physik bei Keller' WHERE name = 'Physik 9a'");
     const seite = await vorschau({
       "GPU002.TXT": csv(
         gpu(46, { 1: "7", 5: "9a", 6: "Kel", 7: "Ph" }),
