@@ -3,6 +3,7 @@ import { arbeiten } from "./features/arbeiten/feature.ts";
 import { betreiber } from "./features/betreiber/feature.ts";
 import { dateien } from "./features/dateien/feature.ts";
 import { datenschutz } from "./features/datenschutz/feature.ts";
+import { einlesen } from "./features/einlesen/feature.ts";
 import { konten } from "./features/konten/feature.ts";
 import { nachrichten } from "./features/nachrichten/feature.ts";
 import { noten } from "./features/noten/feature.ts";
@@ -31,6 +32,7 @@ export const features: readonly Feature[] = [
   betreiber,
   datenschutz,
   zweitfaktor,
+  einlesen,
 ];
 
 export const register = assemble(features);

@@ -24,6 +24,7 @@ const struktur = {
 };
 let datei: string;
 let leistung: string;
+let liste: string;
 /** Half done, of a kind that nobody does: it stays as it is. */
 const arbeit = crypto.randomUUID();
 beforeAll(async () => {
@@ -47,6 +48,7 @@ beforeAll(async () => {
   await someContent();
   await someStructure();
   await someMarks();
+  await someList();
   await school.database.query(
     "INSERT INTO hintergrundarbeit (id, art, person_id, auftrag, angelegt_am, stand, erledigt, gesamt) VALUES ($1, 'probe', $2, '', now(), '5', 5, 12)",
     [arbeit, admin.id],
@@ -93,6 +95,28 @@ async function someMarks(): Promise<void> {
   leistung = (await school.database.query<{ id: string }>("SELECT id FROM leistung"))[0]?.id ?? "";
   const entered = await teacher.fuelle(book, { n0_0: "2+", n0_h: "3" }, `/noten/kurse/${kurs}`);
   expect(entered.location).toContain("erledigt=noten");
+}
+
+/** A list that waits to be read, with all kinds of rows. */
+async function someList(): Promise<void> {
+  const office = await school.angemeldet(admin);
+  await office.get("/einlesen");
+  const rows = [
+    "Nachname;Vorname;Geburtsdatum;Klasse;Eine Spalte, die niemand liest",
+    "Brecht;Bert;01.02.2014;5b;x",
+    "Arendt;Anna;01.02.2014;5b;x",
+    "Mit-Einem-Sehr-Langen-Nachnamen-Der-Umbrechen-Muss;Neu;01.02.2014;5b;x",
+    "Falsch;Fee;31.02.2014;5b;x",
+  ];
+  await office.upload(
+    "Ein langer Name für eine Liste aller Klassen.csv",
+    Buffer.from(rows.join("\n")),
+    {},
+    "/einlesen",
+  );
+  liste = (await school.database.query<{ id: string }>("SELECT id FROM einlesung_datei"))[0]?.id ?? "";
+  const settled = await office.fuelle("/einlesen", { konten: "ja" }, "/einlesen/einstellungen");
+  expect(settled.location).toBe("/einlesen/vorschau");
 }
 
 async function someStructure(): Promise<void> {
@@ -318,6 +342,14 @@ describe("in a real browser", () => {
       `/schuljahre/${struktur.jahr}`,
       "/faecher",
       `/faecher/${struktur.fach}`,
+      "/einlesen",
+      `/einlesen/spalten?datei=${liste}`,
+      "/einlesen/vorschau",
+      "/einlesen/vorschau?gruppe=zweifelhaft",
+      "/einlesen/vorschau?gruppe=neu",
+      "/einlesen/vorschau?gruppe=geaendert",
+      "/einlesen/fertig",
+      "/konten/gruppe?gruppe=klassen",
       "/klassen",
       `/klassen/${struktur.klasse}?suche=a`,
       "/kurse",

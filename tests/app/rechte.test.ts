@@ -165,7 +165,7 @@ async function uninvolved(): Promise<string> {
 
 function ask(browser: Besucher, { method, body }: Declared, where: string): Promise<Antwort> {
   if (method === "GET") return browser.get(where);
-  return body === "upload" ? browser.upload("x.txt", Buffer.from("x")) : browser.post(where, {});
+  return body === "upload" ? browser.upload("x.txt", Buffer.from("x"), {}, where) : browser.post(where, {});
 }
 
 const refused = ({ status }: Antwort) => status === 403 || status === 404;

@@ -1,6 +1,9 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import { managing, resource } from "../../ground/gate/rights.ts";
-import { mitPerson, nachNamen, personenname } from "../personen/public.ts";
+import { mitPerson, type Namensangaben, nachNamen, personenname } from "../personen/public.ts";
+import { gibVielenRollen } from "../rollen/public.ts";
+import { email as mailadresse } from "./anlegen.ts";
+import { baseUserName, freeUserName } from "./benutzername.ts";
 
 /** What rules say of accounts. */
 export const Konto = resource({
@@ -92,4 +95,59 @@ export function ansprechbareKonten<Row extends Ansprechkonto>(
       ORDER BY ${nachNamen} LIMIT ${hoechstens}`,
     [ich, ...werte],
   );
+}
+
+// Accounts for many people at once, in a few statements.
+
+export interface Kontowunsch extends Namensangaben {
+  /** Of the person. */
+  readonly id: string;
+  /** What is no mail address counts as none: they enter theirs themselves. */
+  readonly email: string;
+  /** Undefined: whoever makes it may not give roles. */
+  readonly rolle: "schueler" | "lehrer" | undefined;
+}
+
+export interface NeuesKonto extends Pick<Kontowunsch, "id" | "email" | "rolle"> {
+  readonly benutzername: string;
+}
+
+/** Who has an account, by id. */
+export async function personenMitKonto(tx: Transaction): Promise<ReadonlySet<string>> {
+  const rows = await tx.all<{ id: string }>("SELECT k.id FROM konto k");
+  return new Set(rows.map(({ id }) => id));
+}
+
+/**
+ * Gives each of these people, who have none, an account without a password: one-time passwords are given with the slips. Somebody who takes a
+ * user name at the same moment makes it fail as a whole (`konto_benutzername_key`).
+ * @returns what was made; the caller journals each, as resource Konto
+ */
+export async function gibVielenKonten(
+  tx: Transaction,
+  now: Date,
+  wuensche: readonly Kontowunsch[],
+): Promise<readonly NeuesKonto[]> {
+  const vergeben = new Set(
+    (await tx.all<{ benutzername: string }>("SELECT k.benutzername FROM konto k")).map(
+      ({ benutzername }) => benutzername,
+    ),
+  );
+  const neue: NeuesKonto[] = [];
+  for (const { id, vorname, nachname, email, rolle } of wuensche) {
+    const benutzername = freeUserName(await baseUserName(vorname, nachname), vergeben);
+    vergeben.add(benutzername);
+    const geprueft = mailadresse.safeParse(email);
+    neue.push({ id, benutzername, email: geprueft.success ? geprueft.data : "", rolle });
+  }
+  await tx.run(
+    `INSERT INTO konto (id, benutzername, email, angelegt_am)
+     SELECT x.id, x.benutzername, x.email, $2 FROM json_to_recordset($1::json) AS x (id uuid, benutzername text, email text)`,
+    [JSON.stringify(neue), now],
+  );
+  await gibVielenRollen(
+    tx,
+    neue.flatMap(({ id, rolle }) => (rolle === undefined ? [] : [{ id, rolle }])),
+  );
+  return neue;
 }

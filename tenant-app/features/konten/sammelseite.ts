@@ -8,7 +8,7 @@ import { type FormState, formNumber } from "../../ground/pages/submit.ts";
 import { type Gruppe, gruppenVonHeute } from "../struktur/public.ts";
 import { einmalGueltigMs } from "../zugang/public.ts";
 import { Konto } from "./public.ts";
-import { legeZugaengeAn, type Mitglied, mitgliederMitZugang, type Zettel } from "./sammel.ts";
+import { alleKlassen, legeZugaengeAn, lehrkraefte, type Mitglied, mitgliederMitZugang, type Zettel } from "./sammel.ts";
 
 /** Accounts for a whole class or course: who has none yet, and slips for those who get one. */
 
@@ -20,9 +20,12 @@ const auswahl = view<{
   readonly mitglieder: readonly Mitglied[];
   readonly ohne: number;
   readonly nieAngemeldet: number;
+  readonly auchNeue: boolean;
 }>("konten/gruppe");
 const zettelseite = view<{
-  readonly zettel: readonly Zettel[];
+  readonly gruppen: ReadonlyArray<{ readonly name: string; readonly zettel: readonly Zettel[] }>;
+  /** Slips for teachers are worded formally. */
+  readonly foermlich: boolean;
   readonly adresse: string;
   readonly schule: string;
   readonly gueltig_bis: Date;
@@ -47,7 +50,13 @@ async function seite(visit: PersonVisit, gruppe: string, { errors }: FormState):
   }));
   const data = {
     vorgang: randomUUID(),
-    gruppen: gruppen.map((one) => ({ ...one, gewaehlt: one.id === gruppe })),
+    gruppen: [{ id: alleKlassen, name: "Alle Klassen" }, { id: lehrkraefte, name: "Lehrkräfte" }, ...gruppen].map(
+      (one) => ({
+        ...one,
+        gewaehlt: one.id === gruppe,
+      }),
+    ),
+    auchNeue: (visit.form.get("neue") ?? visit.query.get("neue")) === "ja",
     gruppe,
     gewaehlt: gruppe !== "",
     mitglieder,
@@ -65,7 +74,12 @@ async function lege(visit: PersonVisit): Promise<Reply> {
     const zettel = await legeZugaengeAn(visit, gruppe, neue, formNumber(visit.form));
     const { origin, schoolName } = visit.app.config;
     const gueltig_bis = new Date(visit.now.getTime() + einmalGueltigMs);
-    const data = { zettel, adresse: origin, schule: schoolName, gueltig_bis };
+    const gruppen = [...new Set(zettel.map(({ unter }) => unter))].map((name) => ({
+      name,
+      zettel: zettel.filter(({ unter }) => unter === name),
+    }));
+    const foermlich = gruppe === lehrkraefte;
+    const data = { gruppen, foermlich, adresse: origin, schule: schoolName, gueltig_bis };
     return page(visit, zettelseite, data, { title: "Zugangszettel", status: 201 });
   } catch (error) {
     if (error instanceof InputProblem) {

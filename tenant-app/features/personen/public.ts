@@ -150,3 +150,50 @@ export function gefundenePersonen(
     [ids],
   );
 }
+
+// Many people at once, in a few statements.
+
+export interface Namenszeile extends Namensangaben {
+  readonly id: string;
+  readonly version: number;
+  /** Whether somebody's parent. */
+  readonly elternteil: boolean;
+  /** Whether the acting account may rename them: nobody renames whoever manages more. */
+  readonly aenderbar: boolean;
+}
+
+/** Everybody the school knows, by name. */
+export function allePersonen(tx: Transaction): Promise<Namenszeile[]> {
+  return tx.all<Namenszeile & Record<string, unknown>>(
+    `SELECT p.id, p.vorname, p.nachname, p.version, steht_nicht_ueber_mir(p.id) AS aenderbar,
+            EXISTS (SELECT FROM elternschaft e WHERE e.elternteil_id = p.id) AS elternteil
+       FROM person p ORDER BY p.nachname, p.vorname, p.id`,
+  );
+}
+
+/** Stores many new people. */
+export async function speicherePersonen(
+  tx: Transaction,
+  now: Date,
+  personen: ReadonlyArray<Namensangaben & { readonly id: string }>,
+): Promise<void> {
+  const rows = personen.map(({ id, vorname, nachname }) => ({ id, vorname, nachname }));
+  await tx.run(
+    `INSERT INTO person (id, vorname, nachname, angelegt_am)
+     SELECT x.id, x.vorname, x.nachname, $2 FROM json_to_recordset($1::json) AS x (id uuid, vorname text, nachname text)`,
+    [JSON.stringify(rows), now],
+  );
+}
+
+/** Gives many people new names, those of them who are still as `version` says. @returns how many that were */
+export function nennePersonen(
+  tx: Transaction,
+  personen: ReadonlyArray<Namensangaben & { readonly id: string; readonly version: number }>,
+): Promise<number> {
+  return tx.run(
+    `UPDATE person p SET vorname = x.vorname, nachname = x.nachname
+       FROM json_to_recordset($1::json) AS x (id uuid, version integer, vorname text, nachname text)
+      WHERE p.id = x.id AND p.version = x.version`,
+    [JSON.stringify(personen)],
+  );
+}

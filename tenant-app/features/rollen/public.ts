@@ -171,3 +171,27 @@ export async function warumJe(
     }),
   );
 }
+
+/** Who has one of these roles, by id; whether it is in use or not. */
+export async function personenMitRolle(
+  tx: Transaction,
+  ...rollen: readonly string[]
+): Promise<ReadonlyMap<string, string>> {
+  const rows = await tx.all<{ id: string; rolle: string }>(
+    "SELECT kr.konto_id AS id, kr.rolle_id AS rolle FROM konto_rolle kr WHERE kr.rolle_id = ANY ($1::text[])",
+    [rollen],
+  );
+  return new Map(rows.map(({ id, rolle }) => [id, rolle]));
+}
+
+/** Gives many accounts a role each. Row-level security refuses all of it when one is above whoever gives it. */
+export async function gibVielenRollen(
+  tx: Transaction,
+  konten: ReadonlyArray<{ readonly id: string; readonly rolle: string }>,
+): Promise<void> {
+  await tx.run(
+    `INSERT INTO konto_rolle (konto_id, rolle_id)
+     SELECT x.id, x.rolle FROM json_to_recordset($1::json) AS x (id uuid, rolle text) ON CONFLICT DO NOTHING`,
+    [JSON.stringify(konten.map(({ id, rolle }) => ({ id, rolle })))],
+  );
+}

@@ -74,6 +74,22 @@ export function gruppenVonHeute(tx: Transaction): Promise<Gruppe[]> {
   );
 }
 
+/** Who is in which class today, and who teaches or leads a class today: by the names of the classes, as far as the person may see it. */
+export async function schuleVonHeute(tx: Transaction): Promise<{
+  readonly inKlassen: readonly { readonly klasse: string; readonly id: string }[];
+  readonly lehrend: readonly string[];
+}> {
+  const inKlassen = await tx.all<{ klasse: string; id: string }>(
+    `SELECT k.name AS klasse, m.person_id AS id FROM klassenmitglied m JOIN klasse k ON k.id = m.klasse_id
+      WHERE m.gueltig @> heute() ORDER BY k.name`,
+  );
+  const lehrend = await tx.all<{ id: string }>(
+    `SELECT u.person_id AS id FROM unterrichtsauftrag u WHERE u.gueltig @> heute()
+     UNION SELECT l.person_id FROM klassenleitung l WHERE l.gueltig @> heute()`,
+  );
+  return { inKlassen, lehrend: lehrend.map(({ id }) => id) };
+}
+
 /** Who is in a class or takes a course today, as far as the person may see it; nobody for a group that there is not. */
 export async function personenDerGruppe(tx: Transaction, gruppe: string): Promise<string[]> {
   const [art, id] = gruppe.split(":");
@@ -282,4 +298,184 @@ export function alleTeilnahmen(
     `SELECT u.id, e.person_id, u.halbjahr, CASE u.halbjahr WHEN 1 THEN u.von ELSE u.mitte END AS beginn
        FROM (${unterricht}) AS u JOIN einschreibung e ON e.kurs_id = u.id AND e.gueltig @> (SELECT heute()) ORDER BY u.id, e.person_id`,
   );
+}
+
+// The structure of a year as a whole, read and written in a few statements.
+
+export interface Zugehoerig {
+  readonly id: string;
+  readonly person: string;
+  /** Class or course. */
+  readonly ziel: string;
+  /** First and last day, ISO 8601. */
+  readonly ab: string;
+  readonly bis: string;
+}
+
+export interface Jahresstruktur {
+  readonly klassen: ReadonlyArray<{ readonly id: string; readonly name: string }>;
+  readonly kurse: ReadonlyArray<{ readonly id: string; readonly name: string; readonly fach: string }>;
+  readonly faecher: ReadonlyArray<{ readonly id: string; readonly kuerzel: string; readonly name: string }>;
+  readonly mitglieder: readonly Zugehoerig[];
+  readonly leitungen: readonly Zugehoerig[];
+  readonly auftraege: readonly Zugehoerig[];
+  readonly einschreibungen: readonly Zugehoerig[];
+}
+
+type Tabelle = "klassenmitglied" | "klassenleitung" | "unterrichtsauftrag" | "einschreibung";
+const orte = {
+  klassenmitglied: ["klasse", "klasse_id"],
+  klassenleitung: ["klasse", "klasse_id"],
+  unterrichtsauftrag: ["kurs", "kurs_id"],
+  einschreibung: ["kurs", "kurs_id"],
+} as const;
+
+function zugehoerige(tx: Transaction, tabelle: Tabelle, jahr: string): Promise<Zugehoerig[]> {
+  const [wovon, spalte] = orte[tabelle];
+  return tx.all<Zugehoerig & Record<string, unknown>>(
+    `SELECT z.id, z.person_id AS person, z.${spalte} AS ziel, lower(z.gueltig)::text AS ab, (upper(z.gueltig) - 1)::text AS bis
+       FROM ${tabelle} z JOIN ${wovon} w ON w.id = z.${spalte} WHERE w.schuljahr_id = $1 ORDER BY lower(z.gueltig), z.id`,
+    [jahr],
+  );
+}
+
+/** Classes, courses, subjects of a year and who belongs to them when, as far as the person may see it. */
+export async function jahresstruktur(tx: Transaction, jahr: string): Promise<Jahresstruktur> {
+  return {
+    klassen: await tx.all<{ id: string; name: string }>(
+      "SELECT k.id, k.name FROM klasse k WHERE k.schuljahr_id = $1 ORDER BY k.name",
+      [jahr],
+    ),
+    kurse: await tx.all<{ id: string; name: string; fach: string }>(
+      "SELECT k.id, k.name, k.fach_id AS fach FROM kurs k WHERE k.schuljahr_id = $1 ORDER BY k.name",
+      [jahr],
+    ),
+    faecher: await tx.all<{ id: string; kuerzel: string; name: string }>(
+      "SELECT f.id, f.kuerzel, f.name FROM fach f ORDER BY f.name",
+    ),
+    mitglieder: await zugehoerige(tx, "klassenmitglied", jahr),
+    leitungen: await zugehoerige(tx, "klassenleitung", jahr),
+    auftraege: await zugehoerige(tx, "unterrichtsauftrag", jahr),
+    einschreibungen: await zugehoerige(tx, "einschreibung", jahr),
+  };
+}
+
+export interface Schuljahrwahl {
+  readonly id: string;
+  readonly name: string;
+  readonly von: string;
+  readonly bis: string;
+  readonly jetzt: boolean;
+}
+
+/** School years with their days, the newest first. */
+export function schuljahre(tx: Transaction): Promise<Schuljahrwahl[]> {
+  return tx.all<Schuljahrwahl & Record<string, unknown>>(
+    `SELECT s.id, s.name, s.von::text, s.bis::text, heute() BETWEEN s.von AND s.bis AS jetzt FROM schuljahr s ORDER BY s.von DESC`,
+  );
+}
+
+/** Who is or was ever a pupil, and who ever taught: by classes and courses of any year. */
+export async function lernendeUndLehrende(
+  tx: Transaction,
+): Promise<{ readonly lernend: ReadonlySet<string>; readonly lehrend: ReadonlySet<string> }> {
+  const lernend = await tx.all<{ id: string }>(
+    "SELECT m.person_id AS id FROM klassenmitglied m UNION SELECT e.person_id FROM einschreibung e",
+  );
+  const lehrend = await tx.all<{ id: string }>(
+    "SELECT l.person_id AS id FROM klassenleitung l UNION SELECT u.person_id FROM unterrichtsauftrag u",
+  );
+  return { lernend: new Set(lernend.map(({ id }) => id)), lehrend: new Set(lehrend.map(({ id }) => id)) };
+}
+
+export interface NeueStruktur {
+  readonly faecher: ReadonlyArray<{ readonly id: string; readonly kuerzel: string; readonly name: string }>;
+  readonly klassen: ReadonlyArray<{ readonly id: string; readonly name: string }>;
+  readonly kurse: ReadonlyArray<{ readonly id: string; readonly name: string; readonly fach: string }>;
+}
+
+/** Makes subjects, and classes and courses of a year. The caller journals each, as resource Kurs or Klasse. */
+export async function legeStrukturAn(
+  tx: Transaction,
+  jahr: string,
+  { faecher, klassen, kurse }: NeueStruktur,
+): Promise<void> {
+  await tx.run(
+    `INSERT INTO fach (id, kuerzel, name)
+     SELECT x.id, x.kuerzel, x.name FROM json_to_recordset($1::json) AS x (id uuid, kuerzel text, name text)`,
+    [JSON.stringify(faecher)],
+  );
+  await tx.run(
+    `INSERT INTO klasse (id, schuljahr_id, name)
+     SELECT x.id, $2, x.name FROM json_to_recordset($1::json) AS x (id uuid, name text)`,
+    [JSON.stringify(klassen), jahr],
+  );
+  await tx.run(
+    `INSERT INTO kurs (id, schuljahr_id, fach_id, name)
+     SELECT x.id, $2, x.fach, x.name FROM json_to_recordset($1::json) AS x (id uuid, fach uuid, name text)`,
+    [JSON.stringify(kurse), jahr],
+  );
+}
+
+const tabellen = {
+  mitglied: "klassenmitglied",
+  leitung: "klassenleitung",
+  auftrag: "unterrichtsauftrag",
+  einschreibung: "einschreibung",
+} as const satisfies Readonly<Record<string, Tabelle>>;
+export type Zuordnungsart = keyof typeof tabellen;
+
+export interface NeueZuordnung {
+  readonly id: string;
+  readonly person: string;
+  readonly ziel: string;
+  readonly ab: string;
+  readonly bis: string;
+  /** The object of the journal's entry that this is part of. */
+  readonly sammlung: string;
+}
+
+/** So many rows go into one statement. */
+const aufEinmal = 2_000;
+
+/** Adds people to classes or courses; the caller journals each collection. */
+export async function ordneVieleZu(tx: Transaction, art: Zuordnungsart, neue: readonly NeueZuordnung[]): Promise<void> {
+  const tabelle = tabellen[art];
+  const [, spalte] = orte[tabelle];
+  for (let ab = 0; ab < neue.length; ab += aufEinmal) {
+    await tx.run(
+      `INSERT INTO ${tabelle} (id, ${spalte}, person_id, gueltig, sammlung)
+       SELECT x.id, x.ziel, x.person, daterange(x.ab, x.bis, '[]'), x.sammlung
+         FROM json_to_recordset($1::json) AS x (id uuid, ziel uuid, person uuid, ab date, bis date, sammlung uuid)`,
+      [JSON.stringify(neue.slice(ab, ab + aufEinmal))],
+    );
+  }
+}
+
+/**
+ * Ends memberships of classes that are still as `alt` says; without `bis` they are taken away. The caller journals each, by its id.
+ * @returns how many were changed
+ */
+export async function beendeMitglieder(
+  tx: Transaction,
+  enden: ReadonlyArray<{
+    readonly id: string;
+    readonly alt: { readonly ab: string; readonly bis: string };
+    readonly bis: string | undefined;
+  }>,
+): Promise<number> {
+  const rows = (liste: typeof enden) =>
+    JSON.stringify(liste.map(({ id, alt, bis }) => ({ id, ab: alt.ab, alt: alt.bis, bis })));
+  const weg = await tx.run(
+    `DELETE FROM klassenmitglied m USING json_to_recordset($1::json) AS x (id uuid, ab date, alt date)
+      WHERE m.id = x.id AND m.gueltig = daterange(x.ab, x.alt, '[]')`,
+    [rows(enden.filter(({ bis }) => bis === undefined))],
+  );
+  const beendet = await tx.run(
+    `UPDATE klassenmitglied m SET gueltig = daterange(x.ab, x.bis, '[]')
+       FROM json_to_recordset($1::json) AS x (id uuid, ab date, alt date, bis date)
+      WHERE m.id = x.id AND m.gueltig = daterange(x.ab, x.alt, '[]')`,
+    [rows(enden.filter(({ bis }) => bis !== undefined))],
+  );
+  return weg + beendet;
 }

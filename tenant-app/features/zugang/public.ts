@@ -74,6 +74,29 @@ export async function setzeEinmalpasswort(
   return row?.gesetzt ?? false;
 }
 
+/**
+ * Stores one-time passwords of many accounts in one statement, as `setzeEinmalpasswort` does one.
+ * @returns of which accounts it was set; of the others this form has set one before
+ */
+export async function setzeEinmalpasswoerter(
+  tx: Transaction,
+  now: Date,
+  vorgang: string,
+  zugaenge: ReadonlyArray<{ readonly kontoId: string; readonly pruefwert: string }>,
+): Promise<ReadonlySet<string>> {
+  const rows = await tx.all<{ id: string; gesetzt: boolean }>(
+    `SELECT x.id, einmalpasswort_setzen(x.id, x.pruefwert, $2, $3, $4) AS gesetzt
+       FROM json_to_recordset($1::json) AS x (id uuid, pruefwert text)`,
+    [
+      JSON.stringify(zugaenge.map(({ kontoId, pruefwert }) => ({ id: kontoId, pruefwert }))),
+      new Date(now.getTime() + einmalGueltigMs),
+      now,
+      vorgang,
+    ],
+  );
+  return new Set(rows.filter(({ gesetzt }) => gesetzt).map(({ id }) => id));
+}
+
 /** Stores a one-time password, as the owner of the database: for the operator's programs. */
 export async function setzeEinmalpasswortAlsBetreiber(
   tx: Transaction,

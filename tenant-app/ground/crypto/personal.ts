@@ -81,10 +81,7 @@ export type PersonalSeal = (place: Place, plaintext: Buffer | string) => Buffer;
  * @throws PersonErased when it was destroyed
  */
 export async function sealFor(tx: Transaction, schoolKey: KeyObject, person: string, now: Date): Promise<PersonalSeal> {
-  const newest = (await newestKey(tx, person)) ?? (await makeKey(tx, schoolKey, person, now));
-  const key = unwrap(schoolKey, newest);
-  const head = Buffer.concat([Buffer.from([marker]), bytesOf(newest.kennung)]);
-  return (place, plaintext) => Buffer.concat([head, seal(key, place, plaintext)]);
+  return sealWith(schoolKey, (await newestKey(tx, person)) ?? (await makeKey(tx, schoolKey, person, now)));
 }
 
 /** The same; undefined for somebody whose key was destroyed: of them nothing is kept any more. */
@@ -102,9 +99,52 @@ export async function sealUnlessErased(
   }
 }
 
+/**
+ * The same for many at once, in a few statements; those whose key was destroyed are left out of it.
+ * @returns for each person what seals for them
+ */
+export async function sealForAll(
+  tx: Transaction,
+  schoolKey: KeyObject,
+  persons: readonly string[],
+  now: Date,
+): Promise<ReadonlyMap<string, PersonalSeal>> {
+  const wanted = [...new Set(persons)];
+  const newest = newestOfEach(await readKeys(tx, wanted));
+  const without = wanted.filter((person) => !newest.has(person));
+  if (without.length > 0) {
+    const names = without.map(() => randomUUID());
+    const wrapped = without.map((person, index) =>
+      seal(schoolKey, wrapping(person, names[index] ?? ""), randomBytes(32)),
+    );
+    await tx.run("SELECT schluessel.hinterlegen_viele($1::uuid[], $2::uuid[], $3::bytea[], $4)", [
+      without,
+      names,
+      wrapped,
+      now,
+    ]);
+    for (const [person, row] of newestOfEach(await readKeys(tx, without))) newest.set(person, row);
+  }
+  return new Map([...newest].map(([person, row]) => [person, sealWith(schoolKey, row)]));
+}
+
+function newestOfEach(rows: readonly KeyRow[]): Map<string, KeyRow> {
+  const newest = new Map<string, KeyRow>();
+  for (const row of [...rows].sort(newestLast)) newest.set(row.person_id, row);
+  return newest;
+}
+
+const newestLast = (a: KeyRow, b: KeyRow): number =>
+  a.seit.getTime() - b.seit.getTime() || (a.kennung < b.kennung ? 1 : -1);
+
+function sealWith(schoolKey: KeyObject, newest: KeyRow): PersonalSeal {
+  const key = unwrap(schoolKey, newest);
+  const head = Buffer.concat([Buffer.from([marker]), bytesOf(newest.kennung)]);
+  return (place, plaintext) => Buffer.concat([head, seal(key, place, plaintext)]);
+}
+
 async function newestKey(tx: Transaction, person: string): Promise<KeyRow | undefined> {
-  const rows = await readKeys(tx, [person]);
-  return rows.sort((a, b) => b.seit.getTime() - a.seit.getTime() || (a.kennung < b.kennung ? -1 : 1))[0];
+  return newestOfEach(await readKeys(tx, [person])).get(person);
 }
 
 /** Two at once end with one key: whoever comes second reads the first one's. */

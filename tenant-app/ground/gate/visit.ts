@@ -1,7 +1,7 @@
 import type { App } from "../app.ts";
 import type { Viewer } from "../catalogue.ts";
 import type { Transaction } from "../database/database.ts";
-import { type Entry, writeJournal } from "../journal/write.ts";
+import { type Entry, writeJournal, writeJournalAll } from "../journal/write.ts";
 import type { Person } from "./person.ts";
 import { decide, type Scope } from "./rights.ts";
 import type { Upload } from "./upload.ts";
@@ -41,6 +41,8 @@ export interface PersonVisit extends Visit, Viewer {
   transaction<T>(work: (tx: Transaction, visit: PersonVisit) => Promise<T>): Promise<T>;
   /** Writes in the journal what this person does, in the transaction that does it. */
   record<Deed extends string>(tx: Transaction, entry: Entry<Deed>): Promise<void>;
+  /** The same for many at once, in a few statements; `entryOf` makes each. */
+  recordAll(tx: Transaction, entries: readonly Entry<string>[]): Promise<void>;
 }
 
 /** A request that carries a file. */
@@ -54,6 +56,7 @@ export function asPerson(
   { person, badges, scopes, formKey }: Pick<PersonVisit, "person" | "badges" | "scopes" | "formKey">,
   transaction: PersonVisit["transaction"],
 ): PersonVisit {
+  const writer = { fieldKey: visit.app.fieldKey, now: visit.now, by: person.accountId };
   return {
     ...visit,
     person,
@@ -61,8 +64,8 @@ export function asPerson(
     formKey,
     scopes,
     transaction,
-    record: (tx, entry) =>
-      writeJournal(tx, { fieldKey: visit.app.fieldKey, now: visit.now, by: person.accountId }, entry),
+    record: (tx, entry) => writeJournal(tx, writer, entry),
+    recordAll: (tx, entries) => writeJournalAll(tx, writer, entries),
     may: (right, scope) => {
       const decision = decide(person.rules, right);
       return decision.allowed && (scope === undefined || decision.scopes.has(scope));

@@ -1,6 +1,6 @@
 import { type KeyObject, randomUUID } from "node:crypto";
 import { seal } from "../crypto/fields.ts";
-import { sealUnlessErased } from "../crypto/personal.ts";
+import { sealForAll, sealUnlessErased } from "../crypto/personal.ts";
 import type { Transaction } from "../database/database.ts";
 import type { Resource } from "../gate/rights.ts";
 
@@ -65,6 +65,46 @@ export async function writeJournal<Deed extends string>(
     // Of somebody who was erased it is kept that something was done, and no more.
     const sealPersonal = await sealUnlessErased(tx, fieldKey, person, now);
     return sealPersonal?.(sealedValues(id), text) ?? null;
+  }
+}
+
+/** An entry of a list that holds entries of several kinds. */
+export const entryOf = <Deed extends string>(entry: Entry<Deed>): Entry<string> => entry;
+
+/** So many entries go into one statement. */
+const atOnce = 1_000;
+
+/** Appends many entries in a few statements, as `writeJournal` does one. */
+export async function writeJournalAll(
+  tx: Transaction,
+  { fieldKey, now, by }: Writer,
+  entries: readonly Entry<string>[],
+): Promise<void> {
+  const concerned = entries.flatMap(({ person }) => (person === undefined ? [] : [person]));
+  const seals = await sealForAll(tx, fieldKey, concerned, now);
+  for (let from = 0; from < entries.length; from += atOnce) {
+    const rows = entries.slice(from, from + atOnce).map(({ resource, deed, object, person, values = {} }) => {
+      const id = randomUUID();
+      const text = JSON.stringify(values);
+      const sealed =
+        person === undefined ? seal(fieldKey, sealedValues(id), text) : seals.get(person)?.(sealedValues(id), text);
+      const verschlossen = Object.keys(values).length === 0 ? null : (sealed?.toString("hex") ?? null);
+      return {
+        id,
+        person,
+        ressource: resource.name,
+        aktion: deed,
+        objekt: object,
+        werte: withoutValues(values),
+        verschlossen,
+      };
+    });
+    await tx.run(
+      `INSERT INTO journal.eintrag (id, zeit, konto_id, person_id, ressource, aktion, objekt, werte, verschlossen)
+       SELECT x.id, $2, $3, x.person, x.ressource, x.aktion, x.objekt, x.werte, decode(x.verschlossen, 'hex')
+         FROM json_to_recordset($1::json) AS x (id uuid, person uuid, ressource text, aktion text, objekt text, werte jsonb, verschlossen text)`,
+      [JSON.stringify(rows), now, by ?? null],
+    );
   }
 }
 

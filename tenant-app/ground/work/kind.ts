@@ -17,6 +17,8 @@ export interface WorkStep {
   readonly done: number;
   /** Writes in the journal what is done, in the step's transaction. */
   record<Deed extends string>(entry: Entry<Deed>): Promise<void>;
+  /** The same for many at once, in a few statements; `entryOf` makes each. */
+  recordAll(entries: readonly Entry<string>[]): Promise<void>;
 }
 
 /** What people are told when it is over. */
@@ -60,4 +62,10 @@ export function registered<Order>({ order, step, ...rest }: WorkKind<Order>): Re
 /** Work cannot go on; what it did in earlier steps stands. The text is for people, and says so. */
 export class WorkRefused extends Error {
   override readonly name = "WorkRefused";
+  /** Where people can do something about it: a path of our own. */
+  readonly href: string | undefined;
+  constructor(text: string, href?: string) {
+    super(text);
+    this.href = href;
+  }
 }

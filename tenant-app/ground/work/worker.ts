@@ -1,9 +1,9 @@
 import type { App } from "../app.ts";
 import { personalKeys } from "../crypto/personal.ts";
 import { DatabaseUnavailable, RefusedByDatabase, type Transaction } from "../database/database.ts";
-import { writeJournal } from "../journal/write.ts";
+import { writeJournal, writeJournalAll } from "../journal/write.ts";
 import { InputProblem } from "../pages/input.ts";
-import { type RegisteredKind, type StepOutcome, WorkRefused } from "./kind.ts";
+import { type RegisteredKind, type StepOutcome, WorkRefused, type WorkResult } from "./kind.ts";
 import { type Outcome, openOrder, sealResult } from "./orders.ts";
 
 /**
@@ -109,7 +109,7 @@ export async function workOnce(app: App, kinds: ReadonlyMap<string, RegisteredKi
     const refused = refusalOf(error);
     if (refused !== undefined) {
       // Its step left nothing behind; that it is over is said in a transaction of its own.
-      await inStep(app, taken, async () => end("abgelehnt", refused));
+      await inStep(app, taken, async () => ({ outcome: "abgelehnt", ...refused }));
     } else if (error instanceof DatabaseUnavailable) {
       throw error;
     } else {
@@ -120,14 +120,17 @@ export async function workOnce(app: App, kinds: ReadonlyMap<string, RegisteredKi
 }
 
 /** Why work cannot go on, in words, if that is nothing that another attempt would change. */
-function refusalOf(error: unknown): string | undefined {
+function refusalOf(error: unknown): WorkResult | undefined {
   if (error instanceof InputProblem) {
-    return error.errors.map(({ text }) => text).join(" ");
+    return { text: error.errors.map(({ text }) => text).join(" ") };
   }
   if (error instanceof RefusedByDatabase) {
-    return rightGone;
+    return { text: rightGone };
   }
-  return error instanceof WorkRefused ? error.message : undefined;
+  if (error instanceof WorkRefused) {
+    return { text: error.message, ...(error.href === undefined ? {} : { href: error.href }) };
+  }
+  return undefined;
 }
 
 const rightGone = "Dafür fehlt Ihnen inzwischen das Recht. Was bis dahin getan war, gilt.";
@@ -183,6 +186,7 @@ async function attempt(
       cursor: stand,
       done: erledigt,
       record: (entry) => writeJournal(tx, { fieldKey: app.fieldKey, now, by: person_id ?? undefined }, entry),
+      recordAll: (entries) => writeJournalAll(tx, { fieldKey: app.fieldKey, now, by: person_id ?? undefined }, entries),
     },
     openOrder(keys, id, person_id, auftrag),
   );

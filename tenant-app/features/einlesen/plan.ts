@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import type { Bestand, Pruefer } from "./bestand.ts";
+import type { Entscheidungen } from "./einstellungen.ts";
+import {
+  type Entwurf,
+  type Gruppe,
+  geplant,
+  gruppen,
+  type Handlungen,
+  leereZeile,
+  type Plan,
+  vorhanden,
+  type Werist,
+} from "./planform.ts";
+import { planePersonen } from "./planpersonen.ts";
+import { planeStruktur } from "./planstruktur.ts";
+import { planeZuordnungen } from "./planzuordnungen.ts";
+import type { Saetze } from "./saetze.ts";
+import { ordneZu, type Treffer } from "./zuordnen.ts";
+
+/** What an Einlesung would do: a pure function of what files say and what the school has. */
+
+export function plane(saetze: Saetze, bestand: Bestand, pruefer: Pruefer, entscheidungen: Entscheidungen): Plan {
+  const entwurf: Entwurf = { zeilen: [], hinweise: [...saetze.hinweise], jePerson: new Map() };
+  for (const { datei, zeile, text } of saetze.fehler) {
+    entwurf.zeilen.push({
+      ...leereZeile,
+      gruppe: "fehler",
+      was: "Zeile nicht lesbar",
+      dazu: [text],
+      herkunft: { datei, zeile },
+    });
+  }
+  const treffer = ordneZu(saetze.personen, bestand, pruefer, entscheidungen);
+  const wer = werist(treffer, bestand, pruefer);
+  const struktur = planeStruktur(saetze, bestand, pruefer, entwurf);
+  const belegung = planeZuordnungen(saetze, bestand, { wer, treffer, struktur }, entwurf);
+  const personen = planePersonen(saetze, bestand, pruefer, treffer, entwurf);
+  const handlungen: Handlungen = { ...struktur.handlungen, ...belegung, ...personen };
+  const zahlen = Object.fromEntries(
+    gruppen.map((gruppe) => [gruppe, entwurf.zeilen.filter((zeile) => zeile.gruppe === gruppe).length]),
+  ) as Record<Gruppe, number>;
+  const { jahr, ab } = bestand;
+  return {
+    handlungen,
+    zeilen: entwurf.zeilen,
+    zahlen,
+    hinweise: entwurf.hinweise,
+    pruefwert: createHash("sha256")
+      .update(JSON.stringify([jahr, ab, handlungen, zahlen.fehler, zahlen.zweifelhaft]))
+      .digest("hex"),
+    moeglich: zahlen.fehler === 0 && zahlen.zweifelhaft === 0,
+    leer: Object.values(handlungen).every((liste) => liste.length === 0),
+  };
+}
+
+/** By a row of the files; a teacher also by the short name that an earlier list gave. */
+function werist(treffer: ReadonlyMap<string, Treffer>, bestand: Bestand, pruefer: Pruefer): Werist {
+  const lehrkraefte = new Map(
+    bestand.personen.flatMap(({ id, kennungen }) => {
+      const kuerzel = kennungen.get("kuerzel");
+      return kuerzel === undefined ? [] : [[kuerzel, id] as const];
+    }),
+  );
+  return (ref) => {
+    const gefunden = treffer.get(ref);
+    if (gefunden?.wie === "bekannt") return vorhanden(gefunden.person.id);
+    if (gefunden?.wie === "neu") return geplant(ref);
+    if (ref.startsWith("bestand:")) return vorhanden(ref.slice("bestand:".length));
+    if (gefunden !== undefined || !ref.startsWith("kuerzel:")) return undefined;
+    const id = lehrkraefte.get(pruefer.person("kuerzel", ref.slice("kuerzel:".length)));
+    return id === undefined ? undefined : vorhanden(id);
+  };
+}

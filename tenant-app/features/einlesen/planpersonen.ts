@@ -1,0 +1,132 @@
+import { listenname } from "../personen/public.ts";
+import type { Bestand, Bestandsperson, Pruefer } from "./bestand.ts";
+import { type Entwurf, geplant, type Handlungen, leereZeile, vorhanden } from "./planform.ts";
+import type { Personensatz, Saetze } from "./saetze.ts";
+import type { Treffer } from "./zuordnen.ts";
+
+/** The part of a plan about people themselves. */
+
+type Teil = Pick<Handlungen, "personen" | "umbenennungen" | "merkmale" | "konten">;
+
+export function planePersonen(
+  { personen: saetze }: Saetze,
+  bestand: Bestand,
+  pruefer: Pruefer,
+  treffer: ReadonlyMap<string, Treffer>,
+  entwurf: Entwurf,
+): Teil {
+  const teil: { [K in keyof Teil]: Array<Teil[K][number]> } = {
+    personen: [],
+    umbenennungen: [],
+    merkmale: [],
+    konten: [],
+  };
+  for (const satz of saetze) {
+    const gefunden = treffer.get(satz.ref);
+    const zeile = { ...leereZeile, was: listenname(satz), herkunft: satz.herkunft };
+    if (gefunden === undefined || gefunden.wie === "ausgelassen") {
+      entwurf.zeilen.push({ ...zeile, gruppe: "ausgelassen", dazu: ["So haben Sie es entschieden."] });
+    } else if (gefunden.wie === "zweifelhaft") {
+      const kandidaten = gefunden.kandidaten.map((person) => ({
+        id: person.id,
+        name: listenname(person),
+        dazu: wasIst(person, bestand),
+      }));
+      entwurf.zeilen.push({
+        ...zeile,
+        gruppe: "zweifelhaft",
+        dazu: [gefunden.grund, ...inDatei(satz)],
+        frage: { ref: satz.ref, kandidaten },
+      });
+    } else if (gefunden.wie === "neu") {
+      const { ref, vorname, nachname, art, geburt, kennung } = satz;
+      teil.personen.push({ ref, vorname, nachname });
+      teil.merkmale.push({ person: geplant(ref), art, geburt, kennung });
+      const dazu = [...(entwurf.jePerson.get(geplant(ref)) ?? []), ...kontoFuer(satz, geplant(ref), bestand, teil)];
+      entwurf.zeilen.push({ ...zeile, gruppe: "neu", dazu: [artname[art], ...dazu] });
+    } else {
+      const { person } = gefunden;
+      const wer = vorhanden(person.id);
+      const name = umbenennung(satz, person, bestand, teil);
+      const konto = person.hatKonto ? [] : kontoFuer(satz, wer, bestand, teil);
+      merke(satz, person, pruefer, teil);
+      const dazu = [...name, ...(entwurf.jePerson.get(wer) ?? []), ...konto];
+      entwurf.zeilen.push({
+        ...zeile,
+        gruppe: dazu.length > 0 ? "geaendert" : "unveraendert",
+        dazu,
+        href: `/personen/${person.id}`,
+      });
+    }
+  }
+  return teil;
+}
+
+const artname = { schueler: "Schülerin oder Schüler", lehrkraft: "Lehrkraft" } as const;
+
+function inDatei({ klasse, geburt }: Personensatz): readonly string[] {
+  return [
+    ...(klasse === undefined ? [] : [`In der Datei: Klasse ${klasse}`]),
+    ...(geburt === undefined ? [] : ["In der Datei steht ein Geburtsdatum."]),
+  ];
+}
+
+function wasIst({ id, art, elternteil, hatKonto }: Bestandsperson, { mitglieder, klassen, ab }: Bestand): string {
+  const klasse = klassen.find(({ id: ziel }) =>
+    mitglieder.some((eines) => eines.person === id && eines.ziel === ziel && eines.ab <= ab && ab <= eines.bis),
+  );
+  const teile = [
+    klasse ? `Klasse ${klasse.name}` : art ? artname[art] : elternteil ? "Elternteil" : "",
+    hatKonto ? "mit Konto" : "",
+  ];
+  return teile.filter((text) => text !== "").join(", ");
+}
+
+/** A name that is there is never replaced by none. */
+function umbenennung(
+  satz: Personensatz,
+  person: Bestandsperson,
+  { unantastbar }: Bestand,
+  teil: { umbenennungen: Array<Teil["umbenennungen"][number]> },
+): readonly string[] {
+  const neu = { vorname: satz.vorname || person.vorname, nachname: satz.nachname || person.nachname };
+  if (neu.vorname === person.vorname && neu.nachname === person.nachname) return [];
+  const was = `Name: ${listenname(person)} → ${listenname(neu)}`;
+  if (unantastbar.has(person.id)) return [];
+  teil.umbenennungen.push({
+    id: person.id,
+    version: person.version,
+    alt: { vorname: person.vorname, nachname: person.nachname },
+    neu,
+  });
+  return [was];
+}
+
+function kontoFuer(
+  satz: Personensatz,
+  person: string,
+  { konten }: Bestand,
+  teil: { konten: Array<Teil["konten"][number]> },
+): readonly string[] {
+  if (!konten) return [];
+  const { art, vorname, nachname, email = "" } = satz;
+  teil.konten.push({ person, art, vorname, nachname, email });
+  return ["Konto wird angelegt"];
+}
+
+function merke(
+  satz: Personensatz,
+  person: Bestandsperson,
+  pruefer: Pruefer,
+  teil: { merkmale: Array<Teil["merkmale"][number]> },
+): void {
+  const { art, geburt, kennung } = satz;
+  const neueGeburt = geburt !== undefined && pruefer.geburt(person.id, geburt) !== person.geburt ? geburt : undefined;
+  const neueKennung =
+    kennung && person.kennungen.get(kennung.quelle) !== pruefer.person(kennung.quelle, kennung.wert)
+      ? kennung
+      : undefined;
+  if (neueGeburt !== undefined || neueKennung !== undefined || person.eingelesenAls !== art) {
+    teil.merkmale.push({ person: vorhanden(person.id), art, geburt: neueGeburt, kennung: neueKennung });
+  }
+}
