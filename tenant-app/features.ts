@@ -4,6 +4,7 @@ import { betreiber } from "./features/betreiber/feature.ts";
 import { dateien } from "./features/dateien/feature.ts";
 import { datenschutz } from "./features/datenschutz/feature.ts";
 import { konten } from "./features/konten/feature.ts";
+import { loeschung } from "./features/loeschung/feature.ts";
 import { nachrichten } from "./features/nachrichten/feature.ts";
 import { noten } from "./features/noten/feature.ts";
 import { personen } from "./features/personen/feature.ts";
@@ -31,6 +32,7 @@ export const features: readonly Feature[] = [
   betreiber,
   datenschutz,
   zweitfaktor,
+  loeschung,
 ];
 
 export const register = assemble(features);

@@ -1,5 +1,6 @@
 import type { App } from "./app.ts";
 import type { Catalogue, FooterLink, NavigationEntry, Tile } from "./catalogue.ts";
+import type { Erasure } from "./erasure/erasure.ts";
 import type { Identity } from "./gate/person.ts";
 import type { Resource } from "./gate/rights.ts";
 import type { AskToSignIn, Declared } from "./gate/route.ts";
@@ -29,7 +30,11 @@ export interface Feature {
   /** Counters of the acting person: SQL that yields one number. */
   readonly badges?: Readonly<Record<string, string>>;
   /** Once a day, as the app; returns what it did, in numbers, for the log. */
-  readonly daily?: (app: App) => Promise<Readonly<Record<string, number>>>;
+  readonly daily?: (app: App, features: readonly Feature[]) => Promise<Readonly<Record<string, number>>>;
+  /** What becomes of its rows about somebody who is erased; whoever has a column that names a person says it. */
+  readonly erasure?: Erasure;
+  /** Before the school opens, as the app: it does not open if this throws. */
+  readonly beforeOpening?: (app: App, features: readonly Feature[]) => Promise<void>;
   /** What takes longer than a request: done in the background, step by step. */
   readonly work?: readonly RegisteredKind[];
   /** Programs of the operator. */

@@ -55,6 +55,7 @@ const kontoseite = view<{
   readonly darfBearbeiten: boolean;
   readonly darfPasswort: boolean;
   readonly darfSperren: boolean;
+  readonly darfLoeschen: boolean;
   readonly darfRollen: boolean;
   readonly eigenes: boolean;
   /** Whether it manages more than the person who looks. */
@@ -233,6 +234,7 @@ async function accountPage(visit: PersonVisit, konto: Kontozeile, state: Account
       darfBearbeiten,
       darfPasswort: darfBearbeiten && !eigenes,
       darfSperren: visit.may(Konto.right("sperren"), "schule") && !eigenes && !darueber,
+      darfLoeschen: visit.may(Konto.right("loeschen"), "schule") && !eigenes && !darueber,
       darueber: darueber && !eigenes,
       darfRollen: darfBearbeiten && visit.may(Rolle.right("bearbeiten"), "schule") && !eigenes,
       eigenes,

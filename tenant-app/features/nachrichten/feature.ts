@@ -1,4 +1,5 @@
 import { badgeText } from "../../ground/catalogue.ts";
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { erfindeNachrichten } from "./erfinden.ts";
 import { Nachricht } from "./public.ts";
@@ -32,6 +33,11 @@ export const nachrichten: Feature = {
     gesendet: "Ihre Nachricht wurde gesendet.",
     "nachricht-geloescht": "Die Nachricht wurde gelöscht und ist für niemanden mehr lesbar.",
   },
+  erasure: erasedBy(
+    "nachrichten_der_person_loeschen",
+    ["nachricht.absender_id", "nachricht_empfaenger.konto_id", "nachricht_entwurf.person_id"],
+    { bounded: true },
+  ),
   badges: {
     // No page counts more than it says: "99+".
     ungelesen: `SELECT count(*) FROM (SELECT FROM nachricht_empfaenger

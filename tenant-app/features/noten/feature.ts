@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { buchRoutes } from "./buchseite.ts";
 import { erfindeNoten } from "./erfinden.ts";
@@ -67,6 +68,11 @@ export const noten: Feature = {
     notenprofil: "Das Notenprofil wurde gespeichert.",
     notenschluessel: "Der Notenschlüssel wurde gespeichert.",
   },
+  erasure: erasedBy(
+    "noten_der_person_loeschen",
+    ["note.person_id", "halbjahresnote.person_id", "noteneingabe.konto_id", "noteneingabe_schritt.person_id"],
+    { bounded: true },
+  ),
   daily: async (app) => {
     const vor = new Date(app.now().getTime() - zuruecknehmbarMs);
     const row = await app.database.as({}, (tx) =>

@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { erfindePersonen } from "./erfinden.ts";
 import { destroyPersonKey } from "./operator.ts";
@@ -26,6 +27,7 @@ export const personen: Feature = {
     person: "Die Änderung wurde gespeichert.",
     "person-geloescht": "Die Person wurde gelöscht.",
   },
+  erasure: erasedBy("familie_der_person_loeschen", ["person.id", "elternschaft.elternteil_id", "elternschaft.kind_id"]),
   commands: [destroyPersonKey],
   invent: erfindePersonen,
   usage: { people: "SELECT count(*) FROM person" },

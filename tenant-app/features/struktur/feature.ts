@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { aenderungsRoutes } from "./aenderungen.ts";
 import { erfindeStruktur } from "./erfinden.ts";
@@ -53,6 +54,18 @@ export const struktur: Feature = {
     zugeordnet: "Eingetragen.",
     beendet: "Der Eintrag wurde geändert.",
   },
+  erasure: erasedBy(
+    "struktur_der_person_loeschen",
+    [
+      "klassenmitglied.person_id",
+      "klassenleitung.person_id",
+      "unterrichtsauftrag.person_id",
+      "einschreibung.person_id",
+      "auftragsaenderung.person_id",
+      "auftragsaenderung.konto_id",
+    ],
+    { bounded: true },
+  ),
   invent: erfindeStruktur,
   usage: { classes: "SELECT count(*) FROM klasse", courses: "SELECT count(*) FROM kurs" },
 };
