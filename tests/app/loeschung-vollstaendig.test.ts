@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
-import { features } from "../../tenant-app/features.ts";
-import { erasuresOf } from "../../tenant-app/ground/erasure/erase.ts";
+import { features, register } from "../../tenant-app/features.ts";
 import { tidyUp } from "../../tenant-app/ground/work/daily.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
 import { asOperator } from "../fixtures/school-operator.ts";
@@ -11,7 +10,7 @@ import type { Besucher } from "../fixtures/school-visitor.ts";
 
 const TAG = 24 * 60 * 60 * 1000;
 const SCHRIFTLICH = "00000000-0000-4000-8000-000000000011";
-const columns = erasuresOf(features).flatMap((erasure) => erasure.columns);
+const columns = register.catalogue.erasures.flatMap((erasure) => erasure.columns);
 
 let school: TestSchool;
 let admin: Besucher;
@@ -140,6 +139,7 @@ async function pflanze(silbe: string): Promise<readonly [Marke, Marke]> {
     reason: "Probe",
     by: "ops",
   });
+  await sql("INSERT INTO archivabruf VALUES ($1, now(), $2)", kind.id, lehrerin.id);
   const dritter = await school.konto("Dritt", silbe, "lehrer");
   await sql("INSERT INTO loeschung VALUES ($1, 'weg', now(), $2, heute() + 300)", dritter.id, lehrerin.id);
   return [lehrerin, kind];

@@ -1,4 +1,4 @@
-import { erasedBy } from "../../ground/erasure/erasure.ts";
+import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { raeumeAb, raeumeHerrenloseAb } from "./abraeumen.ts";
 import { blobsOf } from "./blobs.ts";
@@ -30,6 +30,14 @@ export const dateien: Feature = {
     "datei-geloescht": "Die Datei wurde gelöscht und ist für niemanden mehr lesbar.",
     freigegeben: "Die Freigaben wurden gespeichert.",
   },
+  holdings: heldBy("dateien_der_person_zaehlen", {
+    geteilt: [
+      "Dateien, die andere lesen",
+      "werden gelöscht und sind für niemanden mehr lesbar",
+      "bleiben für alle lesbar, die sie jetzt lesen, ohne den Namen",
+    ],
+    eigene: ["Dateien, die niemand sonst liest", "werden gelöscht"],
+  }),
   erasure: erasedBy("dateien_der_person_loeschen", ["datei.besitzer_id", "datei_freigabe.konto_id"], { bounded: true }),
   daily: async (app) => ({
     ...(await raeumeHerrenloseAb(app)),

@@ -1,17 +1,16 @@
 import type { App } from "../../ground/app.ts";
 import { cleanLateEntries, type Eraser, eraseDue } from "../../ground/erasure/erase.ts";
 import type { Counts } from "../../ground/erasure/erasure.ts";
-import type { Feature } from "../../ground/feature.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { Konto } from "../konten/public.ts";
 
 /** The end of grace: once a day; and what the register says to a school that was restored, before it opens. */
 
-function eraserOf({ database, fieldKey, now, accepting }: App, features: readonly Feature[]): Eraser {
+function eraserOf({ database, fieldKey, now, accepting, catalogue }: App): Eraser {
   return {
     database,
     now,
-    features,
+    erasures: catalogue.erasures,
     goOn: accepting,
     record: (tx, sign, counts) =>
       writeJournal(
@@ -26,8 +25,8 @@ function eraserOf({ database, fieldKey, now, accepting }: App, features: readonl
 const tagVon = (now: Date): string => new Intl.DateTimeFormat("sv-SE", { timeZone: "Europe/Berlin" }).format(now);
 
 /** Erases who is due today or before, and goes on with whoever was begun; forgets who was erased longer ago than any backup reaches. */
-export async function loescheFaellige(app: App, features: readonly Feature[]): Promise<Counts> {
-  const eraser = eraserOf(app, features);
+export async function loescheFaellige(app: App): Promise<Counts> {
+  const eraser = eraserOf(app);
   const done = await eraseDue(eraser, { today: tagVon(app.now()) });
   const late = await cleanLateEntries(eraser);
   const row = await app.database.as({}, (tx) =>
@@ -37,8 +36,8 @@ export async function loescheFaellige(app: App, features: readonly Feature[]): P
 }
 
 /** Whoever stands in the register and is there all the same: a backup brought them back, or their erasure was cut off. */
-export async function holeLoeschungenNach(app: App, features: readonly Feature[]): Promise<void> {
-  const done = await eraseDue(eraserOf(app, features), {});
+export async function holeLoeschungenNach(app: App): Promise<void> {
+  const done = await eraseDue(eraserOf(app), {});
   if (Object.keys(done).length > 0) {
     app.log.info(done, "erasures were done again");
   }

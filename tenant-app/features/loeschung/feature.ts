@@ -1,15 +1,23 @@
 import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
+import { archivRoutes } from "./archivseiten.ts";
 import { holeLoeschungenNach, loescheFaellige } from "./ausfuehren.ts";
+import { Archiv } from "./public.ts";
 import { loeschungRoutes } from "./routes.ts";
 
 /** Deletion of an account, with the person: marked, thirty days of grace, then for good. */
 export const loeschung: Feature = {
   name: "loeschung",
-  tables: ["loeschung"],
-  routes: loeschungRoutes,
+  tables: ["loeschung", "archivabruf"],
+  resources: [Archiv],
+  routes: [...loeschungRoutes, ...archivRoutes],
   // Its row goes last, with the person.
-  erasure: erasedBy("vorgemerkt_von_loeschen", ["loeschung.person_id", "loeschung.vorgemerkt_von"]),
+  erasure: erasedBy("vorgemerkt_von_loeschen", [
+    "loeschung.person_id",
+    "loeschung.vorgemerkt_von",
+    "archivabruf.person_id",
+    "archivabruf.konto_id",
+  ]),
   daily: loescheFaellige,
   beforeOpening: holeLoeschungenNach,
   confirmations: {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Holding } from "../../ground/erasure/erasure.ts";
 import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route, type Subject } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
@@ -9,13 +10,22 @@ import { StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, submit } from "../../ground/pages/submit.ts";
 import { Konto, ladeZuloeschendes, type Zuloeschendes } from "../konten/public.ts";
 import { vollerName } from "../personen/public.ts";
-import { ladeVorgemerkte, merkeVor, nimmZurueck, type Vorgemerkte, vorgemerkte } from "./vormerken.ts";
+import { Archiv } from "./public.ts";
+import { ladeVorgemerkte, merkeVor, nimmZurueck, standDesArchivs, type Vorgemerkte, vorgemerkte } from "./vormerken.ts";
 
-const liste = view<NumberedPage<Vorgemerkte> & NumberedLinks & { readonly darf: boolean }>("loeschung/liste");
+const liste = view<
+  NumberedPage<Vorgemerkte> & NumberedLinks & { readonly darf: boolean; readonly darfArchiv: boolean }
+>("loeschung/liste");
 const seite = view<{
   readonly konto: Zuloeschendes;
   readonly name: string;
   readonly vorgemerkt: Vorgemerkte | undefined;
+  readonly bestand: readonly Holding[];
+  /** When the archive was fetched last. */
+  readonly abgerufen: Date | undefined;
+  readonly darfArchiv: boolean;
+  /** The day on which it would go, ISO 8601. */
+  readonly faellig: string;
   readonly werte: { readonly inhalte: string; readonly bestaetigung: string };
 }>("loeschung/loeschen");
 
@@ -48,6 +58,7 @@ async function uebersicht(visit: PersonVisit): Promise<Reply> {
     ...found,
     ...numberedLinks("/loeschungen", "", found),
     darf: visit.may(Konto.right("loeschen"), "schule"),
+    darfArchiv: visit.may(Archiv.right("abrufen"), "schule"),
   };
   return page(visit, liste, data, { title: "Zur Löschung vorgemerkt" });
 }
@@ -58,8 +69,17 @@ async function loeschseite(
   werte: typeof leer,
   { errors }: FormState,
 ): Promise<Reply> {
-  const vorgemerkt = await visit.transaction((tx) => ladeVorgemerkte(tx, wessen.id));
-  const data = { konto: wessen, name: vollerName(wessen), vorgemerkt, werte };
+  const { app } = visit;
+  const found = await visit.transaction(async (tx) => {
+    const vorgemerkt = await ladeVorgemerkte(tx, wessen.id);
+    const bestand: Holding[] = [];
+    for (const holdings of vorgemerkt ? [] : app.catalogue.holdings) {
+      bestand.push(...(await holdings(tx, wessen.id)));
+    }
+    return { vorgemerkt, bestand, ...(await standDesArchivs(tx, wessen.id)) };
+  });
+  const darfArchiv = visit.may(Archiv.right("abrufen"), "schule");
+  const data = { konto: wessen, name: vollerName(wessen), ...found, darfArchiv, werte };
   return page(visit, seite, data, { title: `Konto löschen: ${vollerName(wessen)}`, errors });
 }
 

@@ -18,9 +18,12 @@ export interface Vorgemerkte {
   readonly vorgemerkt_am: Date;
   /** ISO 8601. */
   readonly faellig: string;
+  /** When its archive was fetched last. */
+  readonly abgerufen_am: Date | null;
 }
 
-const columns = `l.person_id AS id, ${personenname} AS name, k.benutzername, l.inhalte, l.vorgemerkt_am, l.faellig_am::text AS faellig`;
+const columns = `l.person_id AS id, ${personenname} AS name, k.benutzername, l.inhalte, l.vorgemerkt_am, l.faellig_am::text AS faellig,
+  (SELECT max(a.am) FROM archivabruf a WHERE a.person_id = l.person_id) AS abgerufen_am`;
 
 /** Pieces of SQL of the list of those that are marked, who goes first standing first. */
 export const vorgemerkte = {
@@ -36,6 +39,18 @@ export function ladeVorgemerkte(tx: Transaction, id: string): Promise<Vorgemerkt
     `SELECT ${columns} FROM loeschung l ${mitKonto("l.person_id")} WHERE l.person_id = $1`,
     [id],
   );
+}
+
+/** When somebody's archive was fetched last, and the day on which they would go if they were marked now. */
+export async function standDesArchivs(
+  tx: Transaction,
+  id: string,
+): Promise<{ readonly abgerufen: Date | undefined; readonly faellig: string }> {
+  const row = await tx.one<{ abgerufen: Date | null; faellig: string }>(
+    "SELECT (SELECT max(a.am) FROM archivabruf a WHERE a.person_id = $1) AS abgerufen, (heute() + 30)::text AS faellig",
+    [id],
+  );
+  return { abgerufen: row?.abgerufen ?? undefined, faellig: row?.faellig ?? "" };
 }
 
 /**
@@ -56,7 +71,8 @@ export function merkeVor(
         visit.now,
       ]);
       if (row?.gemerkt !== true) throw new StaleForm();
-      const values = { neu: { inhalte, archiv: "angeboten" } };
+      const { abgerufen } = await standDesArchivs(tx, id);
+      const values = { neu: { inhalte, archiv: abgerufen ? "angeboten und abgerufen" : "angeboten, nicht abgerufen" } };
       await visit.record(tx, { resource: Konto, deed: "loeschen", object: id, person: id, values });
     }),
   );

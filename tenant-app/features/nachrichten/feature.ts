@@ -1,5 +1,5 @@
 import { badgeText } from "../../ground/catalogue.ts";
-import { erasedBy } from "../../ground/erasure/erasure.ts";
+import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { erfindeNachrichten } from "./erfinden.ts";
 import { Nachricht } from "./public.ts";
@@ -33,6 +33,15 @@ export const nachrichten: Feature = {
     gesendet: "Ihre Nachricht wurde gesendet.",
     "nachricht-geloescht": "Die Nachricht wurde gelöscht und ist für niemanden mehr lesbar.",
   },
+  holdings: heldBy("nachrichten_der_person_zaehlen", {
+    geschrieben: [
+      "geschriebene Nachrichten",
+      "werden gelöscht, auch bei allen, die sie bekommen haben",
+      "bleiben bei allen, die sie bekommen haben, ohne den Namen",
+    ],
+    empfangen: ["empfangene Nachrichten", "verschwinden aus diesem Posteingang; wer sie geschrieben hat, behält sie"],
+    entwuerfe: ["Entwürfe", "werden gelöscht"],
+  }),
   erasure: erasedBy(
     "nachrichten_der_person_loeschen",
     ["nachricht.absender_id", "nachricht_empfaenger.konto_id", "nachricht_entwurf.person_id"],

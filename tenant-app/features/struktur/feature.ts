@@ -1,6 +1,7 @@
-import { erasedBy } from "../../ground/erasure/erasure.ts";
+import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { aenderungsRoutes } from "./aenderungen.ts";
+import { archiviereStruktur } from "./archiv.ts";
 import { erfindeStruktur } from "./erfinden.ts";
 import { fachRoutes } from "./faecher.ts";
 import { jahrRoutes } from "./jahre.ts";
@@ -54,6 +55,16 @@ export const struktur: Feature = {
     zugeordnet: "Eingetragen.",
     beendet: "Der Eintrag wurde geändert.",
   },
+  archive: archiviereStruktur,
+  holdings: heldBy("struktur_der_person_zaehlen", {
+    klassen: ["Zugehörigkeiten zu Klassen", "werden gelöscht"],
+    kurse: ["Einschreibungen in Kurse", "werden gelöscht"],
+    unterricht: [
+      "Unterrichtsaufträge",
+      "werden gelöscht; die Noten, die dabei gegeben wurden, bleiben, ohne den Namen",
+    ],
+    leitungen: ["Klassenleitungen", "werden gelöscht"],
+  }),
   erasure: erasedBy(
     "struktur_der_person_loeschen",
     [

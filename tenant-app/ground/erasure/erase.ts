@@ -1,6 +1,5 @@
 import { type Database, isReferenced, type Transaction } from "../database/database.ts";
-import type { Feature } from "../feature.ts";
-import { type Counts, type Erasure, erasedBy, stepRows, sum } from "./erasure.ts";
+import { type Counts, type Erasure, ofJournal, sum } from "./erasure.ts";
 
 /**
  * Erases people: first the key, with a word in the register, which no backup holds; then row by row what is about them, each step a
@@ -12,33 +11,12 @@ import { type Counts, type Erasure, erasedBy, stepRows, sum } from "./erasure.ts
 export interface Eraser {
   readonly database: Database;
   readonly now: () => Date;
-  readonly features: readonly Feature[];
+  /** Of all features and the ground, in their order (`inOrder`). */
+  readonly erasures: readonly Erasure[];
   /** Notes in the journal how many rows of what went, and of whom by a sign that nothing else has. */
   record(tx: Transaction, sign: string, counts: Counts): Promise<void>;
   /** Asked between two steps: false stops it, where the next time goes on. */
   readonly goOn?: () => boolean;
-}
-
-/** The ground's own rows about people. */
-const ofGround: Erasure = erasedBy("arbeiten_der_person_loeschen", ["hintergrundarbeit.person_id"], { bounded: true });
-
-/** The journal is cleaned and not removed: it keeps that something was done. */
-const ofJournal: Erasure = {
-  columns: [
-    "journal.eintrag.konto_id",
-    "journal.eintrag.person_id",
-    "journal.eintrag.objekt",
-    "journal.geschrieben.objekt",
-  ],
-  step: async (tx, person) => {
-    const row = await tx.one<{ done: number }>("SELECT journal.bereinigen($1, $2) AS done", [person, stepRows]);
-    return row && row.done > 0 ? { protokolleintraege: row.done } : {};
-  },
-};
-
-/** Those who refer to others come first: the order of the register, backwards. */
-export function erasuresOf(features: readonly Feature[]): readonly Erasure[] {
-  return [ofGround, ...features.toReversed().flatMap(({ erasure }) => (erasure ? [erasure] : [])), ofJournal];
 }
 
 /** So often it is begun anew when another row of this person came meanwhile, before it is left to the next time. */
@@ -83,7 +61,7 @@ async function begin(
 async function eraseOne(eraser: Eraser, person: string, sign: string): Promise<Counts> {
   let done: Counts = {};
   for (let round = 1; ; round += 1) {
-    for (const erasure of erasuresOf(eraser.features)) {
+    for (const erasure of eraser.erasures) {
       done = sum(done, await untilNothingIsLeft(eraser, erasure, person, sign));
     }
     try {

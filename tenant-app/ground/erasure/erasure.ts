@@ -37,3 +37,54 @@ export function sum(...counts: readonly Counts[]): Counts {
   }
   return total;
 }
+
+/** What an account has of one kind, for those who decide what becomes of it; the words are for people. */
+export interface Holding {
+  readonly name: string;
+  readonly count: number;
+  /** What becomes of it when contents go, and when they stay without a name. */
+  readonly gone: string;
+  readonly anonymous: string;
+}
+
+/** Counts what somebody has, as `Feature.holdings`. */
+export type Holdings = (tx: Transaction, person: string) => Promise<readonly Holding[]>;
+
+/**
+ * Holdings by a function of the feature's migration, `(person)`, which yields counts as JSON.
+ * @param words of each count its name, what becomes of it when contents go, and what when they stay; one text for both
+ */
+export function heldBy(sql: string, words: Readonly<Record<string, readonly [string, string, string?]>>): Holdings {
+  return async (tx, person) => {
+    const counts = (await tx.one<{ held: Counts }>(`SELECT ${sql}($1) AS held`, [person]))?.held ?? {};
+    return Object.entries(words).flatMap(([key, [name, gone, anonymous = gone]]) => {
+      const count = counts[key] ?? 0;
+      return count > 0 ? [{ name, count, gone, anonymous }] : [];
+    });
+  };
+}
+
+/** The ground's own rows about people. */
+const ofGround: Erasure = erasedBy("arbeiten_der_person_loeschen", ["hintergrundarbeit.person_id"], { bounded: true });
+
+/** The journal is cleaned and not removed: it keeps that something was done. */
+export const ofJournal: Erasure = {
+  columns: [
+    "journal.eintrag.konto_id",
+    "journal.eintrag.person_id",
+    "journal.eintrag.objekt",
+    "journal.geschrieben.objekt",
+  ],
+  step: async (tx, person) => {
+    const row = await tx.one<{ done: number }>("SELECT journal.bereinigen($1, $2) AS done", [person, stepRows]);
+    return row && row.done > 0 ? { protokolleintraege: row.done } : {};
+  },
+};
+
+/**
+ * Those who refer to others come first: the order of the register, backwards; the ground's own before and after.
+ * @param ofFeatures in the order of the register
+ */
+export function inOrder(ofFeatures: readonly Erasure[]): readonly Erasure[] {
+  return [ofGround, ...ofFeatures.toReversed(), ofJournal];
+}

@@ -59,7 +59,7 @@ export async function serve(config: ServeConfig, register: Register, options: Se
     accepting: () => accepting,
   };
   for (const { beforeOpening } of register.features) {
-    await beforeOpening?.(app, register.features);
+    await beforeOpening?.(app);
   }
   const server = createServer(
     {

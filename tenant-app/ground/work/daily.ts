@@ -16,7 +16,7 @@ export async function tidyUp(app: App, features: readonly Feature[]): Promise<vo
   ];
   for (const daily of [...ofGround, ...features.map((feature) => feature.daily)]) {
     try {
-      Object.assign(done, await daily?.(app, features));
+      Object.assign(done, await daily?.(app));
     } catch (error) {
       failures.push(error);
     }
