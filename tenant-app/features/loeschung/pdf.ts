@@ -32,7 +32,6 @@ export async function alsPdf(kopf: Kopf, teile: readonly ArchivePart[]): Promise
     lang: "de-DE",
     pdfVersion: "1.7",
     subset: "PDF/A-2b",
-    tagged: true,
     displayTitle: true,
     info: {
       Title: `Archiv: ${kopf.name}`,

@@ -21,6 +21,6 @@ export const archivierePerson: Archive = async (tx, _app, id): Promise<ArchivePa
     name: "person",
     data: { kennzeichen: id, vorname, nachname, gefuehrtSeit: seit, eltern },
     title: "Person",
-    tables: [{ caption: "", columns: ["Angabe", ""], rows }],
+    tables: [{ caption: "", columns: ["Angabe", "Inhalt"], rows }],
   };
 };
