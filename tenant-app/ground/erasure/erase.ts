@@ -1,5 +1,5 @@
 import { type Database, isReferenced, type Transaction } from "../database/database.ts";
-import { type Counts, type Erasure, ofJournal, sum } from "./erasure.ts";
+import { type Counts, type Erasure, ofJournal, stepRows, sum } from "./erasure.ts";
 
 /**
  * Erases people: first the key, with a word in the register, which no backup holds; then row by row what is about them, each step a
@@ -80,8 +80,9 @@ async function untilNothingIsLeft(eraser: Eraser, erasure: Erasure, person: stri
       if (Object.keys(counts).length > 0) await eraser.record(tx, sign, counts);
       return counts;
     });
-    if (Object.keys(step).length === 0) return done;
     done = sum(done, step);
+    // Of no kind as many as a step takes: there are no more. What comes meanwhile is found when the person goes.
+    if (Object.values(step).every((rows) => rows < stepRows)) return done;
   }
 }
 
