@@ -16,7 +16,17 @@ const besides = [
 ];
 
 /** Packages that are loaded when they are needed, which is rare, from `node_modules` beside the bundle: an idle school does not carry them. */
-const besideTheBundle = ["any-ascii"];
+const besideTheBundle = ["any-ascii", "pdfkit", "dejavu-fonts-ttf"];
+
+/** Of these, what is taken as it is: a file at their top by which they are found, and which files. */
+const takenAsTheyAre: ReadonlyArray<readonly [name: string, top: string, files: readonly string[]]> = [
+  ["any-ascii", "any-ascii", ["package.json", "any-ascii.js", "block.js", "LICENSE"]],
+  [
+    "dejavu-fonts-ttf",
+    "dejavu-fonts-ttf/package.json",
+    ["package.json", "LICENSE", "ttf/DejaVuSans.ttf", "ttf/DejaVuSans-Bold.ttf"],
+  ],
+];
 
 /**
  * Bundles the school platform into `outDir`: `main.mjs`, and beside it the files it reads. The same sources give the
@@ -42,18 +52,45 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
     plugins: [withoutUnused],
     logLevel: "silent",
   });
-  for (const name of besideTheBundle) {
-    const from = dirname(createRequire(import.meta.url).resolve(name));
-    for (const file of ["package.json", "any-ascii.js", "block.js", "LICENSE"]) {
+  for (const [name, top, files] of takenAsTheyAre) {
+    const from = dirname(createRequire(import.meta.url).resolve(top));
+    for (const file of files) {
       await cp(join(from, file), join(outDir, "node_modules", name, file));
     }
   }
+  await bundlePdfkit(join(outDir, "node_modules", "pdfkit"));
   const features = await readdir(join(appRoot, "features"));
   const views = features.flatMap((name) => [join("features", name, "views"), join("features", name, "partials")]);
   for (const path of [...besides, ...(await existing(views))]) {
     await cp(join(appRoot, path), join(outDir, path), { recursive: true });
   }
   await compress(join(outDir, "ground/pages/stylesheet.css"));
+}
+
+/** What makes PDFs, with all that it needs in one file; without the fonts that are not within a document. */
+async function bundlePdfkit(target: string): Promise<void> {
+  const from = dirname(dirname(createRequire(import.meta.url).resolve("pdfkit")));
+  await build({
+    entryPoints: [join(from, "js/pdfkit.node.mjs")],
+    absWorkingDir: from,
+    outfile: join(target, "index.mjs"),
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node24",
+    banner: {
+      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+    },
+    legalComments: "inline",
+    logLevel: "silent",
+  });
+  await cp(join(from, "LICENSE"), join(target, "LICENSE"));
+  await cp(join(from, "js/data/sRGB_IEC61966_2_1.icc"), join(target, "data/sRGB_IEC61966_2_1.icc"));
+  const { name, version, license } = JSON.parse(await readFile(join(from, "package.json"), "utf8"));
+  await writeFile(
+    join(target, "package.json"),
+    `${JSON.stringify({ name, version, license, type: "module", exports: "./index.mjs" }, null, 2)}\n`,
+  );
 }
 
 /** The same file in Brotli beside it, as small as it gets: what never changes is compressed once and not for each browser. */

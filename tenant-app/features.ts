@@ -5,6 +5,7 @@ import { dateien } from "./features/dateien/feature.ts";
 import { datenschutz } from "./features/datenschutz/feature.ts";
 import { einlesen } from "./features/einlesen/feature.ts";
 import { konten } from "./features/konten/feature.ts";
+import { loeschung } from "./features/loeschung/feature.ts";
 import { nachrichten } from "./features/nachrichten/feature.ts";
 import { noten } from "./features/noten/feature.ts";
 import { personen } from "./features/personen/feature.ts";
@@ -33,6 +34,7 @@ export const features: readonly Feature[] = [
   datenschutz,
   zweitfaktor,
   einlesen,
+  loeschung,
 ];
 
 export const register = assemble(features);

@@ -1,3 +1,5 @@
+import type { Archive } from "./erasure/archive.ts";
+import type { Erasure, Holdings } from "./erasure/erasure.ts";
 import type { Resource, Right, Scope } from "./gate/rights.ts";
 
 /** What the ground's own pages say of features: navigation, start page, roles page, confirmations. Knows no request. */
@@ -57,6 +59,10 @@ export interface Catalogue {
   readonly work: ReadonlyMap<string, string>;
   /** SQL of each counter, one number for the acting person, counted no further than 100; all are asked in one statement. */
   readonly badges: ReadonlyMap<string, string>;
+  /** What becomes of rows about somebody who is erased: in this order, each until it has nothing left. */
+  readonly erasures: readonly Erasure[];
+  readonly holdings: readonly Holdings[];
+  readonly archives: readonly Archive[];
 }
 
 /** A counter as people read it: nobody needs to know how many more than 99. */

@@ -1,5 +1,7 @@
 import type { App } from "./app.ts";
 import type { Catalogue, FooterLink, NavigationEntry, Tile } from "./catalogue.ts";
+import type { Archive } from "./erasure/archive.ts";
+import { type Erasure, type Holdings, inOrder } from "./erasure/erasure.ts";
 import type { Identity } from "./gate/person.ts";
 import type { Resource } from "./gate/rights.ts";
 import type { AskToSignIn, Declared } from "./gate/route.ts";
@@ -30,6 +32,14 @@ export interface Feature {
   readonly badges?: Readonly<Record<string, string>>;
   /** Once a day, as the app; returns what it did, in numbers, for the log. */
   readonly daily?: (app: App) => Promise<Readonly<Record<string, number>>>;
+  /** What becomes of its rows about somebody who is erased; whoever has a column that names a person says it. */
+  readonly erasure?: Erasure;
+  /** What an account has here, in numbers, said before it is deleted. */
+  readonly holdings?: Holdings;
+  /** What the school may have to keep of somebody: part of the signed archive that it fetches before. */
+  readonly archive?: Archive;
+  /** Before the school opens, as the app: it does not open if this throws. */
+  readonly beforeOpening?: (app: App) => Promise<void>;
   /** What takes longer than a request: done in the background, step by step. */
   readonly work?: readonly RegisteredKind[];
   /** Programs of the operator. */
@@ -106,6 +116,9 @@ export function assemble(features: readonly Feature[]): Register {
       navigation: byPlace(all(({ navigation }) => navigation)),
       tiles: byPlace(all(({ tiles }) => tiles)),
       footer: all(({ footer }) => footer),
+      erasures: inOrder(all(({ erasure }) => (erasure ? [erasure] : []))),
+      holdings: all(({ holdings }) => (holdings ? [holdings] : [])),
+      archives: all(({ archive }) => (archive ? [archive] : [])),
       confirmations: named(
         "confirmation",
         entries(({ confirmations }) => confirmations),

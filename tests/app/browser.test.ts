@@ -15,6 +15,8 @@ let bert: TestKonto;
 let admin: TestKonto;
 let checks: string;
 let leitung: TestKonto;
+/** Whose account is marked for deletion. */
+let gehend: TestKonto;
 let nachricht: string;
 const struktur = {
   jahr: crypto.randomUUID(),
@@ -53,6 +55,12 @@ beforeAll(async () => {
     "INSERT INTO hintergrundarbeit (id, art, person_id, auftrag, angelegt_am, stand, erledigt, gesamt) VALUES ($1, 'probe', $2, '', now(), '5', 5, 12)",
     [arbeit, admin.id],
   );
+  gehend = await school.konto("Gerda", "Gehend-Mit-Sehr-Langem-Nachnamen", "lehrer");
+  await school.database.query("INSERT INTO loeschung VALUES ($1, 'anonym', now(), $2, heute() + 30)", [
+    gehend.id,
+    admin.id,
+  ]);
+  await school.database.query("UPDATE konto SET geloescht_am = now() WHERE id = $1", [gehend.id]);
   browser = await chromium.launch({
     ...CHROMIUM,
   });
@@ -275,6 +283,30 @@ describe("in a real browser", () => {
     await wide.context.close();
   });
 
+  test("R19 an account is marked for deletion with the keyboard alone, on a phone, and that is taken back", async () => {
+    const paul = await school.konto("Paul", "Probe", "schueler");
+    const { page, context, complaints } = await visit({ width: 360 });
+    await meldeAn(page, admin);
+    await oeffne(page, `/konten/${paul.id}`);
+    await page.getByRole("link", { name: "Konto löschen …" }).press("Enter");
+    await page.getByRole("heading", { level: 1, name: "Konto löschen: Paul Probe" }).waitFor();
+    await page.getByRole("radio", { name: /^Inhalte anonym behalten/ }).press("Space");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("falsch");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByRole("link").press("Enter");
+    expect(await page.evaluate("location.hash")).toBe("#feld-bestaetigung");
+    expect(await page.getByRole("radio", { name: /^Inhalte anonym behalten/ }).isChecked()).toBe(true);
+    await page.getByLabel("Benutzername zur Bestätigung").fill(paul.benutzername);
+    await page.keyboard.press("Enter");
+    await page.getByText("Das Konto ist zur Löschung vorgemerkt.").waitFor();
+    expect(await shortcomings(page)).toEqual([]);
+    await page.getByRole("button", { name: /Zurücknehmen.*Paul Probe/ }).press("Enter");
+    await page.getByText("Die Löschung ist zurückgenommen.").waitFor();
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
   test("an error leads to its field", async () => {
     const { page, context } = await visit();
     await meldeAn(page, admin);
@@ -324,6 +356,9 @@ describe("in a real browser", () => {
       `/arbeiten/${arbeit}?ruhig=ja`,
       `/konten/gruppe?gruppe=klasse:${struktur.klasse}`,
       `/konten/${bert.id}`,
+      `/konten/${bert.id}/loeschen`,
+      `/konten/${gehend.id}/loeschen`,
+      "/loeschungen",
       "/rollen",
       "/profil",
       "/anmeldungen",
@@ -361,6 +396,8 @@ describe("in a real browser", () => {
     await meldeAn(page, leitung);
     for (const path of [
       "/unterrichtsauftraege",
+      `/konten/${bert.id}/archiv`,
+      "/loeschungen",
       "/noten",
       "/noten/profile",
       "/noten/profile/00000000-0000-4000-8000-000000000001",

@@ -3,6 +3,7 @@ import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { features } from "../../tenant-app/features.ts";
 import { assemble, type Feature } from "../../tenant-app/ground/feature.ts";
+import { tidyUp } from "../../tenant-app/ground/work/daily.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
 import { asOperator } from "../fixtures/school-operator.ts";
 import type { Besucher } from "../fixtures/school-visitor.ts";
@@ -57,6 +58,22 @@ describe("a feature that the ground has never heard of", () => {
     expect((await admin.get("/rollen")).text).toContain('<th scope="row" data-titel="Wofür">Wünsche</th>');
     expect((await admin.fuelle("/rollen/schueler", { "recht-Wunsch-anlegen": "" })).status).toBe(303);
     expect((await schueler.post("/wuensche", { text: "Noch einer" })).status).toBe(403);
+  });
+
+  test("R19 is cleaned of somebody who is erased, by what it says itself", async () => {
+    await schueler.get("/");
+    await school.database.query("INSERT INTO wunsch VALUES (gen_random_uuid(), $1, 'Bleibt nicht', now())", [bert.id]);
+    await school.database.query(
+      "INSERT INTO loeschung VALUES ($1, 'anonym', now() - interval '30 days', NULL, heute())",
+      [bert.id],
+    );
+    await tidyUp(school.serving.app, register.features);
+    expect(await school.database.query("SELECT FROM wunsch WHERE konto_id = $1", [bert.id])).toEqual([]);
+    expect(await school.database.query("SELECT FROM person WHERE id = $1", [bert.id])).toEqual([]);
+    const [entry] = await school.database.query<{ zahl: number }>(
+      "SELECT count(*)::int AS zahl FROM journal.eintrag WHERE aktion = 'bereinigen'",
+    );
+    expect(entry?.zahl).toBeGreaterThan(2);
   });
 
   test("is counted by the operator's programs", async () => {

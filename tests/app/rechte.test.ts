@@ -19,6 +19,8 @@ const neverOwn = new Set([
   "/konten/:id/sperren",
   "/konten/:id/entsperren",
   "/konten/:id/einmalpasswort",
+  "/konten/:id/loeschen",
+  "/loeschungen/:id/zuruecknehmen",
 ]);
 
 let school: TestSchool;
@@ -121,6 +123,8 @@ const makers: Readonly<Record<string, (owner: TestKonto, browser: Besucher) => P
   notenschluessel: () => insert("notenschluessel", "name, skala", `'${crypto.randomUUID()}', 'noten'`),
   // Of others a new one each time: what is done to it ends sessions.
   konto: async (owner) => (owner.id === stranger.id ? (await school.konto("An", "Deres", "lehrer")).id : owner.id),
+  loeschung: async (owner, browser) => makers.konto?.(owner, browser) ?? Promise.reject(new Error("no maker")),
+  archiv: async (owner, browser) => makers.konto?.(owner, browser) ?? Promise.reject(new Error("no maker")),
   kontaktdaten: async (owner) => owner.id,
   rolle: async () => {
     const id = `probe-${crypto.randomUUID().slice(0, 8)}`;

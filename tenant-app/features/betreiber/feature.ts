@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { route } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
@@ -44,6 +45,7 @@ export const betreiber: Feature = {
       handle: zugriffe,
     }),
   ],
+  erasure: erasedBy("betreiberzugriffe_der_person_loeschen", ["betreiberzugriff.was"]),
   tiles: [
     {
       title: "Zugriffe des Betreibers",

@@ -1,3 +1,4 @@
+import type { App } from "../../ground/app.ts";
 import type { Database } from "../../ground/database/database.ts";
 import { type BlobStore, removeFile, type StoredBlob } from "./blobs.ts";
 
@@ -49,6 +50,14 @@ export async function raeumeAb(database: Database, blobs: BlobStore, now: Date):
     }
   }
   return { deleted: due.length, orphans, bytes };
+}
+
+/** Files whose owner was erased and that nobody reads any more. */
+export async function raeumeHerrenloseAb({ database, now }: App): Promise<Record<string, number>> {
+  const row = await database.as({ jetzt: now() }, (tx) =>
+    tx.one<{ anzahl: number }>("SELECT herrenlose_dateien_loeschen(500) AS anzahl"),
+  );
+  return row && row.anzahl > 0 ? { ownerlessFiles: row.anzahl } : {};
 }
 
 async function* inBatches(blobs: AsyncIterable<StoredBlob>, size: number): AsyncGenerator<StoredBlob[]> {

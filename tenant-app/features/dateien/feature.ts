@@ -1,5 +1,6 @@
+import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
-import { raeumeAb } from "./abraeumen.ts";
+import { raeumeAb, raeumeHerrenloseAb } from "./abraeumen.ts";
 import { blobsOf } from "./blobs.ts";
 import { blobContents, collect } from "./operator.ts";
 import { Datei } from "./public.ts";
@@ -29,7 +30,19 @@ export const dateien: Feature = {
     "datei-geloescht": "Die Datei wurde gelöscht und ist für niemanden mehr lesbar.",
     freigegeben: "Die Freigaben wurden gespeichert.",
   },
-  daily: async (app) => ({ ...(await raeumeAb(app.database, blobsOf(app), app.now())) }),
+  holdings: heldBy("dateien_der_person_zaehlen", {
+    geteilt: [
+      "Dateien, die andere lesen",
+      "werden gelöscht und sind für niemanden mehr lesbar",
+      "bleiben für alle lesbar, die sie jetzt lesen, ohne den Namen",
+    ],
+    eigene: ["Dateien, die niemand sonst liest", "werden gelöscht"],
+  }),
+  erasure: erasedBy("dateien_der_person_loeschen", ["datei.besitzer_id", "datei_freigabe.konto_id"], { bounded: true }),
+  daily: async (app) => ({
+    ...(await raeumeHerrenloseAb(app)),
+    ...(await raeumeAb(app.database, blobsOf(app), app.now())),
+  }),
   commands: [collect],
   contents: { blobs: blobContents },
   usage: {

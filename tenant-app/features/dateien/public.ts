@@ -48,8 +48,11 @@ interface Row {
   geteilt: boolean;
 }
 
+/** SQL: the name of whose the file joined as `d` is. */
+export const nameDesBesitzers = `coalesce(${nameDerPerson("d.besitzer_id")}, 'Nicht mehr vorhandenes Konto')`;
+
 const columns = `d.id, d.schluessel, d.name, d.groesse::float8 AS groesse, d.hochgeladen_am,
-  ${nameDerPerson("d.besitzer_id")} AS besitzer,
+  ${nameDesBesitzers} AS besitzer,
   (EXISTS (SELECT FROM datei_freigabe f WHERE f.datei_id = d.id) OR ${istAngehaengt("d.id")}) AS geteilt`;
 
 /** Files that the account owns, newest first. */

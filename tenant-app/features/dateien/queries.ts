@@ -1,8 +1,7 @@
 import type { App } from "../../ground/app.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import type { Cut } from "../../ground/pages/keyset.ts";
-import { nameDerPerson } from "../personen/public.ts";
-import { type Dateiseite, seite } from "./public.ts";
+import { type Dateiseite, nameDesBesitzers, seite } from "./public.ts";
 
 /** Files that others gave the account to read, newest first. */
 export async function geteilteDateien(
@@ -22,7 +21,8 @@ export async function geteilteDateien(
 /** A file as somebody sees it who may read it. */
 export interface LesbareDatei {
   readonly id: string;
-  readonly besitzer_id: string;
+  /** Null for somebody whose account was deleted. */
+  readonly besitzer_id: string | null;
   readonly besitzer: string;
   readonly schluessel: Buffer;
   readonly name: Buffer;
@@ -33,7 +33,7 @@ export interface LesbareDatei {
 /** A file. */
 export function ladeDatei(tx: Transaction, id: string): Promise<LesbareDatei | undefined> {
   return tx.one<LesbareDatei>(
-    `SELECT d.id, d.besitzer_id, ${nameDerPerson("d.besitzer_id")} AS besitzer, d.schluessel, d.name,
+    `SELECT d.id, d.besitzer_id, ${nameDesBesitzers} AS besitzer, d.schluessel, d.name,
             d.groesse::float8 AS groesse, d.hochgeladen_am
        FROM datei d WHERE d.id = $1`,
     [id],

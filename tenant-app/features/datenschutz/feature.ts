@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { datenschutzRoutes } from "./routes.ts";
 import { FASSUNG } from "./zustimmung.ts";
@@ -19,5 +20,6 @@ export const datenschutz: Feature = {
   badges: {
     datenschutz: `SELECT CASE WHEN EXISTS (SELECT FROM zustimmung z WHERE z.person_id = ich() AND z.fassung = '${FASSUNG}') THEN 0 ELSE 1 END`,
   },
+  erasure: erasedBy("zustimmungen_der_person_loeschen", ["zustimmung.person_id"]),
   confirmations: { zugestimmt: "Ihre Bestätigung wurde festgehalten." },
 };

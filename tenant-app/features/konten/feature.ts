@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { registered } from "../../ground/work/kind.ts";
 import { erfindeKonten } from "./erfinden.ts";
@@ -45,6 +46,7 @@ export const konten: Feature = {
   },
   work: [registered(verschliesseKontaktdaten)],
   daily: beauftrageVerschliessen,
+  erasure: erasedBy("konto_der_person_loeschen", ["konto.id", "kontaktdaten.konto_id"]),
   commands: [createAdministrator, resetPassword, lockAccount, unlockAccount],
   usage: { accounts: "SELECT count(*) FROM konto WHERE geloescht_am IS NULL" },
   invent: erfindeKonten,

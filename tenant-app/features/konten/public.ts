@@ -16,7 +16,7 @@ export const Konto = resource({
     sperren: ["sperren", "schule"],
     loeschen: ["löschen", "schule"],
   },
-  deeds: ["entsperren", "einmalpasswort", "passwort", "passwortcode", "zweitfaktor"],
+  deeds: ["entsperren", "einmalpasswort", "passwort", "passwortcode", "zweitfaktor", "loeschung-zuruecknehmen", "bereinigen"],
   sensitive: managing,
 });
 
@@ -39,6 +39,26 @@ export function kontenMitNamen(
     [ids],
   );
 }
+
+/** An account that is to be deleted, or was marked for it. */
+export interface Zuloeschendes {
+  readonly id: string;
+  readonly benutzername: string;
+  readonly vorname: string;
+  readonly nachname: string;
+  readonly version: number;
+}
+
+/** An account, also one that is marked for deletion. */
+export function ladeZuloeschendes(tx: Transaction, id: string): Promise<Zuloeschendes | undefined> {
+  return tx.one<Zuloeschendes & Record<string, unknown>>(
+    `SELECT k.id, k.benutzername, p.vorname, p.nachname, k.version FROM konto k ${mitPerson("k.id")} WHERE k.id = $1`,
+    [id],
+  );
+}
+
+/** SQL: joins the account whose id a column holds, as `k`, and its person as `p`. */
+export const mitKonto = (spalte: string): string => `JOIN konto k ON k.id = ${spalte} ${mitPerson("k.id")}`;
 
 /** SQL: whether the account that a column names is there and not deleted; of a person: whether they have one. */
 export const istVorhanden = (spalte: string): string =>

@@ -9,6 +9,7 @@ import { type NumberedLinks, type NumberedPage, numberedLinks } from "../../grou
 import { page, view } from "../../ground/pages/page.ts";
 import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { formNumber } from "../../ground/pages/submit.ts";
+import { Archiv } from "../loeschung/public.ts";
 import { listenname, vollerName } from "../personen/public.ts";
 import { Rolle, type Rollenwahl, rollenDesKontos } from "../rollen/public.ts";
 import { personenangaben } from "./anlegen.ts";
@@ -55,6 +56,8 @@ const kontoseite = view<{
   readonly darfBearbeiten: boolean;
   readonly darfPasswort: boolean;
   readonly darfSperren: boolean;
+  readonly darfLoeschen: boolean;
+  readonly darfArchiv: boolean;
   readonly darfRollen: boolean;
   readonly eigenes: boolean;
   /** Whether it manages more than the person who looks. */
@@ -233,6 +236,8 @@ async function accountPage(visit: PersonVisit, konto: Kontozeile, state: Account
       darfBearbeiten,
       darfPasswort: darfBearbeiten && !eigenes,
       darfSperren: visit.may(Konto.right("sperren"), "schule") && !eigenes && !darueber,
+      darfLoeschen: visit.may(Konto.right("loeschen"), "schule") && !eigenes && !darueber,
+      darfArchiv: visit.may(Archiv.right("abrufen"), "schule"),
       darueber: darueber && !eigenes,
       darfRollen: darfBearbeiten && visit.may(Rolle.right("bearbeiten"), "schule") && !eigenes,
       eigenes,

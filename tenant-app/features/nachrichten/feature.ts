@@ -1,4 +1,5 @@
 import { badgeText } from "../../ground/catalogue.ts";
+import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { erfindeNachrichten } from "./erfinden.ts";
 import { Nachricht } from "./public.ts";
@@ -32,6 +33,20 @@ export const nachrichten: Feature = {
     gesendet: "Ihre Nachricht wurde gesendet.",
     "nachricht-geloescht": "Die Nachricht wurde gelöscht und ist für niemanden mehr lesbar.",
   },
+  holdings: heldBy("nachrichten_der_person_zaehlen", {
+    geschrieben: [
+      "geschriebene Nachrichten",
+      "werden gelöscht, auch bei allen, die sie bekommen haben",
+      "bleiben bei allen, die sie bekommen haben, ohne den Namen",
+    ],
+    empfangen: ["empfangene Nachrichten", "verschwinden aus diesem Posteingang; wer sie geschrieben hat, behält sie"],
+    entwuerfe: ["Entwürfe", "werden gelöscht"],
+  }),
+  erasure: erasedBy(
+    "nachrichten_der_person_loeschen",
+    ["nachricht.absender_id", "nachricht_empfaenger.konto_id", "nachricht_entwurf.person_id"],
+    { bounded: true },
+  ),
   badges: {
     // No page counts more than it says: "99+".
     ungelesen: `SELECT count(*) FROM (SELECT FROM nachricht_empfaenger

@@ -1,4 +1,6 @@
+import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
+import { archiviereNoten } from "./archiv.ts";
 import { buchRoutes } from "./buchseite.ts";
 import { erfindeNoten } from "./erfinden.ts";
 import { halbjahresRoutes } from "./halbjahr.ts";
@@ -67,6 +69,16 @@ export const noten: Feature = {
     notenprofil: "Das Notenprofil wurde gespeichert.",
     notenschluessel: "Der Notenschlüssel wurde gespeichert.",
   },
+  archive: archiviereNoten,
+  holdings: heldBy("noten_der_person_zaehlen", {
+    noten: ["Noten", "werden gelöscht"],
+    halbjahresnoten: ["Halbjahresnoten", "werden gelöscht"],
+  }),
+  erasure: erasedBy(
+    "noten_der_person_loeschen",
+    ["note.person_id", "halbjahresnote.person_id", "noteneingabe.konto_id", "noteneingabe_schritt.person_id"],
+    { bounded: true },
+  ),
   daily: async (app) => {
     const vor = new Date(app.now().getTime() - zuruecknehmbarMs);
     const row = await app.database.as({}, (tx) =>

@@ -1,4 +1,6 @@
+import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
+import { archivierePerson } from "./archiv.ts";
 import { erfindePersonen } from "./erfinden.ts";
 import { destroyPersonKey } from "./operator.ts";
 import { Person } from "./public.ts";
@@ -26,6 +28,12 @@ export const personen: Feature = {
     person: "Die Änderung wurde gespeichert.",
     "person-geloescht": "Die Person wurde gelöscht.",
   },
+  archive: archivierePerson,
+  holdings: heldBy("familie_der_person_zaehlen", {
+    eltern: ["Eltern", "bleiben; dass sie Eltern sind, wird gelöscht"],
+    kinder: ["Kinder", "bleiben; dass sie Kinder sind, wird gelöscht"],
+  }),
+  erasure: erasedBy("familie_der_person_loeschen", ["person.id", "elternschaft.elternteil_id", "elternschaft.kind_id"]),
   commands: [destroyPersonKey],
   invent: erfindePersonen,
   usage: { people: "SELECT count(*) FROM person" },

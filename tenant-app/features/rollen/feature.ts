@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { erfindeRollen } from "./erfinden.ts";
 import { Rolle } from "./public.ts";
@@ -15,5 +16,6 @@ export const rollen: Feature = {
     "rolle-geloescht": "Die Rolle wurde gelöscht.",
   },
   navigation: [{ href: "/rollen", text: "Rollen", right: Rolle.right("lesen"), scope: "schule", place: 85 }],
+  erasure: erasedBy("rollen_der_person_loeschen", ["konto_rolle.konto_id"]),
   invent: erfindeRollen,
 };

@@ -1,5 +1,7 @@
+import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { aenderungsRoutes } from "./aenderungen.ts";
+import { archiviereStruktur } from "./archiv.ts";
 import { erfindeStruktur } from "./erfinden.ts";
 import { fachRoutes } from "./faecher.ts";
 import { jahrRoutes } from "./jahre.ts";
@@ -64,6 +66,28 @@ export const struktur: Feature = {
     zugeordnet: "Eingetragen.",
     beendet: "Der Eintrag wurde geändert.",
   },
+  archive: archiviereStruktur,
+  holdings: heldBy("struktur_der_person_zaehlen", {
+    klassen: ["Zugehörigkeiten zu Klassen", "werden gelöscht"],
+    kurse: ["Einschreibungen in Kurse", "werden gelöscht"],
+    unterricht: [
+      "Unterrichtsaufträge",
+      "werden gelöscht; die Noten, die dabei gegeben wurden, bleiben, ohne den Namen",
+    ],
+    leitungen: ["Klassenleitungen", "werden gelöscht"],
+  }),
+  erasure: erasedBy(
+    "struktur_der_person_loeschen",
+    [
+      "klassenmitglied.person_id",
+      "klassenleitung.person_id",
+      "unterrichtsauftrag.person_id",
+      "einschreibung.person_id",
+      "auftragsaenderung.person_id",
+      "auftragsaenderung.konto_id",
+    ],
+    { bounded: true },
+  ),
   invent: erfindeStruktur,
   usage: { classes: "SELECT count(*) FROM klasse", courses: "SELECT count(*) FROM kurs" },
 };

@@ -1,4 +1,5 @@
 import type { App } from "../../ground/app.ts";
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { anmeldungenRoutes } from "./anmeldungen.ts";
 import { bremse } from "./bremse.ts";
@@ -23,6 +24,11 @@ export const zugang: Feature = {
     "anmeldung-beendet": "Dort ist niemand mehr mit Ihrem Konto angemeldet.",
     "anmeldung-vorbei": "Diese Anmeldung war schon beendet.",
   },
+  erasure: erasedBy("zugang_der_person_loeschen", [
+    "zugang.konto_id",
+    "einmalpasswort_formular.konto_id",
+    "sitzung.konto_id",
+  ]),
   daily: tidyUp,
   invent: erfindeZugaenge,
 };

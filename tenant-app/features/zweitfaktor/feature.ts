@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { removeSecondFactor } from "./operator.ts";
 import { zweitfaktorRoutes } from "./routes.ts";
@@ -7,6 +8,7 @@ export const zweitfaktor: Feature = {
   name: "zweitfaktor",
   tables: ["zweitfaktor", "wiederherstellungscode"],
   routes: zweitfaktorRoutes,
+  erasure: erasedBy("zweitfaktor_der_person_loeschen", ["zweitfaktor.konto_id", "wiederherstellungscode.konto_id"]),
   commands: [removeSecondFactor],
   confirmations: {
     "zweitfaktor-entfernt": "Der zweite Faktor wurde entfernt.",

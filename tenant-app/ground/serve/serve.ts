@@ -62,6 +62,9 @@ export async function serve(config: ServeConfig, register: Register, options: Se
     now: options.now ?? (() => new Date()),
     accepting: () => accepting,
   };
+  for (const { beforeOpening } of register.features) {
+    await beforeOpening?.(app);
+  }
   const server = createServer(
     {
       // The largest file at the slowest pace (gate/upload.ts); whatever else is sent has a deadline of its own.

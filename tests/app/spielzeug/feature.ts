@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Transaction } from "../../../tenant-app/ground/database/database.ts";
+import { erasedBy } from "../../../tenant-app/ground/erasure/erasure.ts";
 import type { Feature } from "../../../tenant-app/ground/feature.ts";
 import { type Reply, redirect, text } from "../../../tenant-app/ground/gate/reply.ts";
 import { route } from "../../../tenant-app/ground/gate/route.ts";
@@ -119,6 +120,7 @@ export const spielzeug: Feature = {
     },
   ],
   confirmations: { gewuenscht: "Ihr Wunsch ist notiert." },
+  erasure: erasedBy("wuensche_der_person_loeschen", ["wunsch.konto_id"], { bounded: true }),
   badges: { wuensche: "SELECT count(*) FROM wunsch" },
   usage: { wishes: "SELECT count(*) FROM wunsch" },
 };

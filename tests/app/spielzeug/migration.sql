@@ -35,3 +35,16 @@ INSERT INTO recht (rolle_id, ressource, aktion, umfang) VALUES
   ('schueler', 'Wunsch', 'anlegen', 'eigen'),
   ('schueler', 'Wunsch', 'loeschen', 'eigen'),
   ('schulleitung', 'Wunsch', 'lesen', 'schule');
+
+-- Of somebody who is erased the wishes go, whatever was chosen for their contents.
+CREATE FUNCTION wuensche_der_person_loeschen(wer uuid, hoechstens integer) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  a integer;
+BEGIN
+  PERFORM loeschwahl(wer);
+  DELETE FROM wunsch w WHERE w.id IN (SELECT x.id FROM wunsch x WHERE x.konto_id = wer LIMIT hoechstens);
+  GET DIAGNOSTICS a = ROW_COUNT;
+  RETURN zaehlung('wuensche', a::text);
+END $$;
+GRANT EXECUTE ON FUNCTION wuensche_der_person_loeschen(uuid, integer) TO school_app;
