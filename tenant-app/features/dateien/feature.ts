@@ -1,5 +1,6 @@
 import type { Feature } from "../../ground/feature.ts";
 import { raeumeAb } from "./abraeumen.ts";
+import { alleRoutes } from "./alle.ts";
 import { blobsOf } from "./blobs.ts";
 import { blobContents, collect } from "./operator.ts";
 import { Datei } from "./public.ts";
@@ -10,7 +11,8 @@ export const dateien: Feature = {
   name: "dateien",
   tables: ["datei", "datei_freigabe", "datei_abraum"],
   resources: [Datei],
-  routes: dateienRoutes,
+  // Before those with an id in their place.
+  routes: [...alleRoutes, ...dateienRoutes],
   navigation: [{ href: "/dateien", text: "Dateien", right: Datei.right("lesen"), place: 20 }],
   tiles: [
     {
@@ -27,6 +29,7 @@ export const dateien: Feature = {
   confirmations: {
     hochgeladen: "Die Datei wurde hochgeladen und verschlüsselt gespeichert.",
     "datei-geloescht": "Die Datei wurde gelöscht und ist für niemanden mehr lesbar.",
+    "alle-geloescht": "Alle Ihre Dateien wurden gelöscht und sind für niemanden mehr lesbar.",
     freigegeben: "Die Freigaben wurden gespeichert.",
   },
   daily: async (app) => ({ ...(await raeumeAb(app.database, blobsOf(app), app.now())) }),
