@@ -24,6 +24,7 @@ async function zugriffe(visit: PersonVisit) {
 /** What those who run the instance did by hand in the school, for the school to see (R48). */
 export const betreiber: Feature = {
   name: "betreiber",
+  disclosure: { "betreiberzugriff.was": { names: "username" } },
   tables: ["betreiberzugriff"],
   routes: [
     route({

@@ -1,6 +1,7 @@
 import type { Feature } from "../../ground/feature.ts";
 import { raeumeAb } from "./abraeumen.ts";
 import { alleRoutes } from "./alle.ts";
+import { auskunft } from "./auskunft.ts";
 import { blobsOf } from "./blobs.ts";
 import { blobContents, collect } from "./operator.ts";
 import { Datei } from "./public.ts";
@@ -9,6 +10,7 @@ import { dateienRoutes } from "./routes.ts";
 /** Files of users: uploading, reading, sharing, deleting. */
 export const dateien: Feature = {
   name: "dateien",
+  disclosure: auskunft,
   tables: ["datei", "datei_freigabe", "datei_abraum"],
   resources: [Datei],
   // Before those with an id in their place.

@@ -1,4 +1,5 @@
 import type { Feature } from "../../ground/feature.ts";
+import { disclosePerson } from "./operator.ts";
 import { datenschutzRoutes } from "./routes.ts";
 import { FASSUNG } from "./zustimmung.ts";
 
@@ -7,6 +8,7 @@ export const datenschutz: Feature = {
   name: "datenschutz",
   tables: ["zustimmung"],
   routes: datenschutzRoutes,
+  commands: [disclosePerson],
   footer: [
     {
       href: "/datenschutz",

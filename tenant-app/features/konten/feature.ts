@@ -1,5 +1,6 @@
 import type { Feature } from "../../ground/feature.ts";
 import { registered } from "../../ground/work/kind.ts";
+import { auskunft } from "./auskunft.ts";
 import { erfindeKonten } from "./erfinden.ts";
 import { createAdministrator, lockAccount, resetPassword, unlockAccount } from "./operator.ts";
 import { profilRoutes } from "./profil.ts";
@@ -11,6 +12,7 @@ import { beauftrageVerschliessen, verschliesseKontaktdaten } from "./verschliess
 /** Accounts: what the administration does with them, and everybody's own profile. */
 export const konten: Feature = {
   name: "konten",
+  disclosure: auskunft,
   tables: ["konto", "kontaktdaten"],
   resources: [Konto, Kontaktdaten],
   routes: [...profilRoutes, ...sammelRoutes, ...kontoRoutes],

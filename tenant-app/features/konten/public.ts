@@ -1,6 +1,6 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import { managing, resource } from "../../ground/gate/rights.ts";
-import { mitPerson, nachNamen, personenname } from "../personen/public.ts";
+import { findePersonOhneKonto, mitPerson, nachNamen, personenname } from "../personen/public.ts";
 
 /** What rules say of accounts. */
 export const Konto = resource({
@@ -49,6 +49,18 @@ export interface Anmeldekonto {
 /** The account with this user name, deleted ones excepted. */
 export function kontoZurAnmeldung(tx: Transaction, benutzername: string): Promise<Anmeldekonto | undefined> {
   return tx.one<Anmeldekonto>("SELECT id, gesperrt FROM konto_zur_anmeldung($1)", [benutzername]);
+}
+
+/** Somebody by user name or id, with an account or without: for the operator, who sees those that were deleted as well. */
+export async function findePerson(
+  tx: Transaction,
+  wer: string,
+): Promise<{ readonly id: string; readonly benutzername?: string } | undefined> {
+  const konto = await tx.one<{ id: string; benutzername: string }>(
+    "SELECT k.id, k.benutzername FROM konto k WHERE k.benutzername = $1 OR k.id::text = $1",
+    [wer],
+  );
+  return konto ?? findePersonOhneKonto(tx, wer);
 }
 
 /** Notes an account's first login. */

@@ -12,7 +12,7 @@ export const Person = resource({
     bearbeiten: ["ändern", "schule"],
     loeschen: ["löschen", "schule"],
   },
-  deeds: ["schluessel-vernichten", "elternteil-eintragen", "elternteil-entfernen"],
+  deeds: ["schluessel-vernichten", "auskunft", "elternteil-eintragen", "elternteil-entfernen"],
   // Whoever makes somebody a parent lets them see the child's marks.
   sensitive: managing,
 });
@@ -149,4 +149,9 @@ export function gefundenePersonen(
     `SELECT p.id, p.vorname, p.nachname FROM person p WHERE p.id = ANY ($1::uuid[]) ORDER BY ${nachNamen}`,
     [ids],
   );
+}
+
+/** Somebody by id, whether they have an account or not. */
+export function findePersonOhneKonto(tx: Transaction, id: string): Promise<{ readonly id: string } | undefined> {
+  return tx.one<{ id: string }>("SELECT p.id FROM person p WHERE p.id::text = $1", [id]);
 }
