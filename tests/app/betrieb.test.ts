@@ -403,6 +403,7 @@ describe("admin commands", () => {
       "collect",
       "create-administrator",
       "destroy-person-key",
+      "disclose-person",
       "fingerprint",
       "invent-school",
       "lock-account",

@@ -41,7 +41,9 @@ export const betreiber: Feature = {
       right: Konto.right("lesen"),
       scope: "schule",
       place: 95,
-      say: () => ({ text: "Wo der Betreiber von Hand das Protokoll geprüft oder Noten zurückgesetzt hat, und warum." }),
+      say: () => ({
+        text: "Wo der Betreiber von Hand in die Daten der Schule eingegriffen oder Auskunft gegeben hat, und warum.",
+      }),
       link: { href: "/betreiber", text: "Zugriffe ansehen" },
     },
   ],

@@ -7,6 +7,7 @@ import { vermerke, zugriff } from "../betreiber/public.ts";
 import { findePerson } from "../konten/public.ts";
 import { nameDerPerson, Person } from "../personen/public.ts";
 import { abschnitt, stelleZusammen } from "./auskunft.ts";
+import { hinweise } from "./hinweise.ts";
 
 /** What the control plane takes from one program, in bytes, with room for what encoding adds. */
 const largest = 11 * 1024 * 1024;
@@ -20,6 +21,7 @@ export const bericht = z.strictObject({
   person: z.strictObject({ id: z.uuid(), name: z.string(), benutzername: z.string().optional() }),
   antrag: z.string(),
   identitaet: z.strictObject({ wie: z.string(), von: z.string(), am: z.string() }),
+  hinweise: z.array(z.strictObject({ titel: z.string(), text: z.string() })),
   abschnitte: z.array(abschnitt),
 });
 
@@ -68,6 +70,7 @@ export const disclosePerson = command({
       person: wer,
       antrag: request,
       identitaet: { wie: identity.how, von: identity.by, am: identity.on },
+      hinweise: [...hinweise],
       abschnitte,
     });
     const packed = await promisify(gzip)(JSON.stringify(content));
