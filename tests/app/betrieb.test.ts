@@ -410,6 +410,7 @@ describe("admin commands", () => {
       "rebuild-marks",
       "remove-second-factor",
       "reset-password",
+      "take-down-file",
       "undo-account",
       "unlock-account",
       "usage",

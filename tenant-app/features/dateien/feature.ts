@@ -3,6 +3,7 @@ import { raeumeAb } from "./abraeumen.ts";
 import { alleRoutes } from "./alle.ts";
 import { auskunft } from "./auskunft.ts";
 import { blobsOf } from "./blobs.ts";
+import { raeumeEntfernungenAb, takeDownFile } from "./entfernung.ts";
 import { blobContents, collect } from "./operator.ts";
 import { Datei } from "./public.ts";
 import { dateienRoutes } from "./routes.ts";
@@ -11,18 +12,23 @@ import { dateienRoutes } from "./routes.ts";
 export const dateien: Feature = {
   name: "dateien",
   disclosure: auskunft,
-  tables: ["datei", "datei_freigabe", "datei_abraum"],
+  tables: ["datei", "datei_freigabe", "datei_abraum", "datei_entfernung"],
   resources: [Datei],
   // Before those with an id in their place.
   routes: [...alleRoutes, ...dateienRoutes],
-  navigation: [{ href: "/dateien", text: "Dateien", right: Datei.right("lesen"), place: 20 }],
+  navigation: [{ href: "/dateien", text: "Dateien", right: Datei.right("lesen"), place: 20, badge: "dateien" }],
+  badges: {
+    dateien:
+      "SELECT count(*) FROM (SELECT FROM datei_entfernung e WHERE e.besitzer_id = ich() AND e.gelesen_am IS NULL LIMIT 100) AS neu",
+  },
   tiles: [
     {
       title: "Dateien",
       href: "/dateien",
       right: Datei.right("anlegen"),
       place: 20,
-      say: () => ({
+      say: ({ badges }) => ({
+        ...(badges.dateien ? { important: "Der Betreiber hat eine Datei von Ihnen entfernt." } : {}),
         text: "Ihre Dateien, verschlüsselt gespeichert und nur für die lesbar, denen Sie sie freigeben.",
       }),
       link: { href: "/dateien", text: "Dateien öffnen" },
@@ -31,11 +37,15 @@ export const dateien: Feature = {
   confirmations: {
     hochgeladen: "Die Datei wurde hochgeladen und verschlüsselt gespeichert.",
     "datei-geloescht": "Die Datei wurde gelöscht und ist für niemanden mehr lesbar.",
+    "zur-kenntnis": "Die Hinweise auf entfernte Dateien werden nicht mehr gezeigt.",
     "alle-geloescht": "Alle Ihre Dateien wurden gelöscht und sind für niemanden mehr lesbar.",
     freigegeben: "Die Freigaben wurden gespeichert.",
   },
-  daily: async (app) => ({ ...(await raeumeAb(app.database, blobsOf(app), app.now())) }),
-  commands: [collect],
+  daily: async (app) => ({
+    ...(await raeumeAb(app.database, blobsOf(app), app.now())),
+    notices: await raeumeEntfernungenAb(app.database, app.now()),
+  }),
+  commands: [collect, takeDownFile],
   contents: { blobs: blobContents },
   usage: {
     files: "SELECT count(*) FROM datei",
