@@ -29,29 +29,42 @@ export interface Packauftrag {
 
 export const listenname = "Inhaltsverzeichnis.txt";
 
-/** Whoever takes in less than this in a minute has gone, or takes the place of others for hours. */
-const leastBytesAMinute = 256 * 1024;
+/** Whoever takes in less than this in a minute, in which as much is there, has gone, or takes the place of others for hours. */
+const leastBytes = 256 * 1024;
 
 /**
  * All files in one zip (stored, not compressed: it is made as fast as it is read), with a list of contents at its end. Each file is read
  * through before it begins: what does not decrypt is left out and named in the list, and never handed out in part. Should a file break
  * after that, or nobody read on, the stream fails, and the browser says so.
  */
-export function packe(auftrag: Packauftrag): Readable {
-  return Readable.from(stuecke(auftrag), { objectMode: false });
+export function packe(auftrag: Packauftrag, windowMs = 60_000): Readable {
+  const paket: Readable = Readable.from(
+    stuecke(auftrag, windowMs, (error) => paket.destroy(error)),
+    {
+      objectMode: false,
+    },
+  );
+  return paket;
 }
 
-async function* stuecke(auftrag: Packauftrag): AsyncGenerator<Buffer> {
+/** @param stop ends it also while nobody asks for the next piece */
+async function* stuecke(auftrag: Packauftrag, windowMs: number, stop: (error: Error) => void): AsyncGenerator<Buffer> {
   const zip = new ZipFile();
   const aus = zip.outputStream as Readable;
-  const scheitere = (error: unknown) => void aus.destroy(error instanceof Error ? error : new Error("packing failed"));
+  const scheitere = (error: unknown) => {
+    const why = error instanceof Error ? error : new Error("packing failed");
+    aus.destroy(why);
+    stop(why);
+  };
   zip.on("error", scheitere);
+  // It is looked at by its iterator, which may be a piece behind.
+  aus.on("error", () => undefined);
   const lauf: Lauf = { vorbei: false, quelle: undefined };
   let bytes = 0;
   const wacht = setInterval(() => {
-    if (bytes < leastBytesAMinute) scheitere(new Error("nobody reads"));
+    if (bytes < leastBytes) scheitere(new Error("nobody reads"));
     bytes = 0;
-  }, 60_000);
+  }, windowMs);
   fuelle(zip, auftrag, lauf).catch(scheitere);
   try {
     for await (const piece of aus) {

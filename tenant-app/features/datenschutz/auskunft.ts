@@ -73,7 +73,8 @@ class Sammlung {
   /** Returns the rows that were not there yet. */
   nimm(tabelle: Tabelle, art: Art, rows: readonly DisclosedRow[]): Gefunden[] {
     const neu = rows.flatMap((row) => {
-      const key = `${tabelle.name} ${JSON.stringify(row)}`;
+      const values = Object.values(row).map((value) => (Buffer.isBuffer(value) ? value.toString("base64") : value));
+      const key = JSON.stringify([tabelle.name, values]);
       if (this.#schon.has(key)) return [];
       this.#schon.add(key);
       return [{ tabelle, art, row }];
@@ -138,7 +139,8 @@ async function haengeAn(
 
 /** Turns rows into words. */
 class Worte {
-  readonly #namen = new Map<string, string>();
+  /** Asked once each, however many rows name it. */
+  readonly #namen = new Map<string, Promise<string>>();
   readonly #tx: Transaction;
   readonly #schema: Schema;
   readonly #spalten: ReadonlyMap<string, Set<string>>;
@@ -162,7 +164,9 @@ class Worte {
     const gruppen = new Map<string, Gefunden[]>();
     for (const einer of alle) {
       const key = `${einer.tabelle.name} ${einer.art}`;
-      gruppen.set(key, [...(gruppen.get(key) ?? []), einer]);
+      const gruppe = gruppen.get(key) ?? [];
+      gruppe.push(einer);
+      gruppen.set(key, gruppe);
     }
     const abschnitte: Abschnitt[] = [];
     for (const gruppe of gruppen.values()) {
@@ -230,11 +234,10 @@ class Worte {
     return name === value ? value : `${name} (${value})`;
   }
 
-  async #name(key: string, sql: string, value: string): Promise<string> {
+  #name(key: string, sql: string, value: string): Promise<string> {
     const bekannt = this.#namen.get(key);
     if (bekannt !== undefined) return bekannt;
-    const found = await this.#tx.one<{ name: string | null }>(sql, [value]);
-    const name = found?.name || value;
+    const name = this.#tx.one<{ name: string | null }>(sql, [value]).then((found) => found?.name || value);
     this.#namen.set(key, name);
     return name;
   }
