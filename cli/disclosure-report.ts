@@ -32,6 +32,22 @@ const KINDS: Readonly<Record<Section["art"], string>> = {
   andere: " – andere, an die es ging",
 };
 
+const moment = new Intl.DateTimeFormat("de-DE", { dateStyle: "long", timeStyle: "short", timeZone: "Europe/Berlin" });
+const date = new Intl.DateTimeFormat("de-DE", { dateStyle: "long", timeZone: "UTC" });
+
+/** A value as people read it; what the database writes in no form that is known stays as it is. Pure. */
+export function readable(value: string): string {
+  if (value === "true") return "ja";
+  if (value === "false") return "nein";
+  if (/^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(\+00|Z)$/.test(value))
+    return `${moment.format(new Date(value.replace(" ", "T").replace("+00", "Z")))} Uhr`;
+  if (/^\d{4}-\d\d-\d\d$/.test(value)) return date.format(new Date(value));
+  const range = /^\[(\d{4}-\d\d-\d\d),(\d{4}-\d\d-\d\d)\)$/.exec(value);
+  if (range === null) return value;
+  const [, from = "", until = ""] = range;
+  return `${date.format(new Date(from))} bis ${date.format(new Date(Date.parse(until) - 86_400_000))}`;
+}
+
 /** Nothing is fetched from anywhere: it opens on any machine, and prints. */
 const STYLE = `body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
 h2{margin-top:2.5rem;border-bottom:1px solid #888}table{border-collapse:collapse;width:100%;margin:0 0 1.5rem}
@@ -43,7 +59,11 @@ function row(section: Section, values: ReadonlyArray<string | null>): string {
   const cells = section.spalten.map(({ name, zweck, nichtMitgeteilt }, index) => {
     const value = values[index] ?? null;
     const shown =
-      value === null ? "–" : nichtMitgeteilt === undefined ? value : `${value}; nicht mitgeteilt: ${nichtMitgeteilt}`;
+      value === null
+        ? "–"
+        : nichtMitgeteilt === undefined
+          ? readable(value)
+          : `${value}; nicht mitgeteilt: ${nichtMitgeteilt}`;
     return `<tr><th scope="row">${escaped(name)}</th><td>${escaped(shown)}</td><td class="zweck">${escaped(zweck)}</td></tr>`;
   });
   return `<table><tbody>${cells.join("\n")}</tbody></table>`;
@@ -69,9 +89,9 @@ export function reportPage(report: DisclosureReport, school: { readonly name: st
 <table><tbody>
 <tr><th scope="row">Name</th><td>${escaped(person.name)}</td></tr>
 <tr><th scope="row">Benutzername</th><td>${escaped(person.benutzername ?? "kein Konto")}</td></tr>
-<tr><th scope="row">Stand</th><td>${escaped(report.erstellt)}</td></tr>
+<tr><th scope="row">Stand</th><td>${escaped(readable(report.erstellt))}</td></tr>
 <tr><th scope="row">Antrag</th><td>${escaped(report.antrag)}</td></tr>
-<tr><th scope="row">Identität geprüft</th><td>${escaped(`${identitaet.wie}; ${identitaet.von}, ${identitaet.am}`)}</td></tr>
+<tr><th scope="row">Identität geprüft</th><td>${escaped(`${identitaet.wie}; ${identitaet.von}, ${readable(identitaet.am)}`)}</td></tr>
 </tbody></table>
 <h2>Was Sie dazu wissen sollen</h2>
 <dl>${hints.join("\n")}</dl>

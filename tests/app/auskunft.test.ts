@@ -259,6 +259,8 @@ describe("R49 the report of all that is stored about somebody", () => {
     }
     const marks = report.abschnitte.find(({ tabelle }) => tabelle === "halbjahresnote");
     expect(marks?.zeilen.flat()).toContain("2+");
+    expect(marks?.zeilen.flat().join()).toContain("Markenkurs");
+    expect(report.abschnitte.slice(0, 3).map(({ tabelle }) => tabelle)).toEqual(["person", "konto", "kontaktdaten"]);
     expect(text).not.toContain("nicht lesbar");
     // Nothing with which somebody could pass for the person, and nobody else's affairs.
     const [zugang] = await school.database.query<{ passwort: string }>(

@@ -137,6 +137,14 @@ async function haengeAn(
   }
 }
 
+/** Who it is comes first, and last what only keeps the rest in order. */
+function rang([erste]: readonly Gefunden[]): number {
+  const name = erste?.tabelle.name ?? "";
+  const vorn = ["person", "konto", "kontaktdaten"].indexOf(name);
+  if (vorn >= 0) return vorn;
+  return name.includes(".") ? 99 : 10;
+}
+
 /** Turns rows into words. */
 class Worte {
   /** Asked once each, however many rows name it. */
@@ -169,7 +177,7 @@ class Worte {
       gruppen.set(key, gruppe);
     }
     const abschnitte: Abschnitt[] = [];
-    for (const gruppe of gruppen.values()) {
+    for (const [, gruppe] of [...gruppen].sort(([, a], [, b]) => rang(a) - rang(b))) {
       const [erste] = gruppe;
       if (erste) abschnitte.push(await this.#abschnitt(erste.tabelle, erste.art, gruppe));
     }
@@ -225,13 +233,22 @@ class Worte {
 
   /** What a column refers to is called by its name, if it has one. */
   async #bezeichnung(tabelle: string, spalte: string, value: string): Promise<string> {
-    const verweis = this.#schema.verweise.find((einer) => einer.tabelle === tabelle && einer.spalte === spalte);
-    const ziel = verweis && this.#schema.tabellen.get(verweis.aufTabelle);
+    const ziel = this.#ziel(tabelle, spalte);
     const benannt = ziel?.spalten.some(({ name, typ }) => name === "name" && typ === "text");
-    if (!verweis || !ziel || !benannt) return value;
-    const sql = `SELECT t.name FROM ${ziel.quoted} t WHERE t."${verweis.aufSpalte}"::text = $1`;
+    if (!ziel || !benannt) return value;
+    const sql = `SELECT t.name FROM ${ziel.quoted} t WHERE t.id::text = $1`;
     const name = await this.#name(`${ziel.name} ${value}`, sql, value);
     return name === value ? value : `${name} (${value})`;
+  }
+
+  /** The table whose id stands in a column; of one that refers to another's column, that which this refers to. */
+  #ziel(tabelle: string, spalte: string): Tabelle | undefined {
+    const verweise = this.#schema.verweise.filter((einer) => einer.tabelle === tabelle && einer.spalte === spalte);
+    const verweis = verweise.find(({ aufSpalte }) => aufSpalte === "id") ?? verweise[0];
+    if (!verweis) return undefined;
+    if (verweis.aufSpalte === "id") return this.#schema.tabellen.get(verweis.aufTabelle);
+    const gleich = verweis.aufTabelle === tabelle && verweis.aufSpalte === spalte;
+    return gleich ? undefined : this.#ziel(verweis.aufTabelle, verweis.aufSpalte);
   }
 
   #name(key: string, sql: string, value: string): Promise<string> {

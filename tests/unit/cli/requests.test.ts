@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { CompactEncrypt, importJWK, type JWK } from "jose";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DisclosureReport } from "../../../cli/disclosure-report.ts";
+import { type DisclosureReport, readable } from "../../../cli/disclosure-report.ts";
 import { createProgram } from "../../../cli/program.ts";
 
 /** What an operator asks of a school for somebody: the commands against an API that answers at once. */
@@ -145,6 +145,17 @@ describe("classmind disclosure create", () => {
     outcome = async () => ({ sealedReport: "nothing.of.the.kind.x", tables: 0, rows: 0 });
     await expect(disclosure(out, "--reason", "Antrag")).rejects.toThrow();
     expect(readdirSync(directory).filter((name) => name.startsWith("auskunft"))).toEqual([]);
+  });
+});
+
+describe("a value of the report", () => {
+  it("is said as people say it, and left alone where that is not sure", () => {
+    expect(readable("2026-11-28 08:47:32.263+00")).toBe("28. November 2026 um 09:47 Uhr");
+    expect(readable("2026-11-28T08:47:32.263Z")).toBe("28. November 2026 um 09:47 Uhr");
+    expect(readable("[2026-08-01,2027-08-01)")).toBe("1. August 2026 bis 31. Juli 2027");
+    expect(readable("2026-08-01")).toBe("1. August 2026");
+    expect(readable("false")).toBe("nein");
+    for (const value of ["", "2026", "um 2026-08-01", "[a,b)"]) expect(readable(value)).toBe(value);
   });
 });
 
