@@ -12,6 +12,7 @@ import { addJournalCommands } from "./commands/journal.ts";
 import { addLoginCommand } from "./commands/login.ts";
 import { addOperationCommands } from "./commands/operation.ts";
 import { addPlatformCommands } from "./commands/platform.ts";
+import { addRequestCommands } from "./commands/requests.ts";
 import { addTenantCommands } from "./commands/tenant.ts";
 import { CliError, Ended, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
 import { addExamples } from "./examples.ts";
@@ -41,6 +42,7 @@ export function createProgram(session: Session): Command {
   addBackupCommands(program, session);
   addOperationCommands(program, session);
   addJournalCommands(program, session);
+  addRequestCommands(program, session);
   addPlatformCommands(program, session);
   addLoginCommand(program, session);
   addEngineCommands(program, session);

@@ -12,6 +12,7 @@ import { journalRoutes } from "./routes/journal.ts";
 import { moveRoutes } from "./routes/moves.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { otherRoutes } from "./routes/platform.ts";
+import { requestRoutes } from "./routes/requests.ts";
 import { rolloutRoutes } from "./routes/rollouts.ts";
 import { tenantRoutes } from "./routes/tenants.ts";
 import { sourceOf } from "./source.ts";
@@ -33,6 +34,7 @@ export const ROUTES: readonly Route[] = [
   ...tenantRoutes,
   ...backupRoutes,
   ...journalRoutes,
+  ...requestRoutes,
   ...otherRoutes,
   ...clockRoutes,
   ...engineRoutes,

@@ -128,6 +128,14 @@ export function viewBackup(backup: Backup, slug: string): Record<string, unknown
   return { ...rest, slug };
 }
 
+/** The same without what is sealed to one reader and as large as all that is stored about somebody: lists show many. */
+export function withoutSealed(view: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { result } = view;
+  if (typeof result !== "object" || result === null || !("sealedReport" in result)) return { ...view };
+  const { sealedReport: _sealed, ...rest } = result;
+  return { ...view, result: rest };
+}
+
 /** @param waitsFor why it has not begun, if it has not */
 export function viewOperation(operation: Operation, slug: string, waitsFor?: string): Record<string, unknown> {
   const { tenantUid: _uid, params: _params, holds: _holds, ...rest } = operation;

@@ -29,6 +29,8 @@ export const OPERATION_KINDS = [
   "rebuild-marks",
   "undo-account",
   "remove-second-factor",
+  "disclose-person",
+  "take-down-file",
   "move",
   "confirm-move",
 ] as const;
@@ -140,6 +142,8 @@ export const TRAITS: Readonly<Record<OperationKind, Traits>> = {
   "rebuild-marks": { needsOpen: true, deadlineSeconds: HOUR / 2 },
   "undo-account": { needsOpen: true, deadlineSeconds: HOUR / 2 },
   "remove-second-factor": { needsOpen: true, deadlineSeconds: HOUR / 2 },
+  "disclose-person": { needsOpen: true, deadlineSeconds: HOUR / 2 },
+  "take-down-file": { needsOpen: true, deadlineSeconds: HOUR / 2 },
   move: { data: true, needsOpen: true, whileStopped: true, heavy: true, deadlineSeconds: 48 * HOUR },
   "confirm-move": { data: true, whileStopped: true, deadlineSeconds: 24 * HOUR },
 };

@@ -7,6 +7,7 @@ import type { Resource } from "./gate/rights.ts";
 import type { AskToSignIn, Declared } from "./gate/route.ts";
 import type { InventedSchool } from "./generator/invented.ts";
 import type { Contents, RegisteredCommand } from "./operator/command.ts";
+import { type Disclosure, groundDisclosure } from "./operator/disclosure.ts";
 import type { RegisteredKind } from "./work/kind.ts";
 
 /**
@@ -50,6 +51,8 @@ export interface Feature {
   readonly usage?: Readonly<Record<string, string>>;
   /** What it keeps outside the database, for the operator's `fingerprint`, by the name in its answer. */
   readonly contents?: Readonly<Record<string, Contents>>;
+  /** What of its columns somebody is told who asks for all that is stored about them. */
+  readonly disclosure?: Disclosure;
   /** Exactly one feature knows who is behind a session. */
   readonly identity?: Identity;
   /** Exactly one feature asks people to sign in. */
@@ -65,6 +68,7 @@ export interface Register {
   readonly askToSignIn: AskToSignIn;
   readonly commands: readonly RegisteredCommand[];
   readonly workKinds: ReadonlyMap<string, RegisteredKind>;
+  readonly disclosure: Disclosure;
 }
 
 /** Puts features together. Throws when two bring the same thing, or not exactly one an identity. */
@@ -108,6 +112,13 @@ export function assemble(features: readonly Feature[]): Register {
       ).values(),
     ],
     workKinds,
+    disclosure: Object.fromEntries([
+      ...Object.entries(groundDisclosure),
+      ...named(
+        "column of the disclosure",
+        all(({ disclosure }) => Object.entries(disclosure ?? {})),
+      ),
+    ]),
     catalogue: {
       resources: named(
         "resource",

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -630,6 +631,82 @@ describe("somebody's second factor", () => {
       "select operator, reason, detail from audit where action = 'tenant.remove-second-factor'",
     );
     expect(rows).toEqual([{ operator: "anna", reason: "Telefon verloren", detail: { username: "ada.amt" } }]);
+  });
+});
+
+describe("what people ask of the operator", () => {
+  const { publicKey } = generateKeyPairSync("x25519");
+  const { kty, crv, x } = publicKey.export({ format: "jwk" });
+  const recipient = { kty, crv, x };
+
+  it("R49 nothing is disclosed without a recorded request, an identity check and a reason; all three are kept with who asked", async () => {
+    expect((await call("POST", "/v1/tenants", school("auskunft"))).status).toBe(201);
+    const at = "/v1/tenants/auskunft/disclosures";
+    const whole = {
+      person: "mia.muster",
+      request: "DS-2026-17",
+      identity: { how: "Personalausweis im Sekretariat" },
+      reason: "Antrag nach Art. 15",
+      recipient,
+    };
+    for (const [field, body] of [
+      ["request", { ...whole, request: undefined }],
+      ["request", { ...whole, request: "  " }],
+      ["identity", { ...whole, identity: undefined }],
+      ["identity.how", { ...whole, identity: {} }],
+      ["identity.on", { ...whole, identity: { ...whole.identity, on: "gestern" } }],
+      ["reason", { ...whole, reason: undefined }],
+      ["recipient", { ...whole, recipient: undefined }],
+    ] as const) {
+      const refused = await call("POST", at, body);
+      expect([refused.status, errorOf(refused).field], field).toEqual([422, field]);
+    }
+    const asked = await call("POST", at, whole);
+    expect([asked.status, asked.body]).toEqual([202, expect.objectContaining({ kind: "disclose-person" })]);
+    const { rows } = await database.pool.query(
+      "select operator, reason, detail from audit where action = 'disclosure.create'",
+    );
+    const on = new Date().toISOString().slice(0, 10);
+    const identity = { how: "Personalausweis im Sekretariat", by: "anna", on };
+    const detail = { person: "mia.muster", request: "DS-2026-17", identity };
+    expect(rows).toEqual([{ operator: "anna", reason: "Antrag nach Art. 15", detail }]);
+    // Lists show that there was one, and not all of it each time.
+    const { id } = asked.body as { id: string };
+    const result = { sealedReport: "x".repeat(1000), rows: 3 };
+    await database.pool.query("update operations set state = 'Succeeded', result = $2 where id = $1", [id, result]);
+    const list = await call("GET", "/v1/tenants/auskunft/operations");
+    expect(JSON.stringify(list.body)).toContain('"rows":3');
+    expect(JSON.stringify(list.body)).not.toContain("sealedReport");
+    expect(JSON.stringify((await call("GET", `/v1/operations/${id}`)).body)).toContain("sealedReport");
+  });
+
+  it("R25 a file is taken down by its id or its address, with a recorded notice, a reason, and words for its owner", async () => {
+    expect((await call("POST", "/v1/tenants", school("meldung"))).status).toBe(201);
+    const at = "/v1/tenants/meldung/takedowns";
+    const id = "6504eb6f-43d9-4e56-afe3-564b5bde4912";
+    const whole = {
+      file: id,
+      notice: "M-2026-4",
+      reason: "Meldung geprüft",
+      ownerReason: "Sie enthält ein Schulbuch.",
+    };
+    for (const [field, body] of [
+      ["file", { ...whole, file: "Referat.pdf" }],
+      ["file", { ...whole, file: "https://goethe.example/konten/6504eb6f-43d9-4e56-afe3-564b5bde4912" }],
+      ["notice", { ...whole, notice: "" }],
+      ["ownerReason", { ...whole, ownerReason: undefined }],
+      ["reason", { ...whole, reason: undefined }],
+    ] as const) {
+      const refused = await call("POST", at, body);
+      expect([refused.status, errorOf(refused).field], field).toEqual([422, field]);
+    }
+    for (const file of [`/dateien/${id}`, `https://meldung.schulen.example/dateien/${id}/inhalt`, id.toUpperCase()]) {
+      expect((await call("POST", at, { ...whole, file })).status, file).toBe(202);
+      await database.pool.query("update operations set state = 'Succeeded' where kind = 'take-down-file'");
+    }
+    const { rows } = await database.pool.query("select operator, reason, detail from audit where action = 'takedown'");
+    const detail = { file: id, notice: "M-2026-4", ownerReason: "Sie enthält ein Schulbuch." };
+    expect(rows).toEqual(Array(3).fill({ operator: "anna", reason: "Meldung geprüft", detail }));
   });
 });
 

@@ -14,7 +14,7 @@ import type { Queryable } from "../../store/queryable.ts";
 import { findTenantByUid, getTenant, type StoredTenant } from "../../store/tenants.ts";
 import { type Route, route } from "../route.ts";
 import * as schemas from "../schemas.ts";
-import { viewOperation } from "../views.ts";
+import { viewOperation, withoutSealed } from "../views.ts";
 
 /**
  * What a piece of work that has not begun waits for, in plain words. Pure.
@@ -75,7 +75,7 @@ export const operationRoutes: readonly Route[] = [
       const tenant = await getTenant(context.pool, params.slug);
       const operations = await listOperations(context.pool, tenant.uid, query.limit);
       const wanted = operations.filter(({ state }) => query.state === undefined || state === query.state);
-      return { items: await viewWork(context.pool, tenant, wanted) };
+      return { items: (await viewWork(context.pool, tenant, wanted)).map(withoutSealed) };
     },
   }),
   route({

@@ -62,6 +62,9 @@ export function schoolJob(_namespace: string, job: JobRun, state: SimulatedNames
     case "admin-reset-password":
     case "admin-remove-second-factor":
       return refusal("This school is simulated: nobody logs in to it.");
+    case "admin-disclose-person":
+    case "admin-take-down-file":
+      return refusal("This school is simulated: nobody is stored in it.");
     case "admin-verify-journal":
       return answer({ marks: 0, chain: [], findings: [] });
     case "admin-rebuild-marks":

@@ -9,7 +9,7 @@ const DEADLINE_MS = 15 * 60_000;
 
 /**
  * A command of the school's own image that reaches into it by hand: puts its journal to use (R30, R44, R45), or removes somebody's second
- * factor. The school is shown who asked for it, and why, by the command itself, in the transaction that does it: cut off and run again it
+ * factor, puts together what is stored about somebody (R49), or takes a file down (R25). The school is shown who asked for it, and why, by the command itself, in the transaction that does it: cut off and run again it
  * does nothing twice, and says so.
  */
 export function reachIn(attempt: Attempt, { kind, params, requestedBy }: Operation): Promise<unknown> {

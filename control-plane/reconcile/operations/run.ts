@@ -53,6 +53,8 @@ const WORK: Readonly<Record<OperationKind, Work>> = {
   "rebuild-marks": reachIn,
   "undo-account": reachIn,
   "remove-second-factor": reachIn,
+  "disclose-person": reachIn,
+  "take-down-file": reachIn,
   move,
   "confirm-move": confirmMove,
 };

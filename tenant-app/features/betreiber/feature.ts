@@ -28,6 +28,7 @@ const sichtbarMs = 365 * 24 * 60 * 60 * 1000;
 /** What those who run the instance did by hand in the school, for the school to see (R48). */
 export const betreiber: Feature = {
   name: "betreiber",
+  disclosure: { "betreiberzugriff.was": { names: "username" } },
   tables: ["betreiberzugriff"],
   daily: async ({ database, now }) => {
     const row = await database.as({}, (tx) =>
@@ -53,7 +54,9 @@ export const betreiber: Feature = {
       right: Konto.right("lesen"),
       scope: "schule",
       place: 95,
-      say: () => ({ text: "Wo der Betreiber von Hand das Protokoll geprüft oder Noten zurückgesetzt hat, und warum." }),
+      say: () => ({
+        text: "Wo der Betreiber von Hand in die Daten der Schule eingegriffen oder Auskunft gegeben hat, und warum.",
+      }),
       link: { href: "/betreiber", text: "Zugriffe ansehen" },
     },
   ],

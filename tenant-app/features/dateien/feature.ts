@@ -1,7 +1,10 @@
 import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { raeumeAb, raeumeHerrenloseAb } from "./abraeumen.ts";
+import { alleRoutes } from "./alle.ts";
+import { auskunft } from "./auskunft.ts";
 import { blobsOf } from "./blobs.ts";
+import { raeumeEntfernungenAb, takeDownFile } from "./entfernung.ts";
 import { blobContents, collect } from "./operator.ts";
 import { Datei } from "./public.ts";
 import { dateienRoutes } from "./routes.ts";
@@ -9,17 +12,24 @@ import { dateienRoutes } from "./routes.ts";
 /** Files of users: uploading, reading, sharing, deleting. */
 export const dateien: Feature = {
   name: "dateien",
-  tables: ["datei", "datei_freigabe", "datei_abraum"],
+  disclosure: auskunft,
+  tables: ["datei", "datei_freigabe", "datei_abraum", "datei_entfernung"],
   resources: [Datei],
-  routes: dateienRoutes,
-  navigation: [{ href: "/dateien", text: "Dateien", right: Datei.right("lesen"), place: 20 }],
+  // Before those with an id in their place.
+  routes: [...alleRoutes, ...dateienRoutes],
+  navigation: [{ href: "/dateien", text: "Dateien", right: Datei.right("lesen"), place: 20, badge: "dateien" }],
+  badges: {
+    dateien:
+      "SELECT count(*) FROM (SELECT FROM datei_entfernung e WHERE e.besitzer_id = ich() AND e.gelesen_am IS NULL LIMIT 100) AS neu",
+  },
   tiles: [
     {
       title: "Dateien",
       href: "/dateien",
       right: Datei.right("anlegen"),
       place: 20,
-      say: () => ({
+      say: ({ badges }) => ({
+        ...(badges.dateien ? { important: "Der Betreiber hat eine Datei von Ihnen entfernt." } : {}),
         text: "Ihre Dateien, verschlüsselt gespeichert und nur für die lesbar, denen Sie sie freigeben.",
       }),
       link: { href: "/dateien", text: "Dateien öffnen" },
@@ -28,6 +38,8 @@ export const dateien: Feature = {
   confirmations: {
     hochgeladen: "Die Datei wurde hochgeladen und verschlüsselt gespeichert.",
     "datei-geloescht": "Die Datei wurde gelöscht und ist für niemanden mehr lesbar.",
+    "zur-kenntnis": "Die Hinweise auf entfernte Dateien werden nicht mehr gezeigt.",
+    "alle-geloescht": "Alle Ihre Dateien wurden gelöscht und sind für niemanden mehr lesbar.",
     freigegeben: "Die Freigaben wurden gespeichert.",
   },
   holdings: heldBy("dateien_der_person_zaehlen", {
@@ -42,8 +54,9 @@ export const dateien: Feature = {
   daily: async (app) => ({
     ...(await raeumeHerrenloseAb(app)),
     ...(await raeumeAb(app.database, blobsOf(app), app.now())),
+    notices: await raeumeEntfernungenAb(app.database, app.now()),
   }),
-  commands: [collect],
+  commands: [collect, takeDownFile],
   contents: { blobs: blobContents },
   usage: {
     files: "SELECT count(*) FROM datei",

@@ -22,3 +22,40 @@ export function safeFileName(sent: string): string | undefined {
     .replace(device, "_$1");
   return [...clean].length > longest ? undefined : clean || "Datei";
 }
+
+/** Longest file name in bytes that every file system takes, with room for a number. */
+const longestBytes = 240;
+
+/**
+ * Names for files that are unpacked into one directory, on whatever system: none comes twice, also where capital and small letters are the
+ * same, none has a sign that a system does not take, none is too long.
+ * @param belegt names that are taken already
+ */
+export function einmaligeNamen(belegt: readonly string[]): (name: string) => string {
+  const taken = new Set(belegt.map(folded));
+  /** Where to go on for a name that came before: a thousand of one name are not each tried from the start. */
+  const next = new Map<string, number>();
+  return (name) => {
+    const plain = name.replace(/[<>:"|?*]/g, "_").replace(/[. ]+$/, "");
+    const [stem, ending] = cut(safeFileName(plain) ?? plain);
+    const key = folded(stem + ending);
+    for (let number = next.get(key) ?? 1; ; number += 1) {
+      const candidate = number === 1 ? stem + ending : `${stem} (${number})${ending}`;
+      if (!taken.has(folded(candidate))) {
+        taken.add(folded(candidate));
+        next.set(key, number + 1);
+        return candidate;
+      }
+    }
+  };
+}
+
+const folded = (name: string): string => name.normalize("NFC").toLowerCase();
+
+/** The name and its ending, together no longer than a file system takes. */
+function cut(name: string): readonly [stem: string, ending: string] {
+  const ending = /(?<=.)\.[^.]{1,15}$/u.exec(name)?.[0] ?? "";
+  const letters = [...name.slice(0, name.length - ending.length)];
+  while (Buffer.byteLength(letters.join("") + ending) > longestBytes) letters.pop();
+  return [letters.join("").trimEnd(), ending];
+}

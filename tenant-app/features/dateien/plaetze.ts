@@ -28,3 +28,29 @@ export async function beimHochladen<T>(
     );
   }
 }
+
+/** Downloads of all of somebody's files: of one person one, and of all together no more than memory and disk bear beside the pages. */
+const ausgabenOf = perApp(() => fairQueue({ running: 16, perSource: 1, waiting: 100, patienceMs: 15_000 }));
+
+/**
+ * A place to download all one's files: the caller gives it back with what it is given.
+ * @throws Refused (503) when there is none within 15 s
+ */
+export function platzZumHerunterladen(app: Parameters<typeof ausgabenOf>[0], kontoId: string): Promise<() => void> {
+  return new Promise((given, refuse) => {
+    ausgabenOf(app)({ source: kontoId }, () => new Promise<void>((giveBack) => given(giveBack))).catch(
+      (error: unknown) => {
+        refuse(error instanceof TooBusy ? besetzt() : error);
+      },
+    );
+  });
+}
+
+function besetzt(): Refused {
+  return new Refused(
+    503,
+    "Gerade ist kein Platz für diesen Download",
+    "Entweder laden Sie Ihre Dateien schon in einem anderen Fenster herunter, oder gerade tun das sehr viele andere. Bitte versuchen Sie es in einigen Minuten noch einmal.",
+    { retryAfter: 60 },
+  );
+}

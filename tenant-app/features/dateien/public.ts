@@ -19,7 +19,7 @@ export const Datei = resource({
     bearbeiten: ["freigeben", "eigen"],
     loeschen: ["löschen", "eigen"],
   },
-  deeds: ["freigeben"],
+  deeds: ["freigeben", "entfernen"],
 });
 
 export const place = (column: "schluessel" | "name", row: string): Place => ({ table: "datei", column, row });

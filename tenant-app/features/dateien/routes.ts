@@ -9,6 +9,7 @@ import { type Personenwahl, personenwahl, willSuchen } from "../adressbuch/publi
 import { leserDurchNachrichten } from "../nachrichten/public.ts";
 import { blobsOf } from "./blobs.ts";
 import { gibFrei, loescheDatei, nimmDateiAn } from "./commands.ts";
+import { type Entfernung, neueEntfernungen, nimmZurKenntnis } from "./entfernung.ts";
 import { Datei, type Dateizeile, eigeneDateien, oeffneDatei } from "./public.ts";
 import { freigaben, geteilteDateien, type LesbareDatei, ladeDatei } from "./queries.ts";
 import { type Speicher, speicherVon } from "./speicher.ts";
@@ -21,6 +22,8 @@ const liste = view<
     /** Of one's own files. */
     readonly speicher: Speicher | undefined;
     readonly groessteMegabyte: number;
+    /** Of one's own that the operator took down. */
+    readonly entfernungen: readonly Entfernung[];
   }
 >("dateien/liste");
 const dateiseite = view<{
@@ -63,6 +66,16 @@ export const dateienRoutes: readonly Declared[] = [
     },
   }),
   route({
+    method: "POST",
+    path: "/dateien/entfernt",
+    policy: { right: Datei.right("lesen") },
+    handle: async (visit) => {
+      const ids = visit.form.getAll("entfernung");
+      await visit.transaction((tx) => nimmZurKenntnis(tx, visit.person.accountId, ids, visit.now));
+      return redirect("/dateien?erledigt=zur-kenntnis");
+    },
+  }),
+  route({
     method: "GET",
     path: "/dateien/:id",
     policy: { right: Datei.right("lesen") },
@@ -102,9 +115,10 @@ export const dateienRoutes: readonly Declared[] = [
 async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promise<Reply> {
   const cut = requestedCut(visit.query);
   const load = which === "eigene" ? eigeneDateien : geteilteDateien;
-  const { found, speicher } = await visit.transaction(async (tx) => ({
+  const { found, speicher, entfernungen } = await visit.transaction(async (tx) => ({
     found: await load(tx, visit.app, visit.person.accountId, cut),
     speicher: which === "eigene" ? await speicherVon(tx, visit.app, visit.person.accountId) : undefined,
+    entfernungen: which === "eigene" ? await neueEntfernungen(tx, visit.app, visit.person.accountId) : [],
   }));
   const path = which === "eigene" ? "/dateien" : "/dateien/geteilt";
   return page(
@@ -116,6 +130,7 @@ async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promis
       ...paging(path, found),
       darfHochladen: visit.may(Datei.right("anlegen")),
       speicher,
+      entfernungen,
       groessteMegabyte: Math.floor(visit.app.config.uploadLimit / 1024 / 1024),
     },
     { title: which === "eigene" ? "Dateien" : "Mit mir geteilte Dateien" },

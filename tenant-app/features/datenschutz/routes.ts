@@ -2,7 +2,9 @@ import { type Reply, redirect } from "../../ground/gate/reply.ts";
 import { type Declared, route } from "../../ground/gate/route.ts";
 import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
 import { page, view } from "../../ground/pages/page.ts";
+import { Konto } from "../konten/public.ts";
 import { type Datentabelle, datenkatalog } from "./katalog.ts";
+import { type Gruppe, verbindungsstatistik } from "./verbindungen.ts";
 import { bestaetige, FASSUNG, standVon } from "./zustimmung.ts";
 
 const erklaerung = view<{
@@ -14,11 +16,22 @@ const erklaerung = view<{
 }>("datenschutz/erklaerung");
 const daten = view<{ readonly tabellen: readonly Datentabelle[]; readonly anzahl: number }>("datenschutz/daten");
 
+const statistik = view<{ readonly gruppen: readonly Gruppe[] }>("datenschutz/statistik");
+
 const jederLiest = "what is stored and why is to be read before anybody signs in (R10, R12)";
 
 export const datenschutzRoutes: readonly Declared[] = [
   route({ method: "GET", path: "/datenschutz", policy: { public: jederLiest }, handle: oeffentlich }),
   route({ method: "GET", path: "/datenschutz/daten", policy: { public: jederLiest }, handle: datenseite }),
+  route({
+    method: "GET",
+    path: "/datenschutz/statistik",
+    policy: { right: Konto.right("lesen"), scope: "schule" },
+    handle: async (visit) => {
+      const gruppen = await visit.transaction((tx) => verbindungsstatistik(tx));
+      return page(visit, statistik, { gruppen }, { title: "Verbindungsstatistik" });
+    },
+  }),
   route({
     method: "GET",
     path: "/datenschutz/bestaetigen",

@@ -1,6 +1,7 @@
 import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { registered } from "../../ground/work/kind.ts";
+import { auskunft } from "./auskunft.ts";
 import { erfindeKonten } from "./erfinden.ts";
 import { createAdministrator, lockAccount, resetPassword, unlockAccount } from "./operator.ts";
 import { profilRoutes } from "./profil.ts";
@@ -12,6 +13,7 @@ import { beauftrageVerschliessen, verschliesseKontaktdaten } from "./verschliess
 /** Accounts: what the administration does with them, and everybody's own profile. */
 export const konten: Feature = {
   name: "konten",
+  disclosure: auskunft,
   tables: ["konto", "kontaktdaten"],
   resources: [Konto, Kontaktdaten],
   routes: [...profilRoutes, ...sammelRoutes, ...kontoRoutes],

@@ -1,6 +1,6 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import { managing, resource } from "../../ground/gate/rights.ts";
-import { mitPerson, type Namensangaben, nachNamen, personenname } from "../personen/public.ts";
+import { findePersonOhneKonto, mitPerson, type Namensangaben, nachNamen, personenname } from "../personen/public.ts";
 import { gibVielenRollen } from "../rollen/public.ts";
 import { email as mailadresse } from "./anlegen.ts";
 import { baseUserName, freeUserName } from "./benutzername.ts";
@@ -16,7 +16,15 @@ export const Konto = resource({
     sperren: ["sperren", "schule"],
     loeschen: ["löschen", "schule"],
   },
-  deeds: ["entsperren", "einmalpasswort", "passwort", "passwortcode", "zweitfaktor", "loeschung-zuruecknehmen", "bereinigen"],
+  deeds: [
+    "entsperren",
+    "einmalpasswort",
+    "passwort",
+    "passwortcode",
+    "zweitfaktor",
+    "loeschung-zuruecknehmen",
+    "bereinigen",
+  ],
   sensitive: managing,
 });
 
@@ -72,6 +80,18 @@ export interface Anmeldekonto {
 /** The account with this user name, deleted ones excepted. */
 export function kontoZurAnmeldung(tx: Transaction, benutzername: string): Promise<Anmeldekonto | undefined> {
   return tx.one<Anmeldekonto>("SELECT id, gesperrt FROM konto_zur_anmeldung($1)", [benutzername]);
+}
+
+/** Somebody by user name or id, with an account or without: for the operator, who sees those that were deleted as well. */
+export async function findePerson(
+  tx: Transaction,
+  wer: string,
+): Promise<{ readonly id: string; readonly benutzername?: string } | undefined> {
+  const konto = await tx.one<{ id: string; benutzername: string }>(
+    "SELECT k.id, k.benutzername FROM konto k WHERE k.benutzername = $1 OR k.id::text = $1",
+    [wer],
+  );
+  return konto ?? findePersonOhneKonto(tx, wer);
 }
 
 /** Notes an account's first login. */

@@ -33,7 +33,7 @@ interface Zeile {
 
 /** Nobody keeps more. */
 export const hoechstens = 50;
-const place = (id: string) => ({ table: "nachricht_entwurf", column: "verschlossen", row: id });
+export const platzDesEntwurfs = (id: string) => ({ table: "nachricht_entwurf", column: "verschlossen", row: id });
 const leer: Entwurfsinhalt = { betreff: "", inhalt: "", an: [], dateien: [] };
 
 /** One's own drafts, the newest first; one that does not decrypt is empty and says so in its subject. */
@@ -47,7 +47,7 @@ export async function eigeneEntwuerfe(tx: Transaction, visit: PersonVisit, id?: 
   const keys = await personalKeys(tx, app.fieldKey, rows.length > 0 ? [person.accountId] : []);
   return rows.map(({ verschlossen, ...row }) => {
     const text = textOrUnreadable(app.log, () =>
-      keys.open(person.accountId, place(row.id), verschlossen).toString("utf8"),
+      keys.open(person.accountId, platzDesEntwurfs(row.id), verschlossen).toString("utf8"),
     );
     const inhalt = text.startsWith("{") ? gespeichert.parse(JSON.parse(text)) : { ...leer, betreff: text };
     return { ...row, ...inhalt };
@@ -77,7 +77,7 @@ export function speichereEntwurf(
     const text = JSON.stringify({ betreff, inhalt: body, an, dateien });
     const changed = await tx.run(
       "UPDATE nachricht_entwurf SET verschlossen = $4, geaendert_am = $5 WHERE id = $1 AND version = $2 AND person_id = $3",
-      [id, version, person.accountId, seal(place(id), text), now],
+      [id, version, person.accountId, seal(platzDesEntwurfs(id), text), now],
     );
     if (changed > 0) {
       return { daneben: false };
@@ -93,7 +93,7 @@ export function speichereEntwurf(
     const insert = (as: string) =>
       tx.run(
         `INSERT INTO nachricht_entwurf (id, person_id, verschlossen, geaendert_am) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING`,
-        [as, person.accountId, seal(place(as), text), now],
+        [as, person.accountId, seal(platzDesEntwurfs(as), text), now],
       );
     if ((await insert(id)) > 0) {
       return { daneben: false };

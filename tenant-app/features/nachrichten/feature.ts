@@ -1,6 +1,7 @@
 import { badgeText } from "../../ground/catalogue.ts";
 import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
+import { auskunft } from "./auskunft.ts";
 import { erfindeNachrichten } from "./erfinden.ts";
 import { Nachricht } from "./public.ts";
 import { nachrichtenRoutes } from "./routes.ts";
@@ -8,6 +9,7 @@ import { nachrichtenRoutes } from "./routes.ts";
 /** Messages between accounts. */
 export const nachrichten: Feature = {
   name: "nachrichten",
+  disclosure: auskunft,
   tables: ["nachricht", "nachricht_empfaenger", "nachricht_datei", "nachricht_anhang_geloescht", "nachricht_entwurf"],
   resources: [Nachricht],
   routes: nachrichtenRoutes,

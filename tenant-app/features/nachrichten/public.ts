@@ -27,3 +27,18 @@ export async function leserDurchNachrichten(tx: Transaction, dateiId: string): P
 /** SQL: whether the file that a column names hangs on a message. */
 export const istAngehaengt = (spalte: string): string =>
   `EXISTS (SELECT FROM nachricht_datei nd WHERE nd.datei_id = ${spalte})`;
+
+/** On how many messages files of the account hang, and how many people read them there. */
+export async function angehaengtAnNachrichten(
+  tx: Transaction,
+  dateien: readonly string[],
+): Promise<{ readonly nachrichten: number; readonly leser: readonly string[] }> {
+  const row = await tx.one<{ nachrichten: number; leser: string[] }>(
+    `SELECT count(DISTINCT nd.nachricht_id)::int AS nachrichten,
+            coalesce(array_agg(DISTINCT e.konto_id) FILTER (WHERE e.konto_id IS NOT NULL), '{}') AS leser
+       FROM nachricht_datei nd LEFT JOIN nachricht_empfaenger e ON e.nachricht_id = nd.nachricht_id
+      WHERE nd.datei_id = ANY ($1::uuid[])`,
+    [dateien],
+  );
+  return { nachrichten: row?.nachrichten ?? 0, leser: row?.leser ?? [] };
+}

@@ -1,6 +1,7 @@
 import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { archiviereNoten } from "./archiv.ts";
+import { auskunft } from "./auskunft.ts";
 import { buchRoutes } from "./buchseite.ts";
 import { erfindeNoten } from "./erfinden.ts";
 import { halbjahresRoutes } from "./halbjahr.ts";
@@ -17,6 +18,7 @@ const zuruecknehmbarMs = 30 * 24 * 60 * 60 * 1000;
 /** Marks: what pupils got, how a half-year's mark is reckoned from that, and the mark that the teacher gives. */
 export const noten: Feature = {
   name: "noten",
+  disclosure: auskunft,
   tables: [
     "notenprofil",
     "notenkategorie",

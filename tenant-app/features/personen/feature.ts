@@ -9,6 +9,7 @@ import { personenRoutes } from "./routes.ts";
 /** Whom the school knows, with and without a login; parents and children. */
 export const personen: Feature = {
   name: "personen",
+  disclosure: { "elternschaft.elternteil_id": { named: true }, "elternschaft.kind_id": { named: true } },
   tables: ["person", "elternschaft"],
   resources: [Person],
   routes: personenRoutes,

@@ -12,7 +12,7 @@ export const Person = resource({
     bearbeiten: ["ändern", "schule"],
     loeschen: ["löschen", "schule"],
   },
-  deeds: ["schluessel-vernichten", "elternteil-eintragen", "elternteil-entfernen"],
+  deeds: ["schluessel-vernichten", "auskunft", "elternteil-eintragen", "elternteil-entfernen"],
   // Whoever makes somebody a parent lets them see the child's marks.
   sensitive: managing,
 });
@@ -196,4 +196,9 @@ export function nennePersonen(
       WHERE p.id = x.id AND p.version = x.version`,
     [JSON.stringify(personen)],
   );
+}
+
+/** Somebody by id, whether they have an account or not. */
+export function findePersonOhneKonto(tx: Transaction, id: string): Promise<{ readonly id: string } | undefined> {
+  return tx.one<{ id: string }>("SELECT p.id FROM person p WHERE p.id::text = $1", [id]);
 }

@@ -14,6 +14,12 @@ const dayMs = 24 * 60 * 60 * 1000;
 /** Signing in and out, sessions, one's own password. */
 export const zugang: Feature = {
   name: "zugang",
+  // Whoever had these could pass for the person.
+  disclosure: {
+    "zugang.passwort": { withheld: "Prüfwert des Passworts: Er dient allein der Anmeldung." },
+    "sitzung.schluessel": { withheld: "Prüfwert des Sitzungs-Schlüssels: Er dient allein der Anmeldung." },
+    "sitzung.sicherheit": { withheld: "Prüfwert des Sicherheits-Schlüssels: Er dient allein der Anmeldung." },
+  },
   tables: ["zugang", "einmalpasswort_formular", "sitzung", "anmeldebremse", "passwortcode"],
   volatileTables: ["sitzung", "anmeldebremse", "passwortcode"],
   routes: [...zugangRoutes, ...anmeldungenRoutes, ...vergessenRoutes],

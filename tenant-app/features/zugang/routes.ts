@@ -5,6 +5,7 @@ import { type Declared, route } from "../../ground/gate/route.ts";
 import type { PersonVisit, Visit } from "../../ground/gate/visit.ts";
 import { fieldsOf, type InputError, InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
+import { merkeVerbindung } from "../datenschutz/public.ts";
 import { type Anmeldung, aenderePasswort, meldeAn } from "./commands.ts";
 import { offeneSeite } from "./offen.ts";
 import { longest, shortest } from "./passwortregeln.ts";
@@ -34,7 +35,10 @@ export const zugangRoutes: readonly Declared[] = [
     method: "GET",
     path: "/anmelden",
     policy: { public: "Whoever is to sign in cannot be signed in yet" },
-    handle: async (visit) => loginPage(visit, { weiter: visit.query.get("weiter") ?? "" }),
+    handle: async (visit) => {
+      merkeVerbindung(visit);
+      return loginPage(visit, { weiter: visit.query.get("weiter") ?? "" });
+    },
   }),
   route({
     method: "POST",

@@ -337,6 +337,7 @@ function visitOf(app: App, request: IncomingMessage, params: Record<string, stri
     address: addressOf(request),
     form: new URLSearchParams(),
     encodings: String(request.headers["accept-encoding"] ?? ""),
+    userAgent: request.headers["user-agent"] ?? "",
     sentSession: keys.sitzung !== undefined,
     securityKey: keys.sicherheit,
   };

@@ -22,6 +22,12 @@ export type Reply =
       /** If no more than that is sent. */
       readonly part?: Part;
       readonly open: (part?: Part) => Readable;
+    })
+  | (Common & {
+      readonly kind: "stream";
+      readonly name: string;
+      readonly type: string;
+      readonly open: () => Readable;
     });
 
 /** The first and the last byte, both included. */
@@ -56,4 +62,9 @@ export function text(
  */
 export function download(name: string, length: number, etag: string, open: (part?: Part) => Readable): Reply {
   return { kind: "download", status: 200, name, length, etag: `"${etag}"`, open };
+}
+
+/** A file to save that is made while it is sent, so that nobody knows yet how long it gets. Its stream fails when it cannot be whole. */
+export function streamed(name: string, type: string, open: () => Readable): Reply {
+  return { kind: "stream", status: 200, name, type, open };
 }

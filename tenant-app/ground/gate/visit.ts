@@ -21,6 +21,8 @@ export interface Visit {
   readonly form: URLSearchParams;
   /** What the browser says of compression: its header Accept-Encoding. */
   readonly encodings: string;
+  /** What the browser calls itself. */
+  readonly userAgent: string;
   /** Whether the browser sent a session key, whatever it is worth. */
   readonly sentSession: boolean;
   /** Security key the browser holds, for the forms of public pages. */

@@ -2,6 +2,7 @@ import type { KeyObject } from "node:crypto";
 import type { z } from "zod";
 import type { Database, Transaction } from "../database/database.ts";
 import { type Entry, writeJournal } from "../journal/write.ts";
+import type { Disclosure } from "./disclosure.ts";
 
 /** What an admin command may use: the database as its owner, the directory of files, the time. */
 export interface AdminTools {
@@ -9,6 +10,8 @@ export interface AdminTools {
   readonly filesDir: string;
   readonly fieldKey: KeyObject;
   readonly now: Date;
+  /** What of which columns somebody is told who asks for what is stored about them. */
+  readonly disclosure: Disclosure;
   /** Writes in the journal what the operator does, in the transaction that does it. */
   record<Deed extends string>(tx: Transaction, entry: Entry<Deed>): Promise<void>;
 }

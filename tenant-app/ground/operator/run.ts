@@ -22,7 +22,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Runs one command; writes one JSON document to standard output and returns the exit code. */
 export async function runAdmin(register: Register, args: readonly string[], env: Environment): Promise<0 | 1> {
   try {
-    process.stdout.write(`${JSON.stringify(await answer(adminCommands(register), args[0] ?? "help", env))}\n`);
+    process.stdout.write(`${JSON.stringify(await answer(register, args[0] ?? "help", env))}\n`);
     return 0;
   } catch (error) {
     process.stdout.write(`${JSON.stringify({ error: describe(error) })}\n`);
@@ -42,7 +42,8 @@ export function describeCommands(commands: readonly RegisteredCommand[]): object
   };
 }
 
-async function answer(commands: readonly RegisteredCommand[], name: string, env: Environment): Promise<unknown> {
+async function answer(register: Register, name: string, env: Environment): Promise<unknown> {
+  const commands = adminCommands(register);
   if (name === "help") {
     return describeCommands(commands);
   }
@@ -64,7 +65,13 @@ async function answer(commands: readonly RegisteredCommand[], name: string, env:
   });
   try {
     const { filesDir, secretsDir } = config;
-    const tools = adminTools({ database, filesDir, fieldKey: await fieldKey(secretsDir), now: new Date() });
+    const tools = adminTools({
+      database,
+      filesDir,
+      fieldKey: await fieldKey(secretsDir),
+      now: new Date(),
+      disclosure: register.disclosure,
+    });
     return await registered.run(input, tools);
   } finally {
     await database.close();

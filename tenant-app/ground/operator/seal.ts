@@ -10,11 +10,15 @@ export const recipientSchema = z.strictObject({
 });
 export type Recipient = z.infer<typeof recipientSchema>;
 
-/** Encrypts a one-time password for one reader: compact JWE, ECDH-ES with A256GCM (RFC 7516, RFC 7518). */
-export async function sealFor(recipient: Recipient, password: string): Promise<string> {
-  const { kty, crv, x } = recipient;
+/** Encrypts what only one reader is to see: compact JWE, ECDH-ES with A256GCM (RFC 7516, RFC 7518). */
+export async function sealBytesFor({ kty, crv, x, kid }: Recipient, content: Uint8Array): Promise<string> {
   const key = await importJWK({ kty, crv, x }, "ECDH-ES");
-  return new CompactEncrypt(new TextEncoder().encode(password))
-    .setProtectedHeader({ alg: "ECDH-ES", enc: "A256GCM", ...(recipient.kid ? { kid: recipient.kid } : {}) })
+  return new CompactEncrypt(content)
+    .setProtectedHeader({ alg: "ECDH-ES", enc: "A256GCM", ...(kid ? { kid } : {}) })
     .encrypt(key);
+}
+
+/** Encrypts a one-time password for one reader. */
+export function sealFor(recipient: Recipient, password: string): Promise<string> {
+  return sealBytesFor(recipient, new TextEncoder().encode(password));
 }

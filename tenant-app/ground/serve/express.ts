@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { pipeline } from "node:stream";
+import { pipeline, type Readable } from "node:stream";
 import express, { type Express, type RequestHandler } from "express";
 import type { App } from "../app.ts";
 import { DatabaseUnavailable, RefusedByDatabase } from "../database/database.ts";
@@ -147,22 +147,30 @@ function write(app: App, response: ServerResponse<IncomingMessage>, reply: Reply
       response.setHeader("Content-Type", reply.type);
       answer(response, reply.body);
       return;
+    case "stream":
+      handOut(app, response, reply.name, reply.type, reply.open);
+      return;
     case "download":
-      for (const [name, value] of Object.entries(sandboxed)) {
-        response.setHeader(name, value);
-      }
-      response.setHeader("Content-Type", "application/octet-stream");
       response.setHeader("Accept-Ranges", "bytes");
       response.setHeader("ETag", reply.etag);
       response.setHeader("Content-Length", reply.part ? reply.part.end - reply.part.start + 1 : reply.length);
-      response.setHeader("Content-Disposition", contentDisposition(reply.name));
-      // A blob that turns out to be changed breaks the connection: the browser reports a failed download.
-      pipeline(reply.open(reply.part), response, (error) => {
-        if (error) {
-          app.log.warn({ error: describe(error) }, "download ended early");
-        }
-      });
+      handOut(app, response, reply.name, "application/octet-stream", () => reply.open(reply.part));
   }
+}
+
+/** Sends a file to save, never to show. */
+function handOut(app: App, response: ServerResponse, name: string, type: string, open: () => Readable): void {
+  for (const [header, value] of Object.entries(sandboxed)) {
+    response.setHeader(header, value);
+  }
+  response.setHeader("Content-Type", type);
+  response.setHeader("Content-Disposition", contentDisposition(name));
+  // A blob that turns out to be changed breaks the connection: the browser reports a failed download.
+  pipeline(open(), response, (error) => {
+    if (error) {
+      app.log.warn({ error: describe(error) }, "download ended early");
+    }
+  });
 }
 
 /** Whoever was answered before the end of the request gets so many milliseconds to come to it, and to read the answer. */
