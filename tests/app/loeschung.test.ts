@@ -302,4 +302,23 @@ describe("at the end of grace", () => {
     await tagesarbeit();
     expect(await anzahl(register, rita.id)).toBe(0);
   });
+
+  test("one whose erasure fails keeps nobody else from theirs, and is finished the next time", async () => {
+    const kaputt = await school.konto("Kai", "Kaputt", "schueler");
+    const heil = await school.konto("Heidi", "Heil", "schueler");
+    for (const konto of [kaputt, heil]) expect((await merkeVor(konto, "weg")).status).toBe(303);
+    await school.database.query(
+      `CREATE TRIGGER stoerung BEFORE DELETE ON konto FOR EACH ROW WHEN (old.id = '${kaputt.id}') EXECUTE FUNCTION datei_unveraenderlich()`,
+    );
+    await spaeter(30 * TAG);
+    await expect(tagesarbeit()).rejects.toThrow();
+    const da = (konto: TestKonto) => anzahl("SELECT FROM person WHERE id = $1", konto.id);
+    expect([await da(kaputt), await da(heil)]).toEqual([1, 0]);
+    await school.database.query("DROP TRIGGER stoerung ON konto");
+    // Its key is gone: there is no way back any more.
+    const back = await admin.post(`/loeschungen/${kaputt.id}/zuruecknehmen`, {});
+    expect(back.location).toBe("/loeschungen?erledigt=nicht-vorgemerkt");
+    await tagesarbeit();
+    expect(await da(kaputt)).toBe(0);
+  });
 });

@@ -78,6 +78,7 @@ describe("the gate", () => {
     const publicOnes = allRoutes.filter((one) => "public" in one.policy).map((one) => `${one.method} ${one.path}`);
     expect(publicOnes.sort()).toEqual([
       "GET /anmelden",
+      "GET /archivschluessel",
       "GET /assets/:file",
       "GET /datenschutz",
       "GET /datenschutz/daten",

@@ -26,6 +26,7 @@ const mostRounds = 5;
  * Erases everybody who is due, and whoever was begun.
  * @param options.today day of the school (ISO 8601); without it those alone who stand in the register: before a school opens
  * @returns how many people, and how many rows of each kind
+ * @throws the first failure, after all others had their turn
  */
 export async function eraseDue(eraser: Eraser, options: { readonly today?: string }): Promise<Counts> {
   const { database, now } = eraser;
@@ -33,11 +34,19 @@ export async function eraseDue(eraser: Eraser, options: { readonly today?: strin
     tx.all<{ person_id: string }>("SELECT person_id FROM offene_loeschungen($1::date)", [options.today ?? null]),
   );
   let done: Counts = {};
+  const failures: unknown[] = [];
   for (const { person_id } of due) {
-    const sign = await database.as({ jetzt: now() }, (tx) => begin(tx, person_id, options.today, now()));
-    if (sign === undefined) continue;
     if (eraser.goOn?.() === false) break;
-    done = sum(done, await eraseOne(eraser, person_id, sign), { erasedPeople: 1 });
+    try {
+      const sign = await database.as({ jetzt: now() }, (tx) => begin(tx, person_id, options.today, now()));
+      if (sign === undefined) continue;
+      done = sum(done, await eraseOne(eraser, person_id, sign), { erasedPeople: 1 });
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) {
+    throw failures[0];
   }
   return done;
 }
