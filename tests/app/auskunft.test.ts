@@ -172,7 +172,7 @@ describe("R49 the report of all that is stored about somebody", () => {
     const spalten = personenspalten(schema, register.disclosure);
     // Ids of what is no person.
     const others = new Set(
-      "datei_abraum.id zugang.vorgang einmalpasswort_formular.vorgang schluessel.person.kennung journal.glied.eintrag noteneingabe_schritt.note_id".split(
+      "datei_abraum.id zugang.vorgang einmalpasswort_formular.vorgang schluessel.person.kennung journal.glied.eintrag noteneingabe_schritt.note_id schluessel.vernichtet.zeichen klassenmitglied.sammlung klassenleitung.sammlung unterrichtsauftrag.sammlung einschreibung.sammlung journal.bereinigt.eintrag journal.bereinigt.zeichen".split(
         " ",
       ),
     );

@@ -1,4 +1,4 @@
-import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
+import { erasedBy, heldBy, together } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { raeumeAb, raeumeHerrenloseAb } from "./abraeumen.ts";
 import { alleRoutes } from "./alle.ts";
@@ -50,7 +50,10 @@ export const dateien: Feature = {
     ],
     eigene: ["Dateien, die niemand sonst liest", "werden gelöscht"],
   }),
-  erasure: erasedBy("dateien_der_person_loeschen", ["datei.besitzer_id", "datei_freigabe.konto_id"], { bounded: true }),
+  erasure: together(
+    erasedBy("dateien_der_person_loeschen", ["datei.besitzer_id", "datei_freigabe.konto_id"], { bounded: true }),
+    erasedBy("entfernungen_der_person_loeschen", ["datei_entfernung.besitzer_id"]),
+  ),
   daily: async (app) => ({
     ...(await raeumeHerrenloseAb(app)),
     ...(await raeumeAb(app.database, blobsOf(app), app.now())),

@@ -1,3 +1,4 @@
+import { erasedBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { registered } from "../../ground/work/kind.ts";
 import { raeumeAb } from "./ablage.ts";
@@ -10,6 +11,16 @@ export const einlesen: Feature = {
   name: "einlesen",
   tables: ["einlesung", "einlesung_datei", "eingelesene_person", "fremde_kennung", "kurskennung"],
   volatileTables: ["einlesung", "einlesung_datei"],
+  disclosure: {
+    "einlesung.angaben": { withheld: "Hochgeladene Liste; sie enthält Angaben über andere Personen." },
+    "eingelesene_person.geburt": { withheld: "Prüfwert des Geburtsdatums; das Datum selbst ist nicht gespeichert." },
+    "fremde_kennung.kennung": { withheld: "Prüfwert der Kennung; die Kennung selbst ist nicht gespeichert." },
+  },
+  erasure: erasedBy("einlesungen_der_person_loeschen", [
+    "einlesung.person_id",
+    "eingelesene_person.person_id",
+    "fremde_kennung.person_id",
+  ]),
   resources: [Einlesung],
   routes: einlesenRoutes,
   tiles: [

@@ -1,5 +1,5 @@
 import type { App } from "../../ground/app.ts";
-import { erasedBy } from "../../ground/erasure/erasure.ts";
+import { erasedBy, together } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
 import { anmeldungenRoutes } from "./anmeldungen.ts";
 import { bremse } from "./bremse.ts";
@@ -16,6 +16,7 @@ export const zugang: Feature = {
   name: "zugang",
   // Whoever had these could pass for the person.
   disclosure: {
+    "passwortcode.pruefwert": { withheld: "Prüfwert eines Codes: Er dient allein der Anmeldung." },
     "zugang.passwort": { withheld: "Prüfwert des Passworts: Er dient allein der Anmeldung." },
     "sitzung.schluessel": { withheld: "Prüfwert des Sitzungs-Schlüssels: Er dient allein der Anmeldung." },
     "sitzung.sicherheit": { withheld: "Prüfwert des Sicherheits-Schlüssels: Er dient allein der Anmeldung." },
@@ -30,11 +31,10 @@ export const zugang: Feature = {
     "anmeldung-beendet": "Dort ist niemand mehr mit Ihrem Konto angemeldet.",
     "anmeldung-vorbei": "Diese Anmeldung war schon beendet.",
   },
-  erasure: erasedBy("zugang_der_person_loeschen", [
-    "zugang.konto_id",
-    "einmalpasswort_formular.konto_id",
-    "sitzung.konto_id",
-  ]),
+  erasure: together(
+    erasedBy("zugang_der_person_loeschen", ["zugang.konto_id", "einmalpasswort_formular.konto_id", "sitzung.konto_id"]),
+    erasedBy("passwortcodes_der_person_loeschen", ["passwortcode.konto_id"]),
+  ),
   daily: tidyUp,
   invent: erfindeZugaenge,
 };

@@ -29,6 +29,18 @@ export function erasedBy(sql: string, columns: readonly string[], options: { rea
   };
 }
 
+/** Several erasures of one feature as one. */
+export function together(...all: readonly Erasure[]): Erasure {
+  return {
+    columns: all.flatMap(({ columns }) => columns),
+    step: async (tx, person) => {
+      const done: Counts[] = [];
+      for (const { step } of all) done.push(await step(tx, person));
+      return sum(...done);
+    },
+  };
+}
+
 /** Adds counts up. */
 export function sum(...counts: readonly Counts[]): Counts {
   const total: Record<string, number> = {};
