@@ -149,7 +149,11 @@ describe("who is meant", () => {
     const offen = await admin.get("/einlesen/vorschau?gruppe=zweifelhaft");
     expect(offen.text).not.toContain('action="/einlesen/uebernehmen"');
     const felder = werteIn(offen.text, "/einlesen/vorschau");
-    expect((await admin.post("/einlesen/vorschau", { ...felder, wer_0: id })).status).toBe(303);
+    expect((await admin.post("/einlesen/vorschau", { ...felder, wer_0: "neu" })).status).toBe(303);
+    // Decided wrongly: taken back, and asked again; from an old window nothing is decided.
+    expect((await admin.post("/einlesen/vorschau", { ...felder, wer_0: id })).status).toBe(409);
+    await admin.fuelle("/einlesen/vorschau", { schritt: "zurueck" });
+    await admin.fuelle("/einlesen/vorschau?gruppe=zweifelhaft", { wer_0: id }, "/einlesen/vorschau");
     await bestaetige();
     expect(await zeilen("SELECT 1 FROM person WHERE nachname = 'Zweifel'")).toHaveLength(1);
     expect(await zeilen("SELECT 1 FROM klassenmitglied WHERE person_id = $1", [id])).toHaveLength(1);

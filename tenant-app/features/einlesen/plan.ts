@@ -20,6 +20,9 @@ import { ordneZu, type Treffer } from "./zuordnen.ts";
 
 /** What an Einlesung would do: a pure function of what files say and what the school has. */
 
+/** Most people of one Einlesung: more than any school has. */
+const hoechstensPersonen = 10_000;
+
 export function plane(saetze: Saetze, bestand: Bestand, pruefer: Pruefer, entscheidungen: Entscheidungen): Plan {
   const entwurf: Entwurf = { zeilen: [], hinweise: [...saetze.hinweise], jePerson: new Map() };
   for (const { datei, zeile, text } of saetze.fehler) {
@@ -30,6 +33,10 @@ export function plane(saetze: Saetze, bestand: Bestand, pruefer: Pruefer, entsch
       dazu: [text],
       herkunft: { datei, zeile },
     });
+  }
+  if (saetze.personen.length > hoechstensPersonen) {
+    const text = `In den Dateien stehen ${saetze.personen.length} Personen, höchstens ${hoechstensPersonen} sind auf einmal möglich. Teilen Sie die Dateien auf.`;
+    entwurf.zeilen.push({ ...leereZeile, gruppe: "fehler", was: "Zu viele Personen", dazu: [text] });
   }
   const treffer = ordneZu(saetze.personen, bestand, pruefer, entscheidungen);
   const wer = werist(treffer, bestand, pruefer);

@@ -1,7 +1,8 @@
+import { istMailadresse } from "../konten/public.ts";
 import { listenname } from "../personen/public.ts";
 import type { Bestand, Bestandsperson, Pruefer } from "./bestand.ts";
 import { type Entwurf, geplant, type Handlungen, leereZeile, vorhanden } from "./planform.ts";
-import type { Personensatz, Saetze } from "./saetze.ts";
+import { kurz, type Personensatz, type Saetze } from "./saetze.ts";
 import type { Treffer } from "./zuordnen.ts";
 
 /** The part of a plan about people themselves. */
@@ -47,7 +48,7 @@ export function planePersonen(
     } else {
       const { person } = gefunden;
       const wer = vorhanden(person.id);
-      const name = umbenennung(satz, person, bestand, teil);
+      const name = umbenennung(satz, person, bestand, teil, entwurf);
       const konto = person.hatKonto ? [] : kontoFuer(satz, wer, bestand, teil);
       merke(satz, person, pruefer, teil);
       const dazu = [...name, ...(entwurf.jePerson.get(wer) ?? []), ...konto];
@@ -88,11 +89,22 @@ function umbenennung(
   person: Bestandsperson,
   { unantastbar }: Bestand,
   teil: { umbenennungen: Array<Teil["umbenennungen"][number]> },
+  entwurf: Entwurf,
 ): readonly string[] {
   const neu = { vorname: satz.vorname || person.vorname, nachname: satz.nachname || person.nachname };
   if (neu.vorname === person.vorname && neu.nachname === person.nachname) return [];
   const was = `Name: ${listenname(person)} → ${listenname(neu)}`;
-  if (unantastbar.has(person.id)) return [];
+  if (unantastbar.has(person.id)) {
+    const text = `${was}: Diese Person verwaltet mehr als Sie; ihren Namen können Sie nicht ändern. Alles andere wird eingelesen.`;
+    entwurf.zeilen.push({
+      ...leereZeile,
+      gruppe: "ausgelassen",
+      was: listenname(satz),
+      dazu: [text],
+      herkunft: satz.herkunft,
+    });
+    return [];
+  }
   teil.umbenennungen.push({
     id: person.id,
     version: person.version,
@@ -111,7 +123,8 @@ function kontoFuer(
   if (!konten) return [];
   const { art, vorname, nachname, email = "" } = satz;
   teil.konten.push({ person, art, vorname, nachname, email });
-  return ["Konto wird angelegt"];
+  if (email === "" || istMailadresse(email)) return ["Konto wird angelegt"];
+  return [`Konto wird angelegt, ohne E-Mail-Adresse: „${kurz(email)}“ ist keine.`];
 }
 
 function merke(

@@ -143,7 +143,7 @@ function planeArt(
     const ziel = art === "leitung" ? struktur.klasse(wohin) : struktur.kurs(wohin);
     const person = wer(ref);
     if (ziel === undefined || person === undefined) {
-      offen.merke(herkunft, ziel === undefined ? "Kurs oder Klasse" : "Person");
+      offen.merke(herkunft, ziel === undefined ? "einen Kurs oder eine Klasse" : "eine Person");
       continue;
     }
     if (da.has(schluessel(person, ziel))) continue;
@@ -170,7 +170,7 @@ class Offene {
   melde(entwurf: Entwurf): void {
     for (const { herkunft, was, zeilen } of this.#je.values()) {
       const welche = [...new Set(zeilen)];
-      const text = `Diese Zeilen nennen eine ${was}, die weder in den Dateien noch in der Schule zu finden ist; sie werden ausgelassen: ${welche.slice(0, 20).join(", ")}${welche.length > 20 ? ` und ${welche.length - 20} weitere` : ""}. Laden Sie die Datei dazu, in der sie steht.`;
+      const text = `Diese Zeilen nennen ${was}, was weder in den Dateien noch in der Schule zu finden ist; sie werden ausgelassen: ${welche.slice(0, 20).join(", ")}${welche.length > 20 ? ` und ${welche.length - 20} weitere` : ""}. Laden Sie die Datei dazu, in der das steht.`;
       entwurf.zeilen.push({
         ...leereZeile,
         gruppe: "ausgelassen",

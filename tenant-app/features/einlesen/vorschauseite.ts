@@ -70,6 +70,8 @@ const vorschau = view<{
   readonly leer: boolean;
   readonly fehler_zahl: number;
   readonly zweifel_zahl: number;
+  /** How many doubtful rows were decided. */
+  readonly entschieden: number;
   readonly neuePerson: string;
   readonly ausgelassen: string;
 }>("einlesen/vorschau");
@@ -151,7 +153,13 @@ async function zeige(visit: PersonVisit, errors: readonly InputError[] = [], sta
       ohneRecht: ohneRecht.join(", "),
       leer: plan.leer,
     },
-    ...{ fehler_zahl: plan.zahlen.fehler, zweifel_zahl: plan.zahlen.zweifelhaft, neuePerson, ausgelassen },
+    ...{
+      fehler_zahl: plan.zahlen.fehler,
+      zweifel_zahl: plan.zahlen.zweifelhaft,
+      entschieden: Object.keys(offen.entscheidungen).length,
+      neuePerson,
+      ausgelassen,
+    },
   };
   return page(visit, vorschau, data, { title: "Vorschau", errors, ...(status === undefined ? {} : { status }) });
 }
@@ -169,7 +177,8 @@ async function entscheide(visit: PersonVisit): Promise<Reply> {
     await visit.transaction(async (tx) => {
       const offen = await offeneEinlesung(tx, werIst(visit));
       if (!offen) return;
-      const entscheidungen = { ...offen.entscheidungen, ...Object.fromEntries(neue) };
+      const bisher = visit.form.get("schritt") === "zurueck" ? {} : offen.entscheidungen;
+      const entscheidungen = { ...bisher, ...Object.fromEntries(neue) };
       await merkeAngaben(tx, werIst(visit), visit.now, { ...offen, version: versionOf(visit.form), entscheidungen });
     });
     return redirect("/einlesen/vorschau?erledigt=entschieden");

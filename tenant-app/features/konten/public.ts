@@ -148,6 +148,9 @@ export interface Kontowunsch extends Namensangaben {
   readonly rolle: "schueler" | "lehrer" | undefined;
 }
 
+/** Whether an account could have this mail address. */
+export const istMailadresse = (text: string): boolean => mailadresse.safeParse(text).success;
+
 export interface NeuesKonto extends Pick<Kontowunsch, "id" | "email" | "rolle"> {
   readonly benutzername: string;
 }

@@ -200,6 +200,12 @@ describe("a plain list", () => {
     expect(JSON.stringify(saetze)).not.toMatch(/geheim|vertraulich/);
   });
 
+  test("says which rows name somebody again, for they may be two", () => {
+    const { personen, hinweise } = lies({ "a.csv": "Nachname;Vorname;Klasse\nA;Anna;5a\nB;Ben;5a\nA;Anna;5a" });
+    expect(personen).toHaveLength(2);
+    expect(hinweise.join()).toContain("Zeile 4 nennt jemanden noch einmal");
+  });
+
   test("takes a person of several rows once, and refuses rows that contradict each other", () => {
     const kopf = "ID;Nachname;Vorname;Klasse;Kurs;Fach;Lehrer";
     const { personen, kurse, einschreibungen, auftraege, fehler } = lies({

@@ -66,14 +66,23 @@ export function errate(kopf: readonly string[]): Spalten {
 export function liesListe(sammler: Sammler, eingabe: Tabelle, spalten: Spalten): void {
   const { kopf, datei } = eingabe;
   const spaltenname = wortstamm(kopf[spalten.kennung ?? -1] ?? "").slice(0, 20) || "kennung";
+  const gesehen = new Set<string>();
+  const doppelt: number[] = [];
   for (const zeile of datenzeilen(sammler, eingabe)) {
     const { herkunft, feld } = zeile;
     const person = nimmPerson(sammler, personIn(zeile, spalten, `liste-${spaltenname}`));
     const kurs = feld(spalten.kurs);
+    if (person && kurs === "" && gesehen.has(person.ref)) doppelt.push(herkunft.zeile);
+    if (person) gesehen.add(person.ref);
     if (person && kurs !== "") {
       const [fach, lehrkraft] = [feld(spalten.fach), feld(spalten.lehrkraft)];
       nimmKurs(sammler, { kurs, fach, lehrkraft, person: person.ref, herkunft });
     }
+  }
+  if (doppelt.length > 0) {
+    sammler.hinweise.push(
+      `${datei}: Zeile ${doppelt.slice(0, 20).join(", ")} nennt jemanden noch einmal. Sind es zwei verschiedene Personen, braucht die Liste ihr Geburtsdatum oder eine Kennung.`,
+    );
   }
   const genutzt = new Set<number>(feldnamen.flatMap((name) => spalten[name] ?? []));
   const uebrig = kopf.filter((_, index) => !genutzt.has(index)).filter((name) => name !== "");
