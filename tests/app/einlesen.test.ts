@@ -355,6 +355,38 @@ describe("files of programs", () => {
   });
 });
 
+test("R43 what comes to one person is one entry in the journal, sealed with their key; of somebody who was erased it holds no values", async () => {
+  const liste = (klasse: string) => ({
+    "p.csv": csv(
+      "ID;Nachname;Vorname;Klasse;Kurs;Fach",
+      `p1;Protokoll;Pia;${klasse};Pk;Physik`,
+      `p2;Getilgt;Gerd;${klasse};Pk;Physik`,
+    ),
+  });
+  await vorschau(liste("6p"));
+  await bestaetige();
+  const eintraege = () =>
+    zeilen<{ wer: string; werte: boolean }>(
+      `SELECT p.nachname AS wer, e.verschlossen IS NOT NULL AS werte FROM journal.eintrag e JOIN person p ON p.id = e.person_id
+        WHERE e.ressource = 'Einlesung' AND e.aktion = 'zuordnen' AND p.nachname IN ('Protokoll', 'Getilgt') ORDER BY e.zeit, p.nachname`,
+    );
+  expect(await eintraege()).toEqual([
+    { wer: "Getilgt", werte: true },
+    { wer: "Protokoll", werte: true },
+  ]);
+  await zeilen("SELECT schluessel.vernichten(id, now()) FROM person WHERE nachname = 'Getilgt'");
+  await zeilen(
+    "UPDATE klassenmitglied SET gueltig = daterange(heute() - 5, upper(gueltig)) WHERE person_id IN (SELECT id FROM person WHERE nachname IN ('Protokoll', 'Getilgt'))",
+  );
+  await vorschau(liste("6q"));
+  expect(await bestaetige()).toContain("2 Klassen gewechselt");
+  expect((await eintraege()).slice(2)).toEqual([
+    { wer: "Getilgt", werte: false },
+    { wer: "Protokoll", werte: true },
+  ]);
+  expect(await zeilen("SELECT * FROM journal.pruefen()")).toEqual([]);
+});
+
 describe("rights", () => {
   test("who may not read lists meets none of its pages; who may, but not make people by hand, is told and makes none", async () => {
     const lehrer = await school.angemeldet(await school.konto("Leo", "Lehrer", "lehrer"));
