@@ -156,4 +156,15 @@ describe("a school that was restored from an older backup", () => {
     expect(await personen()).toEqual([]);
     expect(await inRestored("SELECT was FROM journal.pruefen()")).toEqual([]);
   });
+
+  test("waits for its database, which may start beside it", async () => {
+    await restore();
+    await onServer(`ALTER DATABASE ${restored} RENAME TO ${restored}_later`);
+    const starting = start();
+    const first = await Promise.race([starting, new Promise((resolve) => setTimeout(resolve, 1_500, "waits"))]);
+    expect(first).toBe("waits");
+    await onServer(`ALTER DATABASE ${restored}_later RENAME TO ${restored}`);
+    await (await starting).stop();
+    expect(await personen()).toEqual([]);
+  });
 });

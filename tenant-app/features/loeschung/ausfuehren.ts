@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { App } from "../../ground/app.ts";
+import { DatabaseUnavailable } from "../../ground/database/database.ts";
 import { cleanLateEntries, type Eraser, eraseDue } from "../../ground/erasure/erase.ts";
 import type { Counts } from "../../ground/erasure/erasure.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
@@ -35,10 +37,24 @@ export async function loescheFaellige(app: App): Promise<Counts> {
   return { ...done, ...late, ...(row && row.anzahl > 0 ? { forgottenErasures: row.anzahl } : {}) };
 }
 
-/** Whoever stands in the register and is there all the same: a backup brought them back, or their erasure was cut off. */
+/** The database may start beside the app: it is waited for as long as whoever started the app waits for that. */
+const patienceMs = 100_000;
+
+/**
+ * Whoever stands in the register and is there all the same: a backup brought them back, or their erasure was cut off.
+ * @throws when that cannot be done: then the school does not open
+ */
 export async function holeLoeschungenNach(app: App): Promise<void> {
-  const done = await eraseDue(eraserOf(app), {});
-  if (Object.keys(done).length > 0) {
-    app.log.info(done, "erasures were done again");
+  const deadline = performance.now() + patienceMs;
+  for (let pause = 50; ; pause = Math.min(pause * 2, 1_000)) {
+    try {
+      const done = await eraseDue(eraserOf(app), {});
+      if (Object.keys(done).length > 0) app.log.info(done, "erasures were done again");
+      return;
+    } catch (error) {
+      if (!(error instanceof DatabaseUnavailable) || performance.now() >= deadline) throw error;
+      app.log.warn("waiting for the database before the school opens");
+      await sleep(pause);
+    }
   }
 }
