@@ -126,6 +126,12 @@ const instead: Readonly<Record<string, readonly [sql: string, shown: string]>> =
   "halbjahresnote.halbjahr": ["2", "2"],
   "noteneingabe.halbjahr": ["2", "2"],
   "hintergrundarbeit.ausgang": ["'gescheitert'", "gescheitert"],
+  "schluessel.vernichtet.inhalte": ["'weg'", "weg"],
+  "loeschung.inhalte": ["'weg'", "weg"],
+  "eingelesene_person.art": ["'schueler'", "schueler"],
+  "eingelesene_person.geburt": [`'\\x${"ab".repeat(32)}'`, "vorhanden"],
+  "fremde_kennung.quelle": ["'asv'", "asv"],
+  "fremde_kennung.kennung": [`'\\x${"ab".repeat(32)}'`, "vorhanden"],
   "schluessel.person.verpackt": [`'\\x01${"ab".repeat(60)}'`, "vorhanden"],
 };
 

@@ -133,6 +133,18 @@ async function pflanze(silbe: string): Promise<readonly [Marke, Marke]> {
   );
   await sql("INSERT INTO zweitfaktor (konto_id, geheimnis, angelegt_am) VALUES ($1, 'x', now())", lehrerin.id);
   await sql("INSERT INTO wiederherstellungscode VALUES ($1, 'x')", lehrerin.id);
+  await sql(
+    "INSERT INTO einlesung (id, person_id, angaben, begonnen_am) VALUES ($1, $2, 'x', now())",
+    randomUUID(),
+    lehrerin.id,
+  );
+  await sql("INSERT INTO eingelesene_person VALUES ($1, 'lehrkraft', NULL, heute())", lehrerin.id);
+  await sql("INSERT INTO fremde_kennung VALUES ('untis', sha256($1::text::bytea), $1::uuid)", lehrerin.id);
+  await sql("INSERT INTO datei_entfernung VALUES ($1, $2, 'x', now())", randomUUID(), lehrerin.id);
+  await sql(
+    "INSERT INTO passwortcode (konto_id, pruefwert, gueltig_bis, angefordert_am, gezaehlt_seit, anzahl) VALUES ($1, 'x', now(), now(), now(), 1)",
+    lehrerin.id,
+  );
   await asOperator(school, "undo-account", {
     username: lehrerin.benutzername,
     since: "2026-01-01T00:00:00Z",

@@ -238,5 +238,5 @@ describe("every route and every role", () => {
     ].join("\n");
     await expect(document).toMatchFileSnapshot(path.join(import.meta.dirname, "../../docs/rechte.md"));
     // Every cell is a request, after its object was made: some hundred of each, a minute on an idle machine.
-  }, 400_000);
+  }, 600_000);
 });
