@@ -206,12 +206,14 @@ async function cell(declared: Declared, rolle: Rolle): Promise<string> {
   for (const about of byId ? (["own", "other"] as const) : [undefined]) {
     const owner = about === "own" ? person : { konto: stranger, browser: strangersBrowser };
     const id = byId && make ? await make(owner.konto, owner.browser) : "";
-    await person.browser.get("/");
+    const changes = declared.method !== "GET";
+    // A form carries the key of a page that was seen.
+    if (changes) await person.browser.get("/");
     const answer = await ask(person.browser, declared, declared.path.replace(/:(id|rolle)/, id));
     const wanted = allowed(rolle, declared, about);
     expect(!refused(answer), `${rolle} ${name} ${about ?? ""}: ${answer.status}`).toBe(wanted);
     seen.push(!refused(answer));
-    await school.database.query("UPDATE konto SET gesperrt_am = NULL WHERE gesperrt_am IS NOT NULL");
+    if (changes) await school.database.query("UPDATE konto SET gesperrt_am = NULL WHERE gesperrt_am IS NOT NULL");
   }
   return words.get(seen.join(" ")) ?? "?";
 }

@@ -51,7 +51,7 @@ export async function verpacke(app: App, name: string, am: Date, teile: readonly
     { name: "schluessel.pem", inhalt: Buffer.from(pem) },
     { name: "LIES-MICH.txt", inhalt: Buffer.from(anleitung(schule, app.config.origin, pem)) },
   ];
-  return { inhalt: packe(dateien, am), pruefsumme: sha256(summen) };
+  return { inhalt: await packe(dateien, am), pruefsumme: sha256(summen) };
 }
 
 function anleitung(schule: string, adresse: string, pem: string): string {

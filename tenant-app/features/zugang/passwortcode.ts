@@ -58,19 +58,21 @@ export async function fordereCodeAn(visit: Visit, getippt: string): Promise<void
     return tx.all<Empfaenger>("SELECT * FROM passwortcode_anfordern($1, $2, $3, $4)", [wer, pruefwert, now, bis]);
   });
   for (const einer of empfaenger) {
-    void sende(app, einer, code, pruefwert);
+    void sende(app, einer, { code, pruefwert, am: now });
   }
 }
 
-async function sende(app: App, { konto_id, benutzername, email }: Empfaenger, code: string, pruefwert: string) {
+async function sende(
+  app: App,
+  { konto_id, benutzername, email }: Empfaenger,
+  { code, pruefwert, am }: { readonly code: string; readonly pruefwert: string; readonly am: Date },
+): Promise<void> {
   const { mailer } = app;
   try {
     await postgang(app)({ source: undefined }, async () =>
       mailer?.send({ to: email, ...brief(app, benutzername, code) }),
     );
-    await app.database.as({}, (tx) =>
-      tx.run("SELECT passwortcode_gesendet($1, $2, $3)", [konto_id, pruefwert, app.now()]),
-    );
+    await app.database.as({}, (tx) => tx.run("SELECT passwortcode_gesendet($1, $2, $3)", [konto_id, pruefwert, am]));
   } catch (error) {
     const reason =
       error instanceof TooBusy ? "too many mails wait" : error instanceof Error ? error.message : "unknown";
