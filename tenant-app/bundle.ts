@@ -16,7 +16,7 @@ const besides = [
 ];
 
 /** Packages that are loaded when they are needed, which is rare, from `node_modules` beside the bundle: an idle school does not carry them. */
-const besideTheBundle = ["any-ascii", "pdfkit", "dejavu-fonts-ttf"];
+const besideTheBundle = ["any-ascii", "pdfkit", "dejavu-fonts-ttf", "nodemailer"];
 
 /** Of these, what is taken as it is: a file at their top by which they are found, and which files. */
 const takenAsTheyAre: ReadonlyArray<readonly [name: string, top: string, files: readonly string[]]> = [
@@ -59,6 +59,7 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
     }
   }
   await bundlePdfkit(join(outDir, "node_modules", "pdfkit"));
+  await bundleNodemailer(join(outDir, "node_modules", "nodemailer"));
   const features = await readdir(join(appRoot, "features"));
   const views = features.flatMap((name) => [join("features", name, "views"), join("features", name, "partials")]);
   for (const path of [...besides, ...(await existing(views))]) {
@@ -67,11 +68,10 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
   await compress(join(outDir, "ground/pages/stylesheet.css"));
 }
 
-/** What makes PDFs, with all that it needs in one file; without the fonts that are not within a document. */
-async function bundlePdfkit(target: string): Promise<void> {
-  const from = dirname(dirname(createRequire(import.meta.url).resolve("pdfkit")));
+/** A package with all that it needs in one file, as it is found by its name. */
+async function bundlePackage(name: string, from: string, entry: string, target: string): Promise<void> {
   await build({
-    entryPoints: [join(from, "js/pdfkit.node.mjs")],
+    entryPoints: [join(from, entry)],
     absWorkingDir: from,
     outfile: join(target, "index.mjs"),
     bundle: true,
@@ -85,12 +85,26 @@ async function bundlePdfkit(target: string): Promise<void> {
     logLevel: "silent",
   });
   await cp(join(from, "LICENSE"), join(target, "LICENSE"));
-  await cp(join(from, "js/data/sRGB_IEC61966_2_1.icc"), join(target, "data/sRGB_IEC61966_2_1.icc"));
-  const { name, version, license } = JSON.parse(await readFile(join(from, "package.json"), "utf8"));
+  const { version, license } = JSON.parse(await readFile(join(from, "package.json"), "utf8"));
   await writeFile(
     join(target, "package.json"),
     `${JSON.stringify({ name, version, license, type: "module", exports: "./index.mjs" }, null, 2)}\n`,
   );
+}
+
+const homeOf = (file: string): string => createRequire(import.meta.url).resolve(file);
+
+/** What makes PDFs, without the fonts that are not within a document. */
+async function bundlePdfkit(target: string): Promise<void> {
+  const from = dirname(dirname(homeOf("pdfkit")));
+  await bundlePackage("pdfkit", from, "js/pdfkit.node.mjs", target);
+  await cp(join(from, "js/data/sRGB_IEC61966_2_1.icc"), join(target, "data/sRGB_IEC61966_2_1.icc"));
+}
+
+/** What sends mail, where an operator lets it. */
+async function bundleNodemailer(target: string): Promise<void> {
+  const from = dirname(homeOf("nodemailer/package.json"));
+  await bundlePackage("nodemailer", from, "dist/esm/nodemailer.js", target);
 }
 
 /** The same file in Brotli beside it, as small as it gets: what never changes is compressed once and not for each browser. */

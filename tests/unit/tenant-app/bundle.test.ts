@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -33,5 +33,16 @@ describe("the bundle of the school platform", () => {
     });
     expect(stdout.startsWith("%PDF-1.7")).toBe(true);
     expect(stdout.match(/\/FontFile2 /g)).toHaveLength(2);
+  });
+
+  test("hands a mail to a relay, away from the repository, and carries none of that while nobody sends one", async () => {
+    const program = `
+      const { createTransport } = await import("nodemailer");
+      const sent = await createTransport({ jsonTransport: true }).sendMail({ from: "a@x.example", to: "b@x.example", subject: "Ä", text: "Ö" });
+      process.stdout.write(JSON.parse(sent.message).subject);`;
+    await writeFile(path.join(directory, "mail.mjs"), program);
+    const { stdout } = await promisify(execFile)(process.execPath, ["mail.mjs"], { cwd: directory });
+    expect(stdout).toBe("Ä");
+    expect(await readFile(path.join(directory, "main.mjs"), "utf8")).not.toContain("SMTPConnection");
   });
 });
