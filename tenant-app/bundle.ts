@@ -11,6 +11,7 @@ const besides = [
   "ground/database/grants.sql",
   "ground/database/roles.sql",
   "ground/pages/partials",
+  "ground/pages/script.js",
   "ground/pages/stylesheet.css",
   "ground/pages/views",
 ];
@@ -65,7 +66,9 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
   for (const path of [...besides, ...(await existing(views))]) {
     await cp(join(appRoot, path), join(outDir, path), { recursive: true });
   }
-  await compress(join(outDir, "ground/pages/stylesheet.css"));
+  for (const file of ["stylesheet.css", "script.js"]) {
+    await compress(join(outDir, "ground/pages", file));
+  }
 }
 
 /** A package with all that it needs in one file, as it is found by its name. */

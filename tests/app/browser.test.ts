@@ -150,8 +150,11 @@ interface Visit {
   readonly complaints: string[];
 }
 
-async function visit(options: { width?: number; dark?: boolean; cookies?: false } = {}): Promise<Visit> {
+async function visit(
+  options: { width?: number; dark?: boolean; cookies?: false; scripts?: false } = {},
+): Promise<Visit> {
   const context = await browser.newContext({
+    javaScriptEnabled: options.scripts ?? true,
     ignoreHTTPSErrors: true,
     viewport: { width: options.width ?? 1280, height: 800 },
     colorScheme: options.dark ? "dark" : "light",
@@ -197,7 +200,7 @@ describe("in a real browser", () => {
       .getByLabel("Datei hochladen")
       .setInputFiles({ name: "Wochenplan.txt", mimeType: "text/plain", buffer: Buffer.from("Montag: Sport") });
     await teacher.page.getByRole("button", { name: "Hochladen", exact: true }).click();
-    await teacher.page.getByRole("status").getByText("hochgeladen").waitFor();
+    await teacher.page.getByText("Die Datei wurde hochgeladen").waitFor();
 
     await oeffne(teacher.page, "/nachrichten/neu");
     await teacher.page.getByLabel("Person suchen").fill("brecht");
@@ -305,6 +308,105 @@ describe("in a real browser", () => {
     await page.getByText("Die Löschung ist zurückgenommen.").waitFor();
     expect(complaints).toEqual([]);
     await context.close();
+  });
+
+  test("with scripts the book of marks is a spreadsheet: arrows and Enter, and what is pasted; whoever leaves unsaved marks is asked", async () => {
+    const { page, context, complaints } = await visit();
+    await meldeAn(page, anna);
+    await oeffne(page, `/noten/kurse/${struktur.kurs}?halbjahr=2`);
+    const fields = page.locator("table[data-tabelle] input:not([type=hidden])");
+    const rows = await page.locator("table[data-tabelle] tbody tr").count();
+    const each = (await fields.count()) / rows;
+    const focused = () =>
+      page.evaluate(
+        "[...document.querySelectorAll('table[data-tabelle] input:not([type=hidden])')].indexOf(document.activeElement)",
+      );
+    await fields.first().focus();
+    await page.keyboard.press("ArrowRight");
+    expect(await focused()).toBe(0);
+    await fields.first().selectText();
+    await page.keyboard.press("ArrowRight");
+    expect(await focused()).toBe(1);
+    await fields.first().focus();
+    await page.keyboard.press("Enter");
+    expect(await focused()).toBe(rows > 1 ? each : 0);
+    await fields.first().evaluate((field: { dispatchEvent(event: unknown): void }) => {
+      const { DataTransfer, ClipboardEvent } = globalThis as unknown as Record<
+        string,
+        new (
+          ...args: unknown[]
+        ) => never
+      >;
+      const clipboardData = new (DataTransfer as new () => { setData(type: string, text: string): void })();
+      clipboardData.setData("text/plain", "1-\t2\r\n");
+      field.dispatchEvent(
+        new (ClipboardEvent as never as new (t: string, o: object) => object)("paste", {
+          clipboardData,
+          bubbles: true,
+          cancelable: true,
+        }),
+      );
+    });
+    expect(await fields.first().inputValue()).toBe("1-");
+    expect(await fields.nth(1).inputValue()).toBe("2");
+    const asked = page.waitForEvent("dialog");
+    const leaving = page.goto(`${origin}/`).catch(() => undefined);
+    const dialog = await asked;
+    expect(dialog.type()).toBe("beforeunload");
+    await dialog.dismiss();
+    await leaving;
+    await fields.first().focus();
+    await page.keyboard.press("Control+Enter");
+    await page
+      .getByText(/Noten? (wurden?|ist|sind) /)
+      .first()
+      .waitFor();
+    expect(page.url()).toContain("erledigt=noten");
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+
+  test("with scripts an upload shows how far it is and can be stopped; what is refused says why; without scripts it works as well", async () => {
+    const { page, context, complaints } = await visit();
+    await meldeAn(page, anna);
+    await oeffne(page, "/dateien");
+    const slow = await context.newCDPSession(page);
+    await slow.send("Network.enable");
+    const conditions = { offline: false, latency: 0, downloadThroughput: -1 };
+    await slow.send("Network.emulateNetworkConditions", { ...conditions, uploadThroughput: 2_000_000 });
+    const choose = (name: string, bytes: number) =>
+      page
+        .getByLabel("Datei hochladen")
+        .setInputFiles({ name, mimeType: "text/plain", buffer: Buffer.alloc(bytes, "x") });
+    await choose("Langer Film.txt", 12_000_000);
+    await page.getByRole("button", { name: "Hochladen", exact: true }).click();
+    await page.getByText(/[1-9]0 % hochgeladen/).waitFor();
+    expect(
+      await page.getByRole("progressbar", { name: "Fortschritt" }).evaluate((bar: { value: number }) => bar.value),
+    ).toBeGreaterThan(0.05);
+    await page.getByRole("button", { name: "Abbrechen" }).click();
+    await page.getByText("Abgebrochen. Es wurde nichts gespeichert.").waitFor();
+    await slow.send("Network.emulateNetworkConditions", { ...conditions, uploadThroughput: -1 });
+    await choose(`${"sehr langer Name ".repeat(25)}.txt`, 10);
+    await page.getByRole("button", { name: "Hochladen", exact: true }).click();
+    await page.getByText("Der Dateiname ist zu lang").first().waitFor();
+    await oeffne(page, "/dateien");
+    await choose("Kurzer Film.txt", 1_000);
+    await page.getByRole("button", { name: "Hochladen", exact: true }).click();
+    await page.getByText("Die Datei wurde hochgeladen").waitFor();
+    expect(await page.getByText("Langer Film.txt").count()).toBe(0);
+    expect(complaints).toEqual([]);
+    await context.close();
+
+    const plain = await visit({ scripts: false });
+    await meldeAn(plain.page, anna);
+    await oeffne(plain.page, "/dateien");
+    await plain.page
+      .getByLabel("Datei hochladen")
+      .setInputFiles({ name: "Ohne Skript.txt", mimeType: "text/plain", buffer: Buffer.from("x") });
+    await plain.page.getByRole("button", { name: "Hochladen", exact: true }).click();
+    await plain.page.getByText("Die Datei wurde hochgeladen").waitFor();
+    await plain.context.close();
   });
 
   test("an error leads to its field", async () => {

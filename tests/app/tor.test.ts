@@ -166,6 +166,21 @@ describe("what surrounds every answer", () => {
     expect(html).not.toMatch(/<script|style="|\son[a-z]+="|javascript:/i);
   });
 
+  test("a script runs on the pages that ask for it alone: that one file, named by its content, and it speaks to this school alone", async () => {
+    const browser = await school.angemeldet(await school.konto("Sara", "Skript", "lehrer"));
+    const { headers, text: html } = await browser.get("/dateien");
+    const [, path = ""] = /<script src="([^"]+)" defer>/.exec(html) ?? [];
+    expect(path).toMatch(/^\/assets\/skript\.[0-9a-f]{16}\.js$/);
+    const { origin } = school.serving.app.config;
+    expect(headers["content-security-policy"]).toContain(`; script-src ${origin}${path}; connect-src 'self'`);
+    expect((await browser.get(path)).headers["content-type"]).toBe("text/javascript; charset=utf-8");
+    for (const other of ["/", "/nachrichten", "/profil", "/dateien/geteilt"]) {
+      const page = await browser.get(other);
+      expect(page.headers["content-security-policy"], other).not.toContain("script-src");
+      expect(page.text, other).not.toContain("<script");
+    }
+  });
+
   test("R7 pages load from their own origin only", async () => {
     const browser = await school.angemeldet(await school.konto("Olga", "Own", "administrator"));
     for (const path of [

@@ -133,7 +133,10 @@ async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promis
       entfernungen,
       groessteMegabyte: Math.floor(visit.app.config.uploadLimit / 1024 / 1024),
     },
-    { title: which === "eigene" ? "Dateien" : "Mit mir geteilte Dateien" },
+    {
+      title: which === "eigene" ? "Dateien" : "Mit mir geteilte Dateien",
+      ...(which === "eigene" ? { script: true } : {}),
+    },
   );
 }
 

@@ -244,7 +244,7 @@ export async function buchseite(visit: PersonVisit, kurs: Unterricht, zustand: Z
       },
       gruende: data.gruende,
     },
-    { title: `Noten: ${kurs.name}`, errors, ...(stale ? { stale } : {}) },
+    { title: `Noten: ${kurs.name}`, errors, script: true, ...(stale ? { stale } : {}) },
   );
 }
 

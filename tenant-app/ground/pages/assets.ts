@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { extname } from "node:path";
 import { shipped } from "../paths.ts";
 import { monogram } from "./monogram.ts";
 
@@ -15,17 +16,24 @@ export interface Asset {
 export interface Assets {
   readonly stylesheet: string;
   readonly icon: string;
+  /** For the pages that ask for it; none needs it. */
+  readonly script: string;
   readonly all: readonly Asset[];
 }
 
-/** Reads the stylesheet and draws the school's sign. */
+/** Reads stylesheet and script, and draws the school's sign. */
 export function loadAssets(schoolName: string): Assets {
-  const file = shipped("ground", "pages", "stylesheet.css");
+  const stylesheet = fromFile("stil", "stylesheet.css", "text/css; charset=utf-8");
+  const script = fromFile("skript", "script.js", "text/javascript; charset=utf-8");
+  const icon = asset("zeichen", "svg", "image/svg+xml", Buffer.from(sign(monogram(schoolName)), "utf8"), undefined);
+  return { stylesheet: stylesheet.path, icon: icon.path, script: script.path, all: [stylesheet, icon, script] };
+}
+
+function fromFile(name: string, fileName: string, type: string): Asset {
+  const file = shipped("ground", "pages", fileName);
   // Made with the bundle; without it, as in development, it is sent as it is.
   const brotli = existsSync(`${file}.br`) ? readFileSync(`${file}.br`) : undefined;
-  const stylesheet = asset("stil", "css", "text/css; charset=utf-8", readFileSync(file), brotli);
-  const icon = asset("zeichen", "svg", "image/svg+xml", Buffer.from(sign(monogram(schoolName)), "utf8"), undefined);
-  return { stylesheet: stylesheet.path, icon: icon.path, all: [stylesheet, icon] };
+  return asset(name, extname(file).slice(1), type, readFileSync(file), brotli);
 }
 
 function asset(name: string, extension: string, type: string, body: Buffer, brotli: Buffer | undefined): Asset {

@@ -1,13 +1,19 @@
 import type { ServerResponse } from "node:http";
 
-const policy = [
+const allowed = [
   "default-src 'none'",
   "style-src 'self'",
   "img-src 'self'",
   "form-action 'self'",
   "base-uri 'none'",
   "frame-ancestors 'none'",
-].join("; ");
+];
+const policy = allowed.join("; ");
+
+/** For a page with a script: that one file may run, and speak to this school alone. No other page runs anything. */
+export function withScript(address: string): Readonly<Record<string, string>> {
+  return { "Content-Security-Policy": [...allowed, `script-src ${address}`, "connect-src 'self'"].join("; ") };
+}
 
 const everywhere: Readonly<Record<string, string>> = {
   "Content-Security-Policy": policy,

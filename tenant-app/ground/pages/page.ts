@@ -2,6 +2,7 @@ import type { App } from "../app.ts";
 import type { Refused } from "../gate/refusal.ts";
 import type { Extra, Reply } from "../gate/reply.ts";
 import type { PersonVisit, Visit } from "../gate/visit.ts";
+import { withScript } from "./headers.ts";
 import { byField, type InputError } from "./input.ts";
 import { type Frame, frameOf, publicFrame } from "./layout.ts";
 import type { Difference } from "./stale.ts";
@@ -33,6 +34,8 @@ interface PageExtra extends Extra {
   readonly badges?: Readonly<Record<string, number>>;
   /** What stands above the errors. */
   readonly errorTitle?: string;
+  /** Whether the page has forms that the script makes easier: it runs on those pages alone. */
+  readonly script?: true;
   /** Takes the place of the frame's hidden field: forms of people who are not signed in. */
   readonly formKey?: string;
 }
@@ -48,6 +51,7 @@ export function page<Data extends object>(
     errorTitle,
     stale,
     badges = {},
+    script,
     formKey,
     status = statusOf(errors, stale),
     ...extra
@@ -58,9 +62,11 @@ export function page<Data extends object>(
     ...inFrame(frame, title, errors, errorTitle),
     veraltet: stale && { unterschiede: stale },
     ...(formKey === undefined ? {} : { sicherheit: formKey }),
+    ...(script === undefined ? {} : { skript: visit.app.assets.script }),
     ...data,
   };
-  return { kind: "page", view: name, data: all, status, ...extra };
+  const headers = { ...(script && withScript(visit.app.config.origin + visit.app.assets.script)), ...extra.headers };
+  return { kind: "page", view: name, data: all, status, ...extra, headers };
 }
 
 function statusOf(errors: readonly InputError[], stale: readonly Difference[] | undefined): number {
@@ -83,5 +89,12 @@ function inFrame(
   errors: readonly InputError[],
   fehlertitel = "Bitte prüfen Sie Ihre Eingaben",
 ): object {
-  return { ...frame, titel, fehlertitel, fehler: errors.length > 0 ? errors : undefined, fehlerJe: byField(errors) };
+  return {
+    ...frame,
+    skript: undefined,
+    titel,
+    fehlertitel,
+    fehler: errors.length > 0 ? errors : undefined,
+    fehlerJe: byField(errors),
+  };
 }
