@@ -109,7 +109,7 @@ export async function aenderePasswort(
   eingabe: { readonly bisher: string; readonly neu: string; readonly wiederholt: string },
 ): Promise<readonly string[]> {
   const { app, person, now } = visit;
-  const problem = passwordProblem(eingabe.neu, person);
+  const problem = passwordProblem(eingabe.neu, person, app.config.schoolName);
   if (problem) {
     throw new InputProblem({ field: "neu", text: problem });
   }

@@ -55,6 +55,41 @@ const stems: readonly string[] = [
 
 const found = new Set(stems);
 
+/** Whether a password is nothing but words of the school's own name and frequent ones, joined in any way: „Goethe-Gymnasium2026!". */
+export function isOfSchool(password: string, schoolName: string): boolean {
+  const own = new Set(lettersIn(schoolName).filter((word) => word.length >= 3));
+  const words = lettersIn(password);
+  const known = new Set([...own, ...stems]);
+  return (
+    words.some((word) => [...own].some((name) => word.includes(name))) && words.every((word) => isMadeOf(word, known))
+  );
+}
+
+const lettersIn = (text: string): string[] =>
+  text
+    .toLowerCase()
+    .normalize("NFC")
+    .split(/[^\p{L}]+/u)
+    .filter((word) => word !== "");
+
+/** Whether a text is some of the words, one after the other; up to two letters may be left over. */
+function isMadeOf(text: string, words: ReadonlySet<string>): boolean {
+  const spare = 2;
+  // At each place, the fewest letters that were left over on the way to it.
+  const left = Array.from({ length: text.length + 1 }, () => Number.POSITIVE_INFINITY);
+  left[0] = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const here = left[at] ?? spare + 1;
+    if (here > spare) continue;
+    left[at + 1] = Math.min(left[at + 1] ?? spare + 1, here + 1);
+    for (const word of words) {
+      const end = at + word.length;
+      if (text.startsWith(word, at)) left[end] = Math.min(left[end] ?? spare + 1, here);
+    }
+  }
+  return (left[text.length] ?? spare + 1) <= spare;
+}
+
 /** Whether a password is nothing but a frequent one, repeated, counted up or decorated. */
 export function isFrequent(password: string): boolean {
   const plain = password.toLowerCase().normalize("NFC");

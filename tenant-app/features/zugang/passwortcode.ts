@@ -136,7 +136,7 @@ export async function loeseCodeEin(visit: Visit, eingabe: CodeEingabe): Promise<
     throw new InputProblem({ field: "wiederholt", text: "Die beiden neuen Passwörter stimmen nicht überein." });
   }
   // What can be said without the account is said before the code counts as tried.
-  verlangeGut(eingabe.neu, { benutzername, vorname: "", nachname: "" });
+  verlangeGut(app, eingabe.neu, { benutzername, vorname: "", nachname: "" });
   const { versuch, gefunden } = await app.database.as({}, async (tx) => {
     const gefunden = await tx.one<Gefunden>("SELECT * FROM passwortcode_von($1, $2)", [benutzername, now]);
     const attempt = { benutzername: `passwortcode ${benutzername}`, address, exists: gefunden !== undefined };
@@ -148,7 +148,7 @@ export async function loeseCodeEin(visit: Visit, eingabe: CodeEingabe): Promise<
   if (!gefunden || !verifyOneTime(eingabe.code, gefunden.pruefwert)) {
     throw new InputProblem({ field: "code", text: falsch });
   }
-  verlangeGut(eingabe.neu, gefunden);
+  verlangeGut(app, eingabe.neu, gefunden);
   const comer = { source: networkOf(address), known: false };
   const neu = await imPasswortgang(app, comer, () => beimPruefen(app, comer, () => hashPassword(eingabe.neu)));
   const { konto_id: id, pruefwert } = gefunden;
@@ -172,9 +172,9 @@ export async function loeseCodeEin(visit: Visit, eingabe: CodeEingabe): Promise<
   }
 }
 
-function verlangeGut(neu: string, konto: Pick<Gefunden, "benutzername" | "vorname" | "nachname">): void {
+function verlangeGut(app: App, neu: string, konto: Pick<Gefunden, "benutzername" | "vorname" | "nachname">): void {
   const about = { userName: konto.benutzername, firstName: konto.vorname, lastName: konto.nachname };
-  const problem = passwordProblem(neu, about);
+  const problem = passwordProblem(neu, about, app.config.schoolName);
   if (problem) {
     throw new InputProblem({ field: "neu", text: problem });
   }

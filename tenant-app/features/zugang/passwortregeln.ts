@@ -1,4 +1,4 @@
-import { isFrequent } from "./haeufige-passwoerter.ts";
+import { isFrequent, isOfSchool } from "./haeufige-passwoerter.ts";
 
 export const shortest = 12;
 export const longest = 200;
@@ -7,6 +7,7 @@ export const longest = 200;
 export function passwordProblem(
   password: string,
   about: { readonly userName: string; readonly firstName: string; readonly lastName: string },
+  schoolName: string,
 ): string | undefined {
   if ([...password].length < shortest) {
     return `Das Passwort muss mindestens ${shortest} Zeichen lang sein. Einen kurzen Satz können Sie sich gut merken.`;
@@ -20,6 +21,9 @@ export function passwordProblem(
   );
   if (own.some((name) => name.length > 3 && plain.includes(name))) {
     return "Das Passwort darf nicht Ihren Namen oder Benutzernamen enthalten.";
+  }
+  if (isOfSchool(password, schoolName)) {
+    return "Das Passwort besteht nur aus dem Namen Ihrer Schule und ist leicht zu erraten. Bitte wählen Sie ein anderes.";
   }
   if (isFrequent(password)) {
     return "Dieses Passwort ist zu verbreitet und leicht zu erraten. Bitte wählen Sie ein anderes.";

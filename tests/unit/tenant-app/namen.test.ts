@@ -112,9 +112,10 @@ describe("small parsers", () => {
 
   test("unsuitable passwords are refused with the reason", () => {
     const anna = { userName: "anna.arendt", firstName: "Anna", lastName: "Arendt" };
-    expect(passwordProblem("kurz", anna)).toContain("mindestens 12");
-    expect(passwordProblem("Anna.Arendt-2024", anna)).toContain("Namen");
-    expect(passwordProblem("arendtanna999", anna)).toContain("Namen");
+    const schule = "Goethe-Gymnasium Kassel";
+    expect(passwordProblem("kurz", anna, schule)).toContain("mindestens 12");
+    expect(passwordProblem("Anna.Arendt-2024", anna, schule)).toContain("Namen");
+    expect(passwordProblem("arendtanna999", anna, schule)).toContain("Namen");
     for (const frequent of [
       "Passwort12345!",
       "123456789012",
@@ -124,8 +125,12 @@ describe("small parsers", () => {
       "Sommer2024!!",
       "passwortpasswort",
     ]) {
-      expect(passwordProblem(frequent, anna), frequent).toContain("verbreitet");
+      expect(passwordProblem(frequent, anna, schule), frequent).toContain("verbreitet");
     }
-    expect(passwordProblem("Drei Igel tanzen im Regen", anna)).toBeUndefined();
+    expect(passwordProblem("Drei Igel tanzen im Regen", anna, schule)).toBeUndefined();
+    for (const ofSchool of ["GoetheGymnasium2026", "Goethe-Gymnasium!!", "kassel goethe 1234", "Passwort-Goethe-1"])
+      expect(passwordProblem(ofSchool, anna, schule), ofSchool).toContain("Namen Ihrer Schule");
+    // The name is in it, and more that nobody guesses.
+    expect(passwordProblem("Goethe mag Nudelsuppe", anna, schule)).toBeUndefined();
   });
 });
