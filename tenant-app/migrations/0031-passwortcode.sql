@@ -1,3 +1,12 @@
+-- Whether somebody could give others access, in any way: who reads their mail box would have it too.
+CREATE FUNCTION verfuegt_ueber_konten(gefragt uuid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM konto_rolle kr
+      JOIN rolle r ON r.id = kr.rolle_id AND r.aktiv
+      JOIN recht x ON x.rolle_id = r.id AND x.umfang = 'schule'
+     WHERE kr.konto_id = gefragt AND x.aktion <> 'lesen' AND x.ressource IN ('Konto', 'Kontaktdaten', 'Rolle'))
+$$;
+
 -- Whoever has forgotten their password gets a code by mail, where the operator configured a relay. The password that there is stays good
 -- until the code is used: nobody can take away a colleague's by asking for one.
 CREATE TABLE passwortcode (
@@ -22,16 +31,16 @@ ALTER TABLE passwortcode ENABLE ROW LEVEL SECURITY;
 
 /*
  * Notes a new code for the accounts that a user name or a mail address names, and says where to send it. Nobody gets more than one in five
- * minutes (one in a minute if the last was not sent) and five a day. Accounts that manage the school get none: who reads a mail box
- * would else have the school. They are given a new one-time password by their colleagues or the operator.
+ * minutes (one in a minute if the last was not sent) and five a day. Accounts that manage the school or other accounts get none: who reads
+ * a mail box would else have the school. They are given a new one-time password by their colleagues or the operator.
  */
 CREATE FUNCTION passwortcode_anfordern(getippt text, neuer_pruefwert text, jetzt timestamptz, bis timestamptz)
 RETURNS TABLE (konto_id uuid, benutzername text, email text)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   WITH gemeint AS (
     SELECT k.id, k.benutzername, k.email FROM konto k
-     WHERE (k.benutzername = getippt OR lower(k.email) = lower(getippt))
-       AND k.gesperrt_am IS NULL AND k.geloescht_am IS NULL AND NOT verwaltet(k.id)
+     WHERE getippt <> '' AND k.email <> '' AND (k.benutzername = getippt OR lower(k.email) = lower(getippt))
+       AND k.gesperrt_am IS NULL AND k.geloescht_am IS NULL AND NOT verfuegt_ueber_konten(k.id)
      ORDER BY k.benutzername LIMIT 5
   ), notiert AS (
     INSERT INTO passwortcode AS c (konto_id, pruefwert, gueltig_bis, angefordert_am, gezaehlt_seit, anzahl)
@@ -62,7 +71,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
   SELECT k.id, c.pruefwert, k.benutzername, k.vorname, k.nachname
     FROM konto k JOIN passwortcode c ON c.konto_id = k.id
    WHERE k.benutzername = name AND c.gueltig_bis > jetzt
-     AND k.gesperrt_am IS NULL AND k.geloescht_am IS NULL AND NOT verwaltet(k.id)
+     AND k.gesperrt_am IS NULL AND k.geloescht_am IS NULL AND NOT verfuegt_ueber_konten(k.id)
 $$;
 GRANT EXECUTE ON FUNCTION passwortcode_von(text, timestamptz) TO school_app;
 
@@ -72,7 +81,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp 
 BEGIN
   -- Held, so that a lock that is set meanwhile is seen.
   PERFORM FROM konto k WHERE k.id = wessen AND k.gesperrt_am IS NULL AND k.geloescht_am IS NULL FOR UPDATE;
-  IF NOT FOUND OR verwaltet(wessen) THEN
+  IF NOT FOUND OR verfuegt_ueber_konten(wessen) THEN
     RETURN false;
   END IF;
   DELETE FROM passwortcode c WHERE c.konto_id = wessen AND c.pruefwert = welcher AND c.gueltig_bis > jetzt;
@@ -90,7 +99,7 @@ GRANT EXECUTE ON FUNCTION passwort_mit_code(uuid, text, text, timestamptz) TO sc
 -- Codes that nobody used. The counts of a day go with them.
 CREATE FUNCTION passwortcodes_aufraeumen(jetzt timestamptz) RETURNS integer
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  WITH weg AS (DELETE FROM passwortcode c WHERE c.gueltig_bis < jetzt AND c.gezaehlt_seit < jetzt - interval '1 day' RETURNING 1)
+  WITH weg AS (DELETE FROM passwortcode c WHERE c.gueltig_bis < least(jetzt, now()) AND c.gezaehlt_seit < least(jetzt, now()) - interval '1 day' RETURNING 1)
   SELECT count(*)::integer FROM weg
 $$;
 GRANT EXECUTE ON FUNCTION passwortcodes_aufraeumen(timestamptz) TO school_app;

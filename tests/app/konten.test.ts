@@ -230,15 +230,37 @@ describe("profile", () => {
     const page = await browser.get("/profil");
     expect(page.text.match(/\(freiwillig\)/g)).toHaveLength(3);
     expect(page.text).toContain("Geben Sie nur an, was wirklich gebraucht wird");
-    const saved = await browser.fuelle("/profil", { email: "k@schule.example" });
+    const saved = await browser.fuelle("/profil", { email: "k@schule.example", passwort: lehrer.passwort });
     expect(saved.status).toBe(303);
+  });
+
+  test("another mail address needs the password: nobody at an unlocked computer has the account's codes sent to themselves", async () => {
+    const konto = await school.konto("Emil", "Anders", "lehrer");
+    const browser = await school.angemeldet(konto);
+    const mail = async () =>
+      (await school.database.query<{ email: string }>("SELECT email FROM konto WHERE id = $1", [konto.id]))[0]?.email;
+    const before = await mail();
+    const without = await browser.fuelle("/profil", { email: "dieb@schule.example", telefon: "0561 1" });
+    expect(without.status).toBe(422);
+    expect(without.text).toContain("Bitte geben Sie dafür Ihr Passwort ein.");
+    // What was typed is still there.
+    expect(without.text).toContain("dieb@schule.example");
+    const wrong = await browser.fuelle("/profil", { email: "dieb@schule.example", passwort: "falsch geraten!" });
+    expect(wrong.text).toContain("Das Passwort ist nicht richtig.");
+    expect(await mail()).toBe(before);
+    // All else does not.
+    expect((await browser.fuelle("/profil", { telefon: "0561 2" })).status).toBe(303);
+    expect((await browser.fuelle("/profil", { email: "neu@schule.example", passwort: konto.passwort })).status).toBe(
+      303,
+    );
+    expect(await mail()).toBe("neu@schule.example");
   });
 
   test("R3 R16 contact data are stored encrypted, bound to their row, and come back", async () => {
     const browser = await school.angemeldet(schueler);
     await browser.get("/profil");
     const kontakt = { telefon: "0561 4711-0815", mobil: "+49 170 5550123", anschrift: "Geheimweg 7\n34117 Kassel" };
-    expect((await browser.fuelle("/profil", { email: "tim@schule.example", ...kontakt })).status).toBe(303);
+    expect((await browser.fuelle("/profil", kontakt)).status).toBe(303);
     const page = await browser.get("/profil");
     expect(page.text).toContain("0561 4711-0815");
     expect(page.text).toContain("Geheimweg 7");
@@ -250,7 +272,7 @@ describe("profile", () => {
     expect((await leitung.get(`/konten/${schueler.id}`)).text).toContain("Geheimweg 7");
     // A value that somebody moves to another row does not open there.
     const browser2 = await school.angemeldet(lehrer);
-    await browser2.fuelle("/profil", { email: "lehrer@schule.example", telefon: "1" });
+    await browser2.fuelle("/profil", { telefon: "1" });
     await school.database.query(
       "UPDATE kontaktdaten SET telefon_verschlossen = (SELECT telefon_verschlossen FROM kontaktdaten WHERE konto_id = $1) WHERE konto_id = $2",
       [schueler.id, lehrer.id],

@@ -106,6 +106,37 @@ describe("a forgotten password", () => {
     expect(relay.received.slice(before)).toHaveLength(1);
   });
 
+  test("trying codes does not tell who is there: a name counts the same with a code and without, before and after one was asked for", async () => {
+    const ida = await school.konto("Ida", "Igel", "lehrer");
+    for (const name of [ida.benutzername, "niemand.hier"]) {
+      for (let wrong = 0; wrong < 5; wrong += 1) await choose(name, "aaaaa-bbbbb-ccccc", satz);
+      await ask(name);
+      expect((await choose(name, "aaaaa-bbbbb-ccccc", satz)).text, name).toContain("Zu viele Versuche");
+    }
+    school.travel(6 * minute);
+  });
+
+  test("whoever may give others access gets no code, whatever else they may not", async () => {
+    await school.database.query("INSERT INTO rolle (id, name) VALUES ('buero', 'Büro')");
+    await school.database.query(
+      "INSERT INTO recht (rolle_id, ressource, aktion, umfang) VALUES ('buero', 'Konto', 'bearbeiten', 'schule')",
+    );
+    const karla = await school.konto("Karla", "Kanzlei", "buero");
+    const lars = await school.konto("Lars", "Lehrer", "lehrer");
+    const before = relay.received.length;
+    await ask(karla.benutzername);
+    await ask(lars.benutzername);
+    await codeFor(lars);
+    expect(relay.received.slice(before)).toHaveLength(1);
+    // Nor do accounts without an address, whatever is asked for.
+    await school.database.query("UPDATE konto SET email = '' WHERE id = $1", [lars.id]);
+    await ask("\u0301");
+    const rows = await school.database.query(
+      "SELECT FROM passwortcode c JOIN konto k ON k.id = c.konto_id WHERE k.email = '' AND c.gesendet_am IS NULL",
+    );
+    expect(rows).toEqual([]);
+  });
+
   test("a code ends after half an hour, with a lock, and with the next one", async () => {
     const dora = await school.konto("Dora", "Dohm", "lehrer");
     await ask(dora.benutzername);

@@ -7,6 +7,7 @@ import { checked, fieldsOf, type InputError, InputProblem } from "../../ground/p
 import { page, view } from "../../ground/pages/page.ts";
 import { type Difference, differences, StaleForm, versionOf } from "../../ground/pages/stale.ts";
 import { vollerName } from "../personen/public.ts";
+import { verlangePasswort } from "../zugang/public.ts";
 import { email } from "./anlegen.ts";
 import { aendereProfil } from "./commands.ts";
 import { type Kontaktdaten as Angaben, kontaktangaben, ladeKontaktdaten } from "./kontaktdaten.ts";
@@ -84,7 +85,12 @@ async function change(visit: PersonVisit, konto: Kontozeile): Promise<Reply> {
   const mitEmail = visit.may(Konto.right("bearbeiten"));
   try {
     const neu = mitEmail ? checked(z.object({ email }), werte).email : undefined;
-    await aendereProfil(visit, konto, versionOf(visit.form), neu, checked(kontaktangaben, werte));
+    const kontakt = checked(kontaktangaben, werte);
+    // Whoever reads the mail box of an account can have its password replaced.
+    if (neu !== undefined && neu !== konto.email) {
+      await verlangePasswort(visit, visit.form.get("passwort") ?? "", "passwort");
+    }
+    await aendereProfil(visit, konto, versionOf(visit.form), neu, kontakt);
     return redirect("/profil?erledigt=profil");
   } catch (error) {
     if (error instanceof InputProblem) {

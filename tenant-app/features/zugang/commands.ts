@@ -1,11 +1,5 @@
 import type { App } from "../../ground/app.ts";
-import {
-  hashPassword,
-  isOneTimeHash,
-  oneTimeAsMade,
-  verifyOneTime,
-  verifyPassword,
-} from "../../ground/crypto/passwords.ts";
+import { hashPassword, isOneTimeHash, verifyOneTime } from "../../ground/crypto/passwords.ts";
 import { plainLetters } from "../../ground/database/search.ts";
 import { networkOf } from "../../ground/gate/address.ts";
 import type { Keys } from "../../ground/gate/person.ts";
@@ -14,8 +8,9 @@ import { InputProblem } from "../../ground/pages/input.ts";
 import { Konto, kontoZurAnmeldung, merkeErsteAnmeldung } from "../konten/public.ts";
 import { istBekannt, versuche } from "./bremse.ts";
 import { passwordProblem } from "./passwortregeln.ts";
+import { nobodysHash, passt } from "./pruefen.ts";
 import { beimNachsehen, beimPruefen, imPasswortgang, warteText } from "./public.ts";
-import { eigenerZugang, type Zugang } from "./queries.ts";
+import { eigenerZugang } from "./queries.ts";
 import { beginneSitzung } from "./sitzung.ts";
 
 export type Anmeldung =
@@ -30,28 +25,9 @@ export type Anmeldung =
   | { readonly art: "gesperrt" }
   | { readonly art: "abgelaufen" };
 
-/** Hash of a password that nobody has: checking an unknown name takes as long as checking a known one. */
-let nobody: Promise<string> | undefined;
-function nobodysHash(): Promise<string> {
-  nobody ??= hashPassword("niemand");
-  return nobody;
-}
-
 /** A user name as it was made, however it is typed: `Petra.Müller` is `petra.mueller`. */
 export function alsBenutzername(getippt: string): string {
   return plainLetters(getippt.replace(/\s+/g, ""));
-}
-
-/** Whether a password is right. Of a one-time password capitals, blanks and dashes of any kind do not count: it is read from paper. */
-async function passt(getippt: string, zugang: Zugang | undefined, nobody: string): Promise<boolean> {
-  const pruefwert = zugang?.passwort ?? nobody;
-  if (isOneTimeHash(pruefwert)) {
-    // How long it takes does not tell that somebody has not chosen their own yet.
-    await verifyPassword(getippt, nobody);
-    return verifyOneTime(getippt, pruefwert);
-  }
-  // One that was set by an earlier version.
-  return verifyPassword(zugang?.einmalig_bis == null ? getippt : oneTimeAsMade(getippt), pruefwert);
 }
 
 /** Checks name and password and begins a session. Throws Refused (503) when too many sign in at once. */

@@ -7,7 +7,7 @@ import type { Visit } from "../../ground/gate/visit.ts";
 import { writeJournal } from "../../ground/journal/write.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { fairQueue, TooBusy } from "../../ground/queue.ts";
-import { Konto } from "../konten/public.ts";
+import { Konto, kontoZurAnmeldung } from "../konten/public.ts";
 import { type BremseSettings, versuche } from "./bremse.ts";
 import { alsBenutzername } from "./commands.ts";
 import { passwordProblem } from "./passwortregeln.ts";
@@ -21,12 +21,17 @@ const fragen: BremseSettings = {
   freeAttempts: 40,
   freeAttemptsFromStrangers: 200,
   firstWaitMs: 60_000,
-  longestWaitMs: 60 * 60_000,
+  longestWaitMs: 10 * 60_000,
   forgetMs: 60 * 60_000,
   knownMs: 0,
 };
-/** How often a code may be tried out. */
-const versuchen: BremseSettings = { ...fragen, freeAttempts: 5, freeAttemptsFromStrangers: 25 };
+/** How often a code may be tried out; whoever tries at somebody else's name keeps them waiting for less than a code is good. */
+const versuchen: BremseSettings = {
+  ...fragen,
+  freeAttempts: 5,
+  freeAttemptsFromStrangers: 25,
+  longestWaitMs: 5 * 60_000,
+};
 
 /** What waits to be handed to the relay: one mail after the other, none waits for ever. */
 const postgang = perApp(() => fairQueue({ running: 1, waiting: 300, patienceMs: 10 * 60_000 }));
@@ -138,8 +143,12 @@ export async function loeseCodeEin(visit: Visit, eingabe: CodeEingabe): Promise<
   // What can be said without the account is said before the code counts as tried.
   verlangeGut(app, eingabe.neu, { benutzername, vorname: "", nachname: "" });
   const { versuch, gefunden } = await app.database.as({}, async (tx) => {
-    const gefunden = await tx.one<Gefunden>("SELECT * FROM passwortcode_von($1, $2)", [benutzername, now]);
-    const attempt = { benutzername: `passwortcode ${benutzername}`, address, exists: gefunden !== undefined };
+    const [gefunden, konto] = await Promise.all([
+      tx.one<Gefunden>("SELECT * FROM passwortcode_von($1, $2)", [benutzername, now]),
+      kontoZurAnmeldung(tx, benutzername),
+    ]);
+    // As the login counts: whether somebody has a code makes no difference, or asking for one would tell who is there.
+    const attempt = { benutzername: `passwortcode ${benutzername}`, address, exists: konto !== undefined };
     return { gefunden, versuch: await versuche(tx, app.sessionKey, now, attempt, versuchen) };
   });
   if (versuch.waitMs > 0) {

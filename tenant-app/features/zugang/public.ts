@@ -3,8 +3,11 @@ import { hashOneTime, oneTimePassword } from "../../ground/crypto/passwords.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import { Refused } from "../../ground/gate/refusal.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
+import { InputProblem } from "../../ground/pages/input.ts";
 import { type Comer, fairQueue, TooBusy } from "../../ground/queue.ts";
 import { versuche } from "./bremse.ts";
+import { nobodysHash, passt } from "./pruefen.ts";
+import { eigenerZugang } from "./queries.ts";
 
 /** A one-time password is good for so long; milliseconds. */
 export const einmalGueltigMs = 30 * 24 * 60 * 60 * 1000;
@@ -135,6 +138,32 @@ export async function versucheMit(
   const attempt = { benutzername: was, address: "0.0.0.0", exists: true };
   const { waitMs, succeeded } = await app.database.as({}, (tx) => versuche(tx, app.sessionKey, now, attempt));
   return { waitMs, succeeded: () => app.database.as({}, succeeded) };
+}
+
+/**
+ * Makes sure that it is the person whose session it is, before what would give the account to somebody at an unlocked computer.
+ * @throws InputProblem at the field, when the password is missing or wrong, or too many were tried
+ */
+export async function verlangePasswort({ app, person, now, address }: PersonVisit, getippt: string, field: string) {
+  if (getippt === "") {
+    throw new InputProblem({ field, text: "Bitte geben Sie dafür Ihr Passwort ein." });
+  }
+  const comer = { source: person.accountId, known: true };
+  const attempt = { benutzername: person.userName, address, exists: true };
+  await imPasswortgang(app, comer, async () => {
+    const { versuch, zugang } = await app.database.as({ konto: person.accountId }, async (tx) => ({
+      versuch: await versuche(tx, app.sessionKey, now, attempt),
+      zugang: await eigenerZugang(tx, person.accountId),
+    }));
+    if (versuch.waitMs > 0) {
+      throw new InputProblem({ field, text: warteText(Math.ceil(versuch.waitMs / 1000)) });
+    }
+    const nobody = await nobodysHash();
+    if (!zugang || !(await beimPruefen(app, comer, () => passt(getippt, zugang, nobody)))) {
+      throw new InputProblem({ field, text: "Das Passwort ist nicht richtig." });
+    }
+    await app.database.as({ konto: person.accountId }, (tx) => versuch.succeeded(tx));
+  });
 }
 
 /** „Bitte warten Sie …" in seconds or minutes. */
