@@ -232,7 +232,7 @@ export async function waitForOperation(
       }
     }
     throw new CliError(EXIT.failed, `${started.kind} has not ended after ${span(timeout)}.`, {
-      remedy: "It goes on; look again later.",
+      remedy: `It goes on: classmind operation get ${started.id}. What is sealed to this command (a password, a report) is lost: ask again.`,
     });
   });
 }

@@ -60,7 +60,18 @@ async function verify(session: Session, slug: string, options: JournalOptions): 
           chain.length === 0 ? "holds" : chain.map(({ link, what }) => `${what} (${link ?? "no link"})`).join(", "),
         ],
         ["Findings", findings.length === 0 ? "none" : String(findings.length)],
-        ["Next", findings.length === 0 ? undefined : `classmind journal rebuild ${slug} --reason "…"`],
+        [
+          "Next",
+          findings.some(({ what }) => what !== "without-entry")
+            ? `classmind journal rebuild ${slug} --reason "…"`
+            : undefined,
+        ],
+        [
+          "The chain",
+          chain.length === 0
+            ? undefined
+            : "the journal itself was changed past the app: change nothing, keep the backups, and compare it with one of before (docs/runbooks.md)",
+        ],
       ]),
       ...(findings.length === 0 ? [] : ["\n", table(MARKS, findings, session.terminal.width, "")]),
     ].join(""),
@@ -78,7 +89,9 @@ async function rebuild(session: Session, slug: string, options: JournalOptions):
       ["Rebuilt", `${rebuilt} marks`],
       [
         "Left alone",
-        left.length === 0 ? undefined : `${left.length} without an entry: ${left.map(({ mark }) => mark).join(", ")}`,
+        left.length === 0
+          ? undefined
+          : `${left.length}, for which nothing can be put there (no entry, the test is gone, or the person was erased): ${left.map(({ mark }) => mark).join(", ")}`,
       ],
     ]),
   );
@@ -102,7 +115,10 @@ async function undo(session: Session, slug: string, username: string, options: U
   print(session, options, done, ({ applied, marks, conflicts }) =>
     details([
       [applied ? "Taken back" : "Would be taken back", `${marks.length} marks`],
-      ["Left alone", conflicts.length === 0 ? undefined : `${conflicts.length} that others changed since`],
+      [
+        "Left alone",
+        conflicts.length === 0 ? undefined : `${conflicts.length} that others changed since, or whose test is gone`,
+      ],
       ["Beside marks", others.length === 0 ? undefined : `not taken back: ${others.join(", ")}`],
       ["Next", applied || marks.length === 0 ? undefined : "the same with --apply"],
     ]),

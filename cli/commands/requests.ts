@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import type { Command } from "commander";
 import { type DisclosureReport, reportPage } from "../disclosure-report.ts";
-import { CliError, EXIT } from "../errors.ts";
+import { CliError, Ended, EXIT } from "../errors.ts";
 import { details } from "../output.ts";
 import { requireReason, SHOWN_TO_THE_SCHOOL } from "../reason.ts";
 import { createRecipient } from "../sealed.ts";
@@ -39,7 +39,7 @@ async function reserve(paths: readonly string[]): Promise<readonly Target[]> {
       error instanceof Error && "code" in error && error.code === "EEXIST" ? "exists already" : "cannot be written";
     throw new CliError(EXIT.refused, `${paths[targets.length]} ${why}. Nothing was asked for.`, {
       field: "out",
-      remedy: "Name another file with --out.",
+      remedy: "Name another file with --out, or delete it if it is empty: an earlier call was cut off.",
     });
   }
 }
@@ -112,11 +112,13 @@ async function takeDown(session: Session, slug: string, file: string, options: T
         removed
           ? "yes: nobody can read it; its owner is told in the app; what is left of it goes within two days"
           : since === undefined
-            ? "there is no such file, or not any more: nothing to do"
+            ? "no: no file of this school has that id, or not any more; check the address"
             : `already, on ${since}: nothing to do`,
       ],
     ]),
   );
+  // Somebody waits for this file to go: a mistyped address must not look like success.
+  if (!done.removed && done.since === undefined) throw new Ended(EXIT.notFound);
 }
 
 /** `classmind disclosure …` and `classmind takedown …` */

@@ -11,7 +11,7 @@ export const hinweise: ReadonlyArray<{ readonly titel: string; readonly text: st
   },
   {
     titel: "Dauer",
-    text: "Angaben zur Person bleiben, bis sie aus der Schule entfernt wird. Was Sie selbst einstellen, bleibt, bis Sie es löschen oder Ihr Konto entfernt wird. Protokolle und Verbindungsdaten werden nach 30 Tagen gelöscht, verschlüsselte Sicherungen spätestens nach einem Jahr.",
+    text: "Angaben zur Person bleiben, bis sie aus der Schule entfernt wird. Was Sie selbst einstellen, bleibt, bis Sie es löschen oder Ihr Konto entfernt wird. Protokolle und Verbindungsdaten werden nach 30 Tagen gelöscht, was der Betreiber von Hand getan hat, nach einem Jahr, verschlüsselte Sicherungen spätestens nach einem Jahr.",
   },
   {
     titel: "Herkunft",

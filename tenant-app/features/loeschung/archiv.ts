@@ -71,7 +71,7 @@ Ob nichts verändert wurde, zeigen zwei Prüfungen in einem Terminal, in dem Ord
    Richtig ist zweimal: OK
 
 Der Schlüssel schluessel.pem ist der öffentliche Schlüssel der Schule. Vergleichen Sie ihn mit dem unter ${adresse}/archivschluessel,
-oder mit dem, den Ihre Schule früher abgelegt hat; sonst könnte er mit ausgetauscht sein. Sein Fingerabdruck (SHA-256):
+oder mit dem, den Ihre Schule früher abgelegt hat; sonst könnte er mit ausgetauscht sein. Sein Fingerabdruck (so zeigt ihn auch: sha256sum schluessel.pem):
    ${fingerabdruck(pem)}
 `;
 }

@@ -28,7 +28,7 @@ export const zugang: Feature = {
   askToSignIn,
   confirmations: {
     passwort: "Ihr neues Passwort gilt ab sofort. Andere Sitzungen wurden beendet.",
-    "anmeldung-beendet": "Dort ist niemand mehr mit Ihrem Konto angemeldet.",
+    "anmeldung-beendet": "Die Anmeldung ist beendet: Sie sind dort nicht mehr angemeldet.",
     "anmeldung-vorbei": "Diese Anmeldung war schon beendet.",
   },
   erasure: together(

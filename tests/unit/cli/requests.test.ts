@@ -180,7 +180,7 @@ describe("classmind takedown", () => {
     await takedown("--yes");
     expect(said).toContain("already, on 2026-11-01");
     outcome = async () => ({ file: "6504", removed: false });
-    await takedown("--yes");
-    expect(said).toContain("there is no such file");
+    await expect(takedown("--yes")).rejects.toMatchObject({ exitCode: 4 });
+    expect(said).toContain("no file of this school has that id");
   });
 });
