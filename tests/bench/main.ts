@@ -1,4 +1,7 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { availableParallelism, cpus, loadavg, release } from "node:os";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { bareSchool, removeBarePairs, startBarePairs } from "./bare.ts";
@@ -8,7 +11,7 @@ import { type BenchPlatform, withPlatform } from "./platform.ts";
 
 /**
  * `npm run bench`: how fast a school comes to be and what it costs, against the same done by hand, in one run on one host.
- * Ends with 0 however slow it was; anything else is an error.
+ * Then what the pages of a school cost, and a school that signs in at once (pages.ts). Ends with 0 however slow it was; anything else is an error.
  */
 const { values: options } = parseArgs({
   options: {
@@ -175,9 +178,21 @@ async function measure(platform: BenchPlatform): Promise<Figures> {
   };
 }
 
+/** `npm run bench:pages`, in a process of its own. */
+async function measurePages(): Promise<void> {
+  const program = path.join(import.meta.dirname, "pages.ts");
+  const [code] = await once(
+    spawn(process.execPath, [...process.execArgv, program], { stdio: "inherit", signal }),
+    "exit",
+  );
+  if (code !== 0) throw new Error(`the measurement of pages ended with ${code}`);
+}
+
 try {
   const figures = await withPlatform(signal, say, measure);
   process.stdout.write(options.json ? `${JSON.stringify(figures, null, 2)}\n` : tableOf(figures));
+  // What pages cost is measured on a database of its own, once nothing else runs.
+  if (!options.json) await measurePages();
 } catch (error) {
   say(signal.aborted ? "interrupted" : error instanceof Error ? error.message : String(error));
   process.exitCode = signal.aborted ? 130 : 1;

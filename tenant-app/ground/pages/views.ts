@@ -10,7 +10,7 @@ export type Views = (view: string, data: object) => string;
 
 /**
  * Views are `features/<feature>/views/<name>.hbs`, compiled when first asked for; parts that several share are in
- * `ground/pages/partials` and the features' `partials`. Handlebars escapes whatever a view prints; no view prints anything unescaped. A
+ * `ground/pages/partials` and the features' `partials`. Handlebars escapes whatever a view prints; no view prints anything unescaped, and the one word that writes markup (`tabellenfeld`) escapes each value. A
  * name in a view that its data lack is an error.
  */
 export function loadViews(timeZone = "Europe/Berlin"): Views {
@@ -64,7 +64,31 @@ function registerWords(handlebars: typeof Handlebars, timeZone: string): void {
   handlebars.registerHelper("groesse", (value: unknown) => (typeof value === "number" ? fileSize(value) : ""));
   handlebars.registerHelper("pfad", (...parts: readonly unknown[]) => parts.slice(0, -1).join("/"));
   handlebars.registerHelper("gleich", (a: unknown, b: unknown) => a === b);
+  handlebars.registerHelper("tabellenfeld", (feld: Tabellenfeld) => new Handlebars.SafeString(tabellenfeld(feld)));
   handlebars.registerHelper("wahl", (which: unknown, yes: unknown, no: unknown) => (which ? yes : no));
+}
+
+/** A field in a table of hundreds. */
+export interface Tabellenfeld {
+  /** Row and column of the form: the field is `n…`, beside it what stood there before as `a…`. */
+  readonly nr: string;
+  readonly beschriftung: string;
+  readonly text: string;
+  readonly alt: string;
+  readonly fehlt: boolean;
+  readonly unlesbar: boolean;
+  readonly falsch: boolean;
+}
+
+/** Written here and not in a view: a view asks a dozen questions for each field, and there are hundreds. */
+function tabellenfeld({ nr, beschriftung, text, alt, fehlt, unlesbar, falsch }: Tabellenfeld): string {
+  const escaped = Handlebars.escapeExpression;
+  const marks = `note${falsch ? " note-falsch" : ""}${fehlt ? " note-fehlt" : ""}`;
+  const state = `${falsch ? ' aria-invalid="true"' : ""}${unlesbar ? ' placeholder="?" title="Nicht lesbar"' : ""}`;
+  return (
+    `<input class="${marks}" id="feld-n${escaped(nr)}" name="n${escaped(nr)}" value="${escaped(text)}" aria-label="${escaped(beschriftung)}"` +
+    ` autocomplete="off" maxlength="8"${state}><input type="hidden" name="a${escaped(nr)}" value="${escaped(alt)}">`
+  );
 }
 
 // Made once: making one takes as long as a row of a page.
