@@ -10,8 +10,8 @@ export type Views = (view: string, data: object) => string;
 
 /**
  * Views are `features/<feature>/views/<name>.hbs`, compiled when first asked for; parts that several share are in
- * `ground/pages/partials` and the features' `partials`. Handlebars escapes whatever a view prints; no view prints anything unescaped, and the one word that writes markup (`tabellenfeld`) escapes each value. A
- * name in a view that its data lack is an error.
+ * `ground/pages/partials` and the features' `partials`. Handlebars escapes whatever a view prints; no view prints anything unescaped, and
+ * the one word that writes markup (`tabellenfeld`) escapes each value. A name in a view that its data lack is an error.
  */
 export function loadViews(timeZone = "Europe/Berlin"): Views {
   const handlebars = Handlebars.create();
