@@ -121,8 +121,15 @@ class Suche {
     }
   }
 
+  /** Nobody who is marked for deletion is taken: what they were given would be erased with them. */
   #nimm(satz: Personensatz, person: Bestandsperson): void {
-    this.treffer.set(satz.ref, { wie: "bekannt", person });
+    const grund = "Die Angaben passen zu jemandem, der zur Löschung vorgemerkt ist.";
+    this.treffer.set(
+      satz.ref,
+      person.vorgemerkt === undefined
+        ? { wie: "bekannt", person }
+        : { wie: "zweifelhaft", kandidaten: [person], grund },
+    );
     this.#vergeben.add(person.id);
   }
 

@@ -37,6 +37,7 @@ function danach(bestand: Bestand, { handlungen }: Plan): Bestand {
       version: 1,
       art: undefined,
       elternteil: false,
+      vorgemerkt: undefined,
       hatKonto: false,
       geburt: undefined,
       eingelesenAls: undefined,
