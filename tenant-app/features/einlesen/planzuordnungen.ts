@@ -1,6 +1,7 @@
 import { germanDay } from "../../ground/pages/days.ts";
 import { listenname } from "../personen/public.ts";
 import type { Bestand, Bestandsperson, Zugehoerig } from "./bestand.ts";
+import { Offene } from "./offene.ts";
 import {
   type Ende,
   type Entwurf,
@@ -11,10 +12,9 @@ import {
   vorhanden,
   type Werist,
   type Zuordnungsart,
-  zuruecknehmen,
 } from "./planform.ts";
 import type { Strukturteil } from "./planstruktur.ts";
-import type { Herkunft, Personensatz, Saetze, Zuordnungssatz } from "./saetze.ts";
+import type { Personensatz, Saetze, Zuordnungssatz } from "./saetze.ts";
 import { gruppiert, type Treffer } from "./zuordnen.ts";
 
 /** The part of a plan about who belongs where: nothing ends because a file does not name it, but for the class that somebody left. */
@@ -158,40 +158,6 @@ function planeArt(
     }
     teil.zuordnungen.push({ art, person, ziel, ab: bestand.ab, bis: bestand.bis });
     sage(entwurf, person, `${worte[art]} ${struktur.name(ziel)}`);
-  }
-}
-
-/** What is neither in the files nor in the school, in words; or who is marked for deletion. */
-type Offenes = string | Bestandsperson;
-
-/** Rows that give something to those, or to nobody: named by their rows, all of a file together. */
-class Offene {
-  readonly #je = new Map<string, { readonly herkunft: Herkunft; readonly was: Offenes; readonly zeilen: number[] }>();
-  merke(herkunft: Herkunft, was: Offenes): void {
-    const schluessel = `${herkunft.datei} ${typeof was === "string" ? was : was.id}`;
-    const eines = this.#je.get(schluessel) ?? { herkunft, was, zeilen: [] };
-    eines.zeilen.push(herkunft.zeile);
-    this.#je.set(schluessel, eines);
-  }
-  melde(entwurf: Entwurf): void {
-    for (const { herkunft, was, zeilen } of this.#je.values()) {
-      const welche = [...new Set(zeilen)];
-      const [wen, hilfe] =
-        typeof was === "string"
-          ? [
-              `${was}, was weder in den Dateien noch in der Schule zu finden ist`,
-              "Laden Sie die Datei dazu, in der das steht.",
-            ]
-          : [`${listenname(was)}, am ${germanDay(was.vorgemerkt ?? "")} endgültig gelöscht`, zuruecknehmen];
-      const text = `Diese Zeilen nennen ${wen}; sie werden ausgelassen: ${welche.slice(0, 20).join(", ")}${welche.length > 20 ? ` und ${welche.length - 20} weitere` : ""}. ${hilfe}`;
-      entwurf.zeilen.push({
-        ...leereZeile,
-        gruppe: "ausgelassen",
-        was: `${welche.length} ${welche.length === 1 ? "Zeile" : "Zeilen"}`,
-        dazu: [text],
-        herkunft,
-      });
-    }
   }
 }
 
