@@ -256,8 +256,10 @@ CREATE VIEW bezug.loeschung (id, aktion, umfang) AS
   SELECT k.id, 'loeschen', 'schule' FROM konto k WHERE k.id <> (SELECT ich()) AND steht_nicht_ueber_mir(k.id);
 GRANT SELECT ON bezug.loeschung TO school_app;
 ALTER TABLE loeschung ENABLE ROW LEVEL SECURITY;
+-- Whoever reads lists knows of it as well: what a list brings is not to go with somebody who is leaving.
 CREATE POLICY loeschung_lesen ON loeschung FOR SELECT TO school_app
-  USING ((SELECT 'schule' = ANY (meine_umfaenge('Konto', 'lesen') || meine_umfaenge('Konto', 'loeschen'))));
+  USING ((SELECT 'schule' = ANY (meine_umfaenge('Konto', 'lesen') || meine_umfaenge('Konto', 'loeschen')
+    || meine_umfaenge('Einlesung', 'einlesen'))));
 GRANT SELECT ON loeschung TO school_app;
 
 CREATE FUNCTION konto_loeschen_erlaubt(ziel uuid) RETURNS boolean

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { features } from "../../tenant-app/features.ts";
 import { tidyUp } from "../../tenant-app/ground/work/daily.ts";
-import { startSchool, type TestSchool } from "../fixtures/school.ts";
+import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
 import { type Antwort, type Besucher, werteIn } from "../fixtures/school-visitor.ts";
 import { until } from "../fixtures/until.ts";
 import { zipOf } from "../fixtures/zip.ts";
@@ -385,6 +385,87 @@ test("R43 what comes to one person is one entry in the journal, sealed with thei
     { wer: "Protokoll", werte: true },
   ]);
   expect(await zeilen("SELECT * FROM journal.pruefen()")).toEqual([]);
+});
+
+describe("who is marked for deletion", () => {
+  const merkeVor = async (konto: TestKonto) => {
+    await admin.fuelle(`/konten/${konto.id}/loeschen`, { inhalte: "weg", bestaetigung: konto.benutzername });
+    const [row] = await zeilen<{ tag: string }>(
+      "SELECT to_char(faellig_am, 'DD.MM.YYYY') AS tag FROM loeschung WHERE person_id = $1",
+      [konto.id],
+    );
+    return row?.tag ?? "not marked";
+  };
+  const nimmZurueck = (konto: TestKonto) => admin.fuelle("/loeschungen", {}, `/loeschungen/${konto.id}/zuruecknehmen`);
+
+  test("R35 is given nothing by a list, by name or by number: the office is asked and told the day, and chooses them once that is taken back", async () => {
+    const konto = await school.konto("Vera", "Vorgemerkt", "schueler");
+    const liste = (klasse: string) => ({
+      "v.csv": csv("ID;Nachname;Vorname;Klasse", `v1;Vorgemerkt;Vera;${klasse}`),
+    });
+    // By the name, then, after a list that they were in, by the number.
+    for (const klasse of ["7v", "7w"]) {
+      const tag = await merkeVor(konto);
+      expect(klartext(await vorschau(liste(klasse)))).toContain("Zu klären (1)");
+      const offen = await admin.get("/einlesen/vorschau?gruppe=zweifelhaft");
+      expect(klartext(offen)).toMatch(new RegExp(`Vorgemerkt, Vera .*wird am ${tag} endgültig gelöscht`));
+      expect(offen.text).not.toContain(`value="${konto.id}"`);
+      // From a form of before, or one that was made up.
+      const felder = werteIn(offen.text, "/einlesen/vorschau");
+      await admin.post("/einlesen/vorschau", { ...felder, wer_0: konto.id });
+      expect(klartext(await admin.get("/einlesen/vorschau"))).toContain("Zu klären (1)");
+      await nimmZurueck(konto);
+      await bestaetige();
+      expect((await inKlassen()).filter((wer) => wer.startsWith("Vorgemerkt"))).toEqual([
+        `Vorgemerkt Vera ${klasse} 0..100`,
+      ]);
+    }
+    await merkeVor(konto);
+    await vorschau(liste("7v"));
+    await admin.fuelle("/einlesen/vorschau?gruppe=zweifelhaft", { wer_0: "neu" }, "/einlesen/vorschau");
+    await bestaetige();
+    expect(await zeilen("SELECT FROM person WHERE nachname = 'Vorgemerkt'")).toHaveLength(2);
+    expect((await inKlassen()).filter((wer) => wer.startsWith("Vorgemerkt"))).toEqual([
+      "Vorgemerkt Vera 7v 0..100",
+      "Vorgemerkt Vera 7w 0..100",
+    ]);
+    expect(klartext(await vorschau(liste("7v")))).toContain("Es ändert sich nichts");
+  });
+
+  test("R35 of a teacher known by a short name the lessons are left out and named, and nobody who goes is put into the courses of a class", async () => {
+    await vorschau({ "l.csv": csv("Kürzel;Nachname;Vorname", "Geh;Geher;Gero") }, { konten: "ja" });
+    await bestaetige();
+    await vorschau({ "s.csv": csv("Nachname;Vorname;Klasse", "Geherin;Gesa;7g", "Bleibt;Bodo;7g") }, { konten: "ja" });
+    await bestaetige();
+    const tage: string[] = [];
+    for (const { id, benutzername } of await zeilen<{ id: string; benutzername: string }>(
+      "SELECT id, benutzername FROM konto WHERE nachname LIKE 'Geher%' ORDER BY nachname",
+    )) {
+      tage.push(await merkeVor({ id, benutzername, passwort: "" }));
+    }
+    const gpu002 = ["1", "", "", "", "7g", "Geh", "Ku", ...Array(39).fill("")].join(",");
+    await vorschau({ "GPU002.TXT": csv(gpu002) }, { klassenkurse: "ja" });
+    expect(klartext(await admin.get("/einlesen/vorschau?gruppe=ausgelassen"))).toContain(
+      `Diese Zeilen nennen Geher, Gero, am ${tage[0]} endgültig gelöscht`,
+    );
+    await bestaetige();
+    const kurse = `SELECT p.nachname AS wer FROM einschreibung e JOIN person p ON p.id = e.person_id JOIN kurs k ON k.id = e.kurs_id WHERE k.name = 'Ku 7g'
+      UNION SELECT p.nachname FROM unterrichtsauftrag u JOIN person p ON p.id = u.person_id JOIN kurs k ON k.id = u.kurs_id WHERE k.name = 'Ku 7g'`;
+    expect(await zeilen(kurse)).toEqual([{ wer: "Bleibt" }]);
+  });
+
+  test("R35 is known as such to whoever may read lists, also without a right to see accounts", async () => {
+    const konto = await school.konto("Vito", "Verborgen", "schueler");
+    const tag = await merkeVor(konto);
+    await zeilen("INSERT INTO rolle (id, name) VALUES ('leser', 'Nur Leser')");
+    await zeilen(
+      "INSERT INTO recht SELECT 'leser', r, a, 'schule' FROM (VALUES ('Einlesung', 'einlesen'), ('Klasse', 'lesen'), ('Kurs', 'lesen'), ('Einschreibung', 'lesen')) AS x (r, a)",
+    );
+    const leser = await school.angemeldet(await school.konto("Lisa", "Leserin", "leser"));
+    await hoch("r.csv", csv("Nachname;Vorname;Klasse", "Verborgen;Vito;8a"), leser);
+    await leser.fuelle("/einlesen", {}, "/einlesen/einstellungen");
+    expect(klartext(await leser.get("/einlesen/vorschau"))).toContain(`wird am ${tag} endgültig gelöscht`);
+  });
 });
 
 describe("rights", () => {

@@ -284,6 +284,42 @@ describe("profile", () => {
   });
 });
 
+describe("accounts for a whole class", () => {
+  test("R14 R35 are made although one of them is marked for deletion, who gets none and is named", async () => {
+    const [jahr, klasse] = [crypto.randomUUID(), crypto.randomUUID()];
+    const bleibt = await school.konto("Bodo", "Bleibt", "schueler");
+    const geht = await school.konto("Gesa", "Geht", "schueler");
+    const ohne = crypto.randomUUID();
+    await school.database.query(
+      "INSERT INTO person (id, nachname, vorname, angelegt_am) VALUES ($1, 'Ohne', 'Olaf', now())",
+      [ohne],
+    );
+    await school.database.query("INSERT INTO schuljahr VALUES ($1, 'Dieses', heute() - 100, heute() + 100, heute())", [
+      jahr,
+    ]);
+    await school.database.query("INSERT INTO klasse (id, schuljahr_id, name) VALUES ($1, $2, '5z')", [klasse, jahr]);
+    await school.database.query(
+      `INSERT INTO klassenmitglied (id, klasse_id, person_id, gueltig)
+       SELECT gen_random_uuid(), $1, x, daterange(heute() - 1, heute() + 90) FROM unnest($2::uuid[]) AS x`,
+      [klasse, [bleibt.id, geht.id, ohne]],
+    );
+    await admin.fuelle(`/konten/${geht.id}/loeschen`, { inhalte: "weg", bestaetigung: geht.benutzername });
+    for (const gruppe of [`klasse:${klasse}`, "klassen"]) {
+      const { text } = await admin.get(`/konten/gruppe?gruppe=${gruppe}`);
+      expect(text).toContain(gruppe === "klassen" ? "0 von 2 haben noch kein Konto" : "1 von 2 haben noch kein Konto");
+      expect(text).toContain("Zur Löschung vorgemerkt und darum ohne Zettel: Gesa Geht.");
+      const zettel = await admin.post("/konten/gruppe", { gruppe, neue: "ja", vorgang: crypto.randomUUID() });
+      expect(zettel.status).toBe(201);
+      expect(zettel.text).toContain("olaf.ohne");
+      expect(zettel.text).not.toContain("Gesa Geht");
+    }
+    await school.database.query("DELETE FROM klassenmitglied WHERE person_id = ANY ($1)", [[bleibt.id, ohne]]);
+    const { text } = await admin.get(`/konten/gruppe?gruppe=klasse:${klasse}`);
+    expect(text).toContain("ohne Zettel: Gesa Geht.");
+    expect(text).not.toContain("gehört niemand zu dieser Gruppe");
+  });
+});
+
 describe("rights", () => {
   /** Routes × roles; `own` stands for another account's id. */
   const cells: readonly (readonly [string, string, Readonly<Record<string, number>>])[] = [

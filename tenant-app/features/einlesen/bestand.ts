@@ -11,6 +11,8 @@ export interface Bestandsperson extends Namensangaben {
   readonly art: Personenart | undefined;
   readonly elternteil: boolean;
   readonly hatKonto: boolean;
+  /** The day on which this person is erased, ISO 8601; undefined: they stay. */
+  readonly vorgemerkt: string | undefined;
   /** Check value of the birth date, hexadecimal. */
   readonly geburt: string | undefined;
   /** Check values by program, hexadecimal. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Bestand, Pruefer } from "./bestand.ts";
+import type { Bestand, Bestandsperson, Pruefer } from "./bestand.ts";
 import type { Entscheidungen } from "./einstellungen.ts";
 import {
   type Entwurf,
@@ -39,9 +39,9 @@ export function plane(saetze: Saetze, bestand: Bestand, pruefer: Pruefer, entsch
     entwurf.zeilen.push({ ...leereZeile, gruppe: "fehler", was: "Zu viele Personen", dazu: [text] });
   }
   const treffer = ordneZu(saetze.personen, bestand, pruefer, entscheidungen);
-  const wer = werist(treffer, bestand, pruefer);
+  const verweise = werist(treffer, bestand, pruefer);
   const struktur = planeStruktur(saetze, bestand, pruefer, entwurf);
-  const belegung = planeZuordnungen(saetze, bestand, { wer, treffer, struktur }, entwurf);
+  const belegung = planeZuordnungen(saetze, bestand, { ...verweise, treffer, struktur }, entwurf);
   const personen = planePersonen(saetze, bestand, pruefer, treffer, entwurf);
   const handlungen: Handlungen = { ...struktur.handlungen, ...belegung, ...personen };
   const zahlen = Object.fromEntries(
@@ -62,20 +62,32 @@ export function plane(saetze: Saetze, bestand: Bestand, pruefer: Pruefer, entsch
 }
 
 /** By a row of the files; a teacher also by the short name that an earlier list gave. */
-function werist(treffer: ReadonlyMap<string, Treffer>, bestand: Bestand, pruefer: Pruefer): Werist {
+function werist(
+  treffer: ReadonlyMap<string, Treffer>,
+  bestand: Bestand,
+  pruefer: Pruefer,
+): { readonly wer: Werist; readonly geht: (ref: string) => Bestandsperson | undefined } {
   const lehrkraefte = new Map(
-    bestand.personen.flatMap(({ id, kennungen }) => {
-      const kuerzel = kennungen.get("kuerzel");
-      return kuerzel === undefined ? [] : [[kuerzel, id] as const];
+    bestand.personen.flatMap((person) => {
+      const kuerzel = person.kennungen.get("kuerzel");
+      return kuerzel === undefined ? [] : [[kuerzel, person] as const];
     }),
   );
-  return (ref) => {
+  const nachKuerzel = (ref: string): Bestandsperson | undefined =>
+    treffer.has(ref) || !ref.startsWith("kuerzel:")
+      ? undefined
+      : lehrkraefte.get(pruefer.person("kuerzel", ref.slice("kuerzel:".length)));
+  const wer: Werist = (ref) => {
     const gefunden = treffer.get(ref);
     if (gefunden?.wie === "bekannt") return vorhanden(gefunden.person.id);
     if (gefunden?.wie === "neu") return geplant(ref);
     if (ref.startsWith("bestand:")) return vorhanden(ref.slice("bestand:".length));
-    if (gefunden !== undefined || !ref.startsWith("kuerzel:")) return undefined;
-    const id = lehrkraefte.get(pruefer.person("kuerzel", ref.slice("kuerzel:".length)));
-    return id === undefined ? undefined : vorhanden(id);
+    const person = nachKuerzel(ref);
+    return person && person.vorgemerkt === undefined ? vorhanden(person.id) : undefined;
   };
+  const geht = (ref: string) => {
+    const person = nachKuerzel(ref);
+    return person?.vorgemerkt === undefined ? undefined : person;
+  };
+  return { wer, geht };
 }

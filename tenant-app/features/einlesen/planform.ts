@@ -120,3 +120,7 @@ export interface Entwurf {
 export type Werist = (ref: string) => Verweis | undefined;
 
 export const leereZeile = { herkunft: undefined, href: undefined, frage: undefined } as const;
+
+/** The remedy where somebody is meant who is marked for deletion. */
+export const zuruecknehmen =
+  "Ist diese Person gemeint, muss zuerst ihre Löschung zurückgenommen werden (Konten, „Zur Löschung vorgemerkte Konten“); öffnen Sie danach die Vorschau neu.";

@@ -1,7 +1,8 @@
+import { germanDay } from "../../ground/pages/days.ts";
 import { istMailadresse } from "../konten/public.ts";
 import { listenname } from "../personen/public.ts";
 import type { Bestand, Bestandsperson, Pruefer } from "./bestand.ts";
-import { type Entwurf, geplant, type Handlungen, leereZeile, vorhanden } from "./planform.ts";
+import { type Entwurf, geplant, type Handlungen, leereZeile, vorhanden, zuruecknehmen } from "./planform.ts";
 import { kurz, type Personensatz, type Saetze } from "./saetze.ts";
 import type { Treffer } from "./zuordnen.ts";
 
@@ -28,7 +29,9 @@ export function planePersonen(
     if (gefunden === undefined || gefunden.wie === "ausgelassen") {
       entwurf.zeilen.push({ ...zeile, gruppe: "ausgelassen", dazu: ["So haben Sie es entschieden."] });
     } else if (gefunden.wie === "zweifelhaft") {
-      const kandidaten = gefunden.kandidaten.map((person) => ({
+      const gehende = gefunden.kandidaten.flatMap((person) => dassGeloescht(person, bestand));
+      const bleibende = gefunden.kandidaten.filter(({ vorgemerkt }) => vorgemerkt === undefined);
+      const kandidaten = bleibende.map((person) => ({
         id: person.id,
         name: listenname(person),
         dazu: wasIst(person, bestand),
@@ -36,7 +39,7 @@ export function planePersonen(
       entwurf.zeilen.push({
         ...zeile,
         gruppe: "zweifelhaft",
-        dazu: [gefunden.grund, ...inDatei(satz)],
+        dazu: [gefunden.grund, ...gehende, ...inDatei(satz)],
         frage: { ref: satz.ref, kandidaten },
       });
     } else if (gefunden.wie === "neu") {
@@ -81,6 +84,17 @@ function wasIst({ id, art, elternteil, hatKonto }: Bestandsperson, { mitglieder,
     hatKonto ? "mit Konto" : "",
   ];
   return teile.filter((text) => text !== "").join(", ");
+}
+
+/** Who is marked for deletion can be chosen once that was taken back. */
+function dassGeloescht(person: Bestandsperson, bestand: Bestand): readonly string[] {
+  const { vorgemerkt } = person;
+  if (vorgemerkt === undefined) return [];
+  const ist = wasIst(person, bestand);
+  const wer = ist === "" ? listenname(person) : `${listenname(person)} (${ist})`;
+  return [
+    `${wer} wird am ${germanDay(vorgemerkt)} endgültig gelöscht, mit allem, was bis dahin dazukommt. ${zuruecknehmen} Sonst wählen Sie „eine neue Person“.`,
+  ];
 }
 
 /** A name that is there is never replaced by none. */

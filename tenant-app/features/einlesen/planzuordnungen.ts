@@ -1,6 +1,7 @@
 import { germanDay } from "../../ground/pages/days.ts";
 import { listenname } from "../personen/public.ts";
-import type { Bestand, Zugehoerig } from "./bestand.ts";
+import type { Bestand, Bestandsperson, Zugehoerig } from "./bestand.ts";
+import { Offene } from "./offene.ts";
 import {
   type Ende,
   type Entwurf,
@@ -13,13 +14,15 @@ import {
   type Zuordnungsart,
 } from "./planform.ts";
 import type { Strukturteil } from "./planstruktur.ts";
-import type { Herkunft, Personensatz, Saetze, Zuordnungssatz } from "./saetze.ts";
+import type { Personensatz, Saetze, Zuordnungssatz } from "./saetze.ts";
 import { gruppiert, type Treffer } from "./zuordnen.ts";
 
 /** The part of a plan about who belongs where: nothing ends because a file does not name it, but for the class that somebody left. */
 
 interface Umstand {
   readonly wer: Werist;
+  /** Whom a `ref` means who is marked for deletion, and so gets nothing. */
+  readonly geht: (ref: string) => Bestandsperson | undefined;
   readonly treffer: ReadonlyMap<string, Treffer>;
   readonly struktur: Strukturteil;
 }
@@ -133,7 +136,7 @@ function planeArt(
   art: Art,
   liste: readonly Zuordnungssatz[],
   bestand: Bestand,
-  { wer, struktur }: Umstand,
+  { wer, geht, struktur }: Umstand,
   { entwurf, teil, offen }: Schreibt,
 ): void {
   const schluessel = (person: Verweis, ziel: Verweis) => `${person} ${ziel}`;
@@ -143,7 +146,7 @@ function planeArt(
     const ziel = art === "leitung" ? struktur.klasse(wohin) : struktur.kurs(wohin);
     const person = wer(ref);
     if (ziel === undefined || person === undefined) {
-      offen.merke(herkunft, ziel === undefined ? "einen Kurs oder eine Klasse" : "eine Person");
+      offen.merke(herkunft, ziel === undefined ? "einen Kurs oder eine Klasse" : (geht(ref) ?? "eine Person"));
       continue;
     }
     if (da.has(schluessel(person, ziel))) continue;
@@ -155,30 +158,6 @@ function planeArt(
     }
     teil.zuordnungen.push({ art, person, ziel, ab: bestand.ab, bis: bestand.bis });
     sage(entwurf, person, `${worte[art]} ${struktur.name(ziel)}`);
-  }
-}
-
-/** Rows that name somebody or something that neither the files nor the school have: named by their rows, all of a file together. */
-class Offene {
-  readonly #je = new Map<string, { readonly herkunft: Herkunft; readonly was: string; readonly zeilen: number[] }>();
-  merke(herkunft: Herkunft, was: string): void {
-    const schluessel = `${herkunft.datei} ${was}`;
-    const eines = this.#je.get(schluessel) ?? { herkunft, was, zeilen: [] };
-    eines.zeilen.push(herkunft.zeile);
-    this.#je.set(schluessel, eines);
-  }
-  melde(entwurf: Entwurf): void {
-    for (const { herkunft, was, zeilen } of this.#je.values()) {
-      const welche = [...new Set(zeilen)];
-      const text = `Diese Zeilen nennen ${was}, was weder in den Dateien noch in der Schule zu finden ist; sie werden ausgelassen: ${welche.slice(0, 20).join(", ")}${welche.length > 20 ? ` und ${welche.length - 20} weitere` : ""}. Laden Sie die Datei dazu, in der das steht.`;
-      entwurf.zeilen.push({
-        ...leereZeile,
-        gruppe: "ausgelassen",
-        was: `${welche.length} ${welche.length === 1 ? "Zeile" : "Zeilen"}`,
-        dazu: [text],
-        herkunft,
-      });
-    }
   }
 }
 
@@ -199,6 +178,7 @@ function ausKlassen(
     saetze.personen.filter(({ art, klasse }) => art === "schueler" && klasse !== undefined),
     ({ klasse }) => klasse ?? "",
   );
+  const gehend = new Set(bestand.personen.flatMap(({ id, vorgemerkt }) => (vorgemerkt === undefined ? [] : id)));
   const geht = new Set(teil.enden.map(({ person }) => person));
   const genannt = new Set(saetze.personen.flatMap(({ ref }) => wer(ref) ?? []));
   // Who was ever in a course and is not any more, somebody has taken out.
@@ -211,6 +191,7 @@ function ausKlassen(
     const neue = (ausDatei.get(klasse) ?? []).map(({ ref }) => ref);
     const ziel = struktur.klasse(klasse);
     const bisherige = bestand.mitglieder
+      .filter(({ person }) => !gehend.has(person))
       .filter(
         ({ person, ziel: wo, ab, bis }) =>
           vorhanden(wo) === ziel && ab <= bestand.ab && bestand.ab <= bis && !geht.has(person),

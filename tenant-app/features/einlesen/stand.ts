@@ -1,6 +1,7 @@
 import type { Transaction } from "../../ground/database/database.ts";
 import type { Right, Scope } from "../../ground/gate/rights.ts";
 import { personenMitKonto } from "../konten/public.ts";
+import { vorgemerktePersonen } from "../loeschung/public.ts";
 import { allePersonen } from "../personen/public.ts";
 import { personenMitRolle } from "../rollen/public.ts";
 import { jahresstruktur, lernendeUndLehrende, schuljahre, Unterrichtsauftrag } from "../struktur/public.ts";
@@ -41,11 +42,12 @@ export async function ladeBestand(
   };
 }
 
-type Wissen = Pick<Bestandsperson, "art" | "hatKonto" | "geburt" | "kennungen" | "eingelesenAls">;
+type Wissen = Pick<Bestandsperson, "art" | "hatKonto" | "vorgemerkt" | "geburt" | "kennungen" | "eingelesenAls">;
 
 /** What is known of people beside their names. */
 async function ladeWissen(tx: Transaction): Promise<(id: string) => Wissen> {
   const konten = await personenMitKonto(tx);
+  const vorgemerkt = await vorgemerktePersonen(tx);
   const rollen = await personenMitRolle(tx, "schueler", "lehrer");
   const { lernend, lehrend } = await lernendeUndLehrende(tx);
   const eingelesen = await tx.all<{ person_id: string; art: Personenart; geburt: string | null }>(
@@ -65,6 +67,7 @@ async function ladeWissen(tx: Transaction): Promise<(id: string) => Wissen> {
       alsWas.get(id)?.art ??
       (lehrend.has(id) ? "lehrkraft" : lernend.has(id) ? "schueler" : arten[rollen.get(id) ?? ""]),
     hatKonto: konten.has(id),
+    vorgemerkt: vorgemerkt.get(id),
     geburt: alsWas.get(id)?.geburt ?? undefined,
     kennungen: kennungen.get(id) ?? new Map(),
     eingelesenAls: alsWas.get(id)?.art,

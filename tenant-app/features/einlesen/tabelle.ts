@@ -39,7 +39,7 @@ export interface Gelesen {
 
 /**
  * The rows below the heading. Short ones are padded; one that is longer than the others is refused, for nobody knows which of its columns is
- * too much; one with bytes that could not be read is taken, and named.
+ * too much, and one with a quote that opens and has no end; one with bytes that could not be read is taken, and named.
  * @param mindestens columns of the format, for files without a heading
  */
 export function* datenzeilen(
@@ -49,15 +49,18 @@ export function* datenzeilen(
 ): Generator<Gelesen> {
   const breite = kopf.length > 0 ? kopf.length : Math.max(mindestens, ueblicheBreite(zeilen(text, trenner)));
   const unklar: number[] = [];
+  const mehrzeilig: string[] = [];
   let nummer = 0;
   for (const zeile of zeilen(text, trenner)) {
     nummer += 1;
-    if (kopf.length > 0 && nummer === 1) continue;
     const herkunft = { datei, zeile: zeile.nummer };
     if (nummer > hoechstensZeilen) {
       sammler.fehlt(herkunft, `Die Datei hat mehr als ${hoechstensZeilen} Zeilen. Teilen Sie sie auf.`);
       break;
     }
+    if (zeile.offen) sammler.fehlt(herkunft, offenesZeichen);
+    if (zeile.bis > zeile.nummer) mehrzeilig.push(`${zeile.nummer} bis ${zeile.bis}`);
+    if (zeile.offen || (kopf.length > 0 && nummer === 1)) continue;
     if (zuLang(zeile.felder, breite)) {
       const erstes = kurz(zeile.felder[0] ?? "");
       const text = `Die Zeile („${erstes} …“) hat ${zeile.felder.length} Spalten, die anderen haben ${breite}. Meist steht ein Trennzeichen in einem Feld, das nicht in Anführungszeichen steht.`;
@@ -67,13 +70,22 @@ export function* datenzeilen(
     if (zeile.felder.some((feld) => feld.includes(unlesbar))) unklar.push(zeile.nummer);
     yield { herkunft, feld: (spalte) => (spalte === undefined ? "" : (zeile.felder[spalte] ?? "").trim()) };
   }
-  if (unklar.length > 0) {
-    const welche = unklar.slice(0, 10).join(", ") + (unklar.length > 10 ? " und weitere" : "");
+  const welche = (alle: readonly (number | string)[]) =>
+    alle.slice(0, 10).join(", ") + (alle.length > 10 ? " und weitere" : "");
+  if (mehrzeilig.length > 0) {
     sammler.hinweise.push(
-      `${datei}: In Zeile ${welche} steht ein Zeichen, das nicht zu lesen war. Es ist durch „${unlesbar}“ ersetzt; bitte prüfen Sie diese Namen.`,
+      `${datei}: In Zeile ${welche(mehrzeilig)} geht ein Feld in Anführungszeichen über mehrere Zeilen. Stehen darin andere Personen, fehlt dort ein Anführungszeichen; sie würden nicht gelesen.`,
+    );
+  }
+  if (unklar.length > 0) {
+    sammler.hinweise.push(
+      `${datei}: In Zeile ${welche(unklar)} steht ein Zeichen, das nicht zu lesen war. Es ist durch „${unlesbar}“ ersetzt; bitte prüfen Sie diese Namen.`,
     );
   }
 }
+
+const offenesZeichen =
+  "In dieser Zeile beginnt ein Feld mit einem Anführungszeichen, zu dem das schließende fehlt. Ergänzen Sie es am Ende des Feldes, oder entfernen Sie das erste.";
 
 /** Columns beyond the width do not count as long as nothing stands in them. */
 const zuLang = (felder: readonly string[], breite: number) =>

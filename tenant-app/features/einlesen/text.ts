@@ -53,12 +53,17 @@ export function findeTrenner(text: string): Trenner {
 export interface Zeile {
   /** Counted from 1, as an editor shows it; of the line in which it begins. */
   readonly nummer: number;
+  /** The line in which it ends: another one where a field in quotes goes on over lines. */
+  readonly bis: number;
   readonly felder: readonly string[];
+  /** Whether a field begins with a quote that has no end: it is read as a sign of the text, so that it swallows no other row. */
+  readonly offen: boolean;
 }
 
 /**
  * Rows of a file with separated values (RFC 4180, and what programs make of it): fields in quotes may hold separators, line ends and doubled
- * quotes. A quote within a field is a quote. Empty rows are left out. Takes any text.
+ * quotes. A quote within a field is a quote; one that begins a field and has no end is one as well, and its row is marked. Empty rows are left
+ * out. Takes any text.
  */
 export function* zeilen(text: string, trenner: Trenner): Generator<Zeile> {
   let at = 0;
@@ -67,6 +72,7 @@ export function* zeilen(text: string, trenner: Trenner): Generator<Zeile> {
     const felder: string[] = [];
     const beginn = nummer;
     let ende = false;
+    let offen = false;
     while (!ende) {
       let feld: string;
       if (text[at] === '"') {
@@ -74,6 +80,7 @@ export function* zeilen(text: string, trenner: Trenner): Generator<Zeile> {
         feld = gelesen.feld;
         at = gelesen.at;
         nummer += gelesen.umbrueche;
+        offen ||= gelesen.offen;
       } else {
         const bis = naechstes(text, at, trenner);
         feld = text.slice(at, bis);
@@ -85,8 +92,8 @@ export function* zeilen(text: string, trenner: Trenner): Generator<Zeile> {
     }
     if (text[at] === "\r") at += 1;
     if (text[at] === "\n") at += 1;
+    if (felder.length > 1 || felder[0]?.trim() !== "") yield { nummer: beginn, bis: nummer, felder, offen };
     nummer += 1;
-    if (felder.length > 1 || felder[0]?.trim() !== "") yield { nummer: beginn, felder };
   }
 }
 
@@ -102,19 +109,20 @@ interface Gelesen {
   readonly feld: string;
   readonly at: number;
   readonly umbrueche: number;
+  readonly offen: boolean;
 }
 
-/** A field that begins with a quote. One that is never closed is taken to the end of its line: its quote is one of the text. */
+/**
+ * A field that begins with a quote. If that is never closed, or only in a later line and in the midst of a field there, it was none that
+ * opens: the field ends with its line, and the quote is one of the text.
+ */
 function inAnfuehrung(text: string, ab: number, trenner: Trenner): Gelesen {
   let feld = "";
   let umbrueche = 0;
   let at = ab + 1;
   for (;;) {
     const schluss = text.indexOf('"', at);
-    if (schluss < 0) {
-      const bis = naechstes(text, ab + 1, trenner);
-      return { feld: text.slice(ab, bis), at: bis, umbrueche: 0 };
-    }
+    if (schluss < 0) return offenesFeld(text, ab, trenner);
     const teil = text.slice(at, schluss);
     umbrueche += teil.split(/\r\n|\r|\n/).length - 1;
     feld += teil;
@@ -125,8 +133,14 @@ function inAnfuehrung(text: string, ab: number, trenner: Trenner): Gelesen {
     }
     // What stands between the closing quote and the separator belongs to the field.
     const bis = naechstes(text, schluss + 1, trenner);
-    return { feld: feld + text.slice(schluss + 1, bis), at: bis, umbrueche };
+    if (umbrueche > 0 && bis > schluss + 1) return offenesFeld(text, ab, trenner);
+    return { feld: feld + text.slice(schluss + 1, bis), at: bis, umbrueche, offen: false };
   }
+}
+
+function offenesFeld(text: string, ab: number, trenner: Trenner): Gelesen {
+  const bis = naechstes(text, ab + 1, trenner);
+  return { feld: text.slice(ab, bis), at: bis, umbrueche: 0, offen: true };
 }
 
 /** A field as it is written by `zeilen`'s counterpart: for files of our own making. */

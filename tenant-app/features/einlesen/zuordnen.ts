@@ -33,8 +33,13 @@ export function ordneZu(
   const suche = new Suche(bestand, pruefer);
   for (const satz of saetze) suche.entschieden(satz, entscheidungen[satz.ref]);
   for (const satz of suche.offen(saetze)) suche.nachKennung(satz);
-  for (const satz of suche.offen(saetze)) suche.nachGeburt(satz);
-  for (const satz of suche.offen(saetze)) suche.nachKlasse(satz);
+  // Two rows that say the same of two people mean nobody for sure: which of them is the one that the school knows?
+  const einzelne = (wovon: (satz: Personensatz) => string | undefined) =>
+    [...gruppiert(suche.offen(saetze), (satz) => JSON.stringify([namensschluessel(satz), wovon(satz)])).values()]
+      .filter(({ length }) => length === 1)
+      .flat();
+  for (const satz of einzelne(({ geburt }) => geburt)) suche.nachGeburt(satz);
+  for (const satz of einzelne(({ klasse }) => klasse)) suche.nachKlasse(satz);
   // The same name: sure only if nobody else of that name is in the file or in the school.
   for (const gruppe of gruppiert(suche.offen(saetze), namensschluessel).values()) suche.nachNamen(gruppe);
   return suche.treffer;
@@ -121,8 +126,15 @@ class Suche {
     }
   }
 
+  /** Nobody who is marked for deletion is taken: what they were given would be erased with them. */
   #nimm(satz: Personensatz, person: Bestandsperson): void {
-    this.treffer.set(satz.ref, { wie: "bekannt", person });
+    const grund = "Die Angaben passen zu jemandem, der zur Löschung vorgemerkt ist.";
+    this.treffer.set(
+      satz.ref,
+      person.vorgemerkt === undefined
+        ? { wie: "bekannt", person }
+        : { wie: "zweifelhaft", kandidaten: [person], grund },
+    );
     this.#vergeben.add(person.id);
   }
 

@@ -27,18 +27,27 @@ export interface Mitglied extends Namensangaben {
   readonly unter: string;
 }
 
+export interface Mitglieder {
+  readonly mitglieder: readonly Mitglied[];
+  /** Names of those whose account is marked for deletion: they belong to the group still, and get neither an account nor a slip. */
+  readonly vorgemerkt: readonly string[];
+}
+
 /** Who belongs to a group today, by class and name, and whether they have an account. */
-export async function mitgliederMitZugang(tx: Transaction, gruppe: string): Promise<readonly Mitglied[]> {
+export async function mitgliederMitZugang(tx: Transaction, gruppe: string): Promise<Mitglieder> {
   const unter = await personenIn(tx, gruppe);
   const people = await gefundenePersonen(tx, [...unter.keys()]);
-  const rows = await tx.all<{ id: string; benutzername: string; angemeldet: boolean; darf: boolean }>(
-    `SELECT k.id, k.benutzername, k.erste_anmeldung_am IS NOT NULL AS angemeldet, steht_nicht_ueber_mir(k.id) AS darf FROM konto k
-      WHERE k.id = ANY ($1::uuid[]) AND k.geloescht_am IS NULL`,
+  const rows = await tx.all<{ id: string; benutzername: string; angemeldet: boolean; darf: boolean; geht: boolean }>(
+    `SELECT k.id, k.benutzername, k.erste_anmeldung_am IS NOT NULL AS angemeldet, steht_nicht_ueber_mir(k.id) AS darf,
+            k.geloescht_am IS NOT NULL AS geht
+       FROM konto k WHERE k.id = ANY ($1::uuid[])`,
     [people.map(({ id }) => id)],
   );
   const accounts = new Map(rows.map((row) => [row.id, row]));
   const folge = [...new Set(unter.values())];
-  return people
+  const gehen = new Set(rows.filter(({ geht }) => geht).map(({ id }) => id));
+  const mitglieder = people
+    .filter(({ id }) => !gehen.has(id))
     .map((person) => ({
       ...person,
       name: listenname(person),
@@ -48,6 +57,7 @@ export async function mitgliederMitZugang(tx: Transaction, gruppe: string): Prom
       unter: unter.get(person.id) ?? "",
     }))
     .sort((a, b) => folge.indexOf(a.unter) - folge.indexOf(b.unter));
+  return { mitglieder, vorgemerkt: people.filter(({ id }) => gehen.has(id)).map(vollerName) };
 }
 
 /** People of a group, each with the class that their slip is sorted under. */
@@ -98,7 +108,7 @@ async function lege(
   visit: PersonVisit,
   { gruppe, auchNeuePasswoerter, vorgang }: Wunsch,
 ): Promise<readonly Zettel[]> {
-  const mitglieder = await mitgliederMitZugang(tx, gruppe);
+  const { mitglieder } = await mitgliederMitZugang(tx, gruppe);
   const ohne = mitglieder.filter(({ benutzername }) => benutzername === undefined);
   const nieDa = mitglieder.filter(
     ({ id, benutzername, angemeldet, darf }) =>

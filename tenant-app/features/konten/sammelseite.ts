@@ -18,6 +18,7 @@ const auswahl = view<{
   readonly gruppe: string;
   readonly gewaehlt: boolean;
   readonly mitglieder: readonly Mitglied[];
+  readonly vorgemerkt: readonly string[];
   readonly ohne: number;
   readonly nieAngemeldet: number;
   readonly auchNeue: boolean;
@@ -44,9 +45,9 @@ export const sammelRoutes: readonly Declared[] = [
 ];
 
 async function seite(visit: PersonVisit, gruppe: string, { errors }: FormState): Promise<Reply> {
-  const { gruppen, mitglieder } = await visit.transaction(async (tx) => ({
+  const { gruppen, mitglieder, vorgemerkt } = await visit.transaction(async (tx) => ({
     gruppen: await gruppenVonHeute(tx),
-    mitglieder: gruppe === "" ? [] : await mitgliederMitZugang(tx, gruppe),
+    ...(gruppe === "" ? { mitglieder: [], vorgemerkt: [] } : await mitgliederMitZugang(tx, gruppe)),
   }));
   const data = {
     vorgang: randomUUID(),
@@ -60,6 +61,7 @@ async function seite(visit: PersonVisit, gruppe: string, { errors }: FormState):
     gruppe,
     gewaehlt: gruppe !== "",
     mitglieder,
+    vorgemerkt,
     ohne: mitglieder.filter(({ benutzername }) => benutzername === undefined).length,
     nieAngemeldet: mitglieder.filter(({ benutzername, angemeldet }) => benutzername !== undefined && !angemeldet)
       .length,

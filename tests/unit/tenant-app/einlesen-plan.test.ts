@@ -37,6 +37,7 @@ function danach(bestand: Bestand, { handlungen }: Plan): Bestand {
       version: 1,
       art: undefined,
       elternteil: false,
+      vorgemerkt: undefined,
       hatKonto: false,
       geburt: undefined,
       eingelesenAls: undefined,
@@ -164,6 +165,39 @@ describe("a plan", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  test("asks which of two rows of one name and class, or birth date, is the one whom the school knows", () => {
+    const zeile = { nachname: "Li", vorname: "Anna", klasse: "5a", kurs: "", tag: "" } as const;
+    const schule = danach(
+      leer,
+      plane(saetzeVon({ mitNummer: false, zeilen: [{ ...zeile, nummer: 0 }] }), leer, pruefer, {}),
+    );
+    const zwei = saetzeVon({
+      mitNummer: true,
+      zeilen: [
+        { ...zeile, nummer: 1, tag: "01.01.2014" },
+        { ...zeile, nummer: 2, tag: "02.02.2015" },
+      ],
+    });
+    const gefragt = plane(zwei, schule, pruefer, {});
+    expect([gefragt.zahlen.zweifelhaft, gefragt.handlungen.personen, gefragt.handlungen.merkmale]).toEqual([2, [], []]);
+    const refs = gefragt.zeilen.flatMap(({ frage }) => frage?.ref ?? []);
+    const [bekannte = ""] = schule.personen.flatMap(({ id, nachname }) => (nachname === "Li" ? id : []));
+    // The second is the one: birth date and number are hers, and the first is somebody new.
+    const plan = plane(zwei, schule, pruefer, { [refs[0] ?? ""]: "neu", [refs[1] ?? ""]: bekannte });
+    expect(plan.handlungen.personen.map(({ ref }) => ref)).toEqual([refs[0]]);
+    const jetzt = danach(schule, plan);
+    expect(plane(zwei, jetzt, pruefer, {}).leer).toBe(true);
+    const einTag = saetzeVon({
+      mitNummer: true,
+      zeilen: [7, 8].map((nummer) => ({ ...zeile, klasse: "", tag: "02.02.2015", nummer })),
+    });
+    const ohneNummern = {
+      ...jetzt,
+      personen: jetzt.personen.map((person) => ({ ...person, kennungen: new Map<string, string>() })),
+    };
+    expect(plane(einTag, ohneNummern, pruefer, {}).zahlen.zweifelhaft).toBe(2);
   });
 
   test("has the same name for the same files and school, and another one for any other", () => {

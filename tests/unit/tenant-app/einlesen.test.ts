@@ -194,6 +194,33 @@ describe("a plain list", () => {
     expect(fehler.map(({ zeile }) => zeile)).toEqual([3, 4, 5]);
   });
 
+  test("with a quote that opens a field and has no end refuses its row, and reads all others", () => {
+    const kopf = "Nachname;Vorname;Klasse;Bemerkung";
+    const gelesen = (...reihen: readonly string[]) => {
+      const { personen, fehler, hinweise } = lies({ "a.csv": [kopf, ...reihen].join("\r\n") });
+      return { wer: personen.map(({ nachname }) => nachname), fehler, hinweise };
+    };
+    const mitten = gelesen('Meier;Anna;5a;"Musik', "Schulz;Ben;5a;", 'Weber;Cem;5a;spielt "Geige"');
+    expect(mitten.wer).toEqual(["Schulz", "Weber"]);
+    expect(mitten.fehler).toMatchObject([{ datei: "a.csv", zeile: 2, text: expect.stringContaining("Ergänzen Sie") }]);
+    const ende = gelesen("Schulz;Ben;5a;", 'Meier;Anna;5a;"Musik', "Weber;Cem;5a;Chor");
+    expect([ende.wer, ende.fehler.map(({ zeile }) => zeile)]).toEqual([["Schulz", "Weber"], [3]]);
+    // Each by its own row, also where a field of a later row is in quotes.
+    const zwei = gelesen(
+      'Meier;Anna;5a;"Musik',
+      'Schulz;Ben;5a;"Chor',
+      'Weber;Cem;5a;"Geige, Chor"',
+      'Zahn;Dana;5a;"x',
+    );
+    expect([zwei.wer, zwei.fehler.map(({ zeile }) => zeile)]).toEqual([["Weber"], [2, 3, 5]]);
+    // A quote that is closed in a later row is an end as any other: who stands between may be part of a remark. It is said.
+    const bis = gelesen('Meier;Anna;5a;"Musik', "Schulz;Ben;5a;", 'Weber;Cem;5a;Geige"', "Zahn;Dana;5a;");
+    expect([bis.wer, bis.fehler]).toEqual([["Meier", "Zahn"], []]);
+    expect(bis.hinweise.join()).toContain("In Zeile 2 bis 4 geht ein Feld in Anführungszeichen über mehrere Zeilen");
+    const { fehler, personen } = lies({ "a.csv": `${kopf};"Ort\nA;Anna;5a;;"Bad "Ems""\nB;Ben;5a;;"Bonn"` });
+    expect([fehler.map(({ zeile }) => zeile), personen.map(({ nachname }) => nachname)]).toEqual([[1], ["A", "B"]]);
+  });
+
   test("names the columns that it leaves out, and keeps nothing of them", () => {
     const saetze = lies({ "a.csv": "Nachname;Vorname;Konfession;Förderbedarf\nA;B;geheim;vertraulich" });
     expect(saetze.hinweise.join()).toContain("Konfession, Förderbedarf");
