@@ -25,7 +25,7 @@ CREATE OR REPLACE FUNCTION schluessel_mit_person() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM schluessel.vernichten(old.id, now());
-  UPDATE schluessel.vernichtet v SET inhalte = 'weg' WHERE v.person_id = old.id AND v.inhalte IS NULL;
+  UPDATE schluessel.vernichtet v SET inhalte = 'weg', am = now() WHERE v.person_id = old.id AND v.inhalte IS NULL;
   RETURN NULL;
 END $$;
 
@@ -297,6 +297,11 @@ BEGIN
   RETURN true;
 END $$;
 
+-- The day up to which one is due: that of the app, and never one that the database's own clock has not reached. Whoever sets the app's ahead,
+-- or asks in its name, ends nobody's grace.
+CREATE FUNCTION faellig_bis(tag date) RETURNS date LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN tag IS NOT NULL THEN least(tag, (now() AT TIME ZONE 'Europe/Berlin')::date) END
+$$;
 -- Who is due, or was begun with; without a day those who stand in the register alone: before a school opens.
 CREATE FUNCTION offene_loeschungen(tag date) RETURNS TABLE (person_id uuid)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -306,19 +311,23 @@ BEGIN
     RAISE insufficient_privilege USING MESSAGE = 'nobody asks for this';
   END IF;
   RETURN QUERY SELECT v.person_id FROM schluessel.vernichtet v JOIN person p ON p.id = v.person_id WHERE v.inhalte IS NOT NULL
-    UNION SELECT l.person_id FROM loeschung l WHERE l.faellig_am <= tag;
+    UNION SELECT l.person_id FROM loeschung l WHERE l.faellig_am <= faellig_bis(tag);
 END $$;
--- The first step, from which there is no way back: the key is destroyed, and the register says what is to become of the rest. Null for
--- somebody who is not due.
-CREATE FUNCTION loeschung_beginnen(wer uuid, tag date, jetzt timestamptz) RETURNS uuid
+-- The first step, from which there is no way back: the key is destroyed, and the register says when, by the database's clock, and what is to
+-- become of the rest. Null for somebody who is not due.
+CREATE FUNCTION loeschung_beginnen(wer uuid, tag date) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   wahl text;
 BEGIN
-  SELECT l.inhalte INTO wahl FROM loeschung l WHERE l.person_id = wer AND l.faellig_am <= tag FOR UPDATE;
+  IF ich() IS NOT NULL THEN
+    RAISE insufficient_privilege USING MESSAGE = 'nobody asks for this';
+  END IF;
+  SELECT l.inhalte INTO wahl FROM loeschung l WHERE l.person_id = wer AND l.faellig_am <= faellig_bis(tag) FOR UPDATE;
   IF FOUND THEN
-    PERFORM schluessel.vernichten(wer, jetzt);
-    UPDATE schluessel.vernichtet v SET inhalte = wahl WHERE v.person_id = wer AND v.inhalte IS NULL;
+    PERFORM schluessel.vernichten(wer, now());
+    -- The key alone may have been destroyed long before: the register counts from the erasure.
+    UPDATE schluessel.vernichtet v SET inhalte = wahl, am = now() WHERE v.person_id = wer AND v.inhalte IS NULL;
   END IF;
   RETURN schluessel.zeichen(wer);
 END $$;
@@ -334,7 +343,7 @@ BEGIN
   END IF;
   RETURN wahl;
 END $$;
--- Of whom something may have been written while they were erased.
+-- Of whom something may have been written while they were erased; of the last days, also for an app whose clock is ahead.
 CREATE FUNCTION kuerzlich_geloeschte(seit timestamptz) RETURNS TABLE (person_id uuid)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
@@ -342,7 +351,7 @@ BEGIN
   IF ich() IS NOT NULL THEN
     RAISE insufficient_privilege USING MESSAGE = 'nobody asks for this';
   END IF;
-  RETURN QUERY SELECT v.person_id FROM schluessel.vernichtet v WHERE v.inhalte IS NOT NULL AND v.am >= seit;
+  RETURN QUERY SELECT v.person_id FROM schluessel.vernichtet v WHERE v.inhalte IS NOT NULL AND v.am >= least(seit, now() - interval '3 days');
 END $$;
 -- The register is needed as long as there are backups that hold somebody; a little longer, by the slower of two clocks.
 CREATE FUNCTION loeschregister_aufraeumen(jetzt timestamptz) RETURNS integer
@@ -636,7 +645,7 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON FUNCTION konto_loeschen_erlaubt(uuid), loeschung_vormerken(uuid, text, integer, timestamptz), loeschung_zuruecknehmen(uuid),
-  offene_loeschungen(date), loeschung_beginnen(uuid, date, timestamptz), kuerzlich_geloeschte(timestamptz), loeschregister_aufraeumen(timestamptz),
+  offene_loeschungen(date), loeschung_beginnen(uuid, date), kuerzlich_geloeschte(timestamptz), loeschregister_aufraeumen(timestamptz),
   arbeiten_der_person_loeschen(uuid, integer), nachrichten_der_person_loeschen(uuid, integer), dateien_der_person_loeschen(uuid, integer),
   herrenlose_dateien_loeschen(integer), noten_der_person_loeschen(uuid, integer), struktur_der_person_loeschen(uuid, integer),
   zustimmungen_der_person_loeschen(uuid), zweitfaktor_der_person_loeschen(uuid), betreiberzugriffe_der_person_loeschen(uuid),
