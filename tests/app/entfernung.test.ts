@@ -115,6 +115,22 @@ describe("R25 taking a file down", () => {
     expect(rows).toHaveLength(1);
   });
 
+  test("R25 takes down as well what nobody owns any more: its owner's account is gone, and its contents stayed", async () => {
+    const id = await geteilt("ohne Besitzer.pdf");
+    await school.database.query("UPDATE datei SET besitzer_id = NULL WHERE id = $1", [id]);
+    expect((await lehrerin.get(`/dateien/${id}/inhalt`)).status).toBe(200);
+    expect(await asOperator(school, "take-down-file", { ...because, file: id })).toEqual({ file: id, removed: true });
+    expect((await lehrerin.get(`/dateien/${id}/inhalt`)).status).toBe(404);
+    expect(await school.database.query("SELECT FROM datei WHERE id = $1", [id])).toEqual([]);
+    expect(await school.database.query("SELECT FROM datei_entfernung WHERE id = $1", [id])).toEqual([]);
+    const entries = await school.database.query(
+      "SELECT person_id FROM journal.eintrag WHERE objekt = $1 AND aktion = 'entfernen'",
+      [id],
+    );
+    expect(entries).toEqual([{ person_id: null }]);
+    expect((await administrator.get("/betreiber")).text).toContain(`Datei ${id} entfernt`);
+  });
+
   test("R25 without notice, reason or words for its owner nothing happens; of a file whose name is damaged its owner is told all the same", async () => {
     const id = await geteilt("Name weg.pdf");
     for (const lacking of ["notice", "reason", "ownerReason"]) {
