@@ -389,6 +389,7 @@ DECLARE
   anonym integer := 0;
   empfangen integer;
   entwuerfe integer;
+  posteingang uuid[];
   verwaist uuid[];
 BEGIN
   -- What nobody received, or nobody has any more, would be nobody's.
@@ -400,14 +401,15 @@ BEGIN
     GET DIAGNOSTICS anonym = ROW_COUNT;
   END IF;
   -- Of an earlier anonymous sender, and this was the last to have it: an entry says that it went.
-  SELECT array_agg(n.id) INTO verwaist FROM (SELECT e.nachricht_id FROM nachricht_empfaenger e WHERE e.konto_id = wer LIMIT hoechstens) AS x
-    JOIN nachricht n ON n.id = x.nachricht_id AND n.absender_id IS NULL
-   WHERE NOT EXISTS (SELECT FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id AND e.konto_id <> wer);
+  -- What goes of the inbox is chosen once: nothing goes that was not looked at.
+  SELECT array_agg(x.nachricht_id) INTO posteingang
+    FROM (SELECT e.nachricht_id FROM nachricht_empfaenger e WHERE e.konto_id = wer LIMIT hoechstens) AS x;
+  SELECT array_agg(n.id) INTO verwaist FROM nachricht n WHERE n.id = ANY (posteingang) AND n.absender_id IS NULL
+     AND NOT EXISTS (SELECT FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id AND e.konto_id <> wer);
   INSERT INTO journal.eintrag (id, zeit, ressource, aktion, objekt)
     SELECT gen_random_uuid(), clock_timestamp(), 'Nachricht', 'loeschen', x.id::text FROM unnest(verwaist) AS x (id);
   DELETE FROM nachricht n WHERE n.id = ANY (verwaist);
-  DELETE FROM nachricht_empfaenger e WHERE e.konto_id = wer
-    AND e.nachricht_id IN (SELECT x.nachricht_id FROM nachricht_empfaenger x WHERE x.konto_id = wer LIMIT hoechstens);
+  DELETE FROM nachricht_empfaenger e WHERE e.konto_id = wer AND e.nachricht_id = ANY (posteingang);
   GET DIAGNOSTICS empfangen = ROW_COUNT;
   DELETE FROM nachricht_entwurf d WHERE d.id IN (SELECT x.id FROM nachricht_entwurf x WHERE x.person_id = wer LIMIT hoechstens);
   GET DIAGNOSTICS entwuerfe = ROW_COUNT;

@@ -354,6 +354,31 @@ describe("at the end of grace", () => {
     expect(await anzahl(register, rita.id)).toBe(0);
   });
 
+  test("of messages of anonymous senders, more than go in one step, none stays that nobody sent and nobody has", async () => {
+    const willi = await school.konto("Willi", "Viel", "schueler");
+    const nachrichten = `INSERT INTO nachricht (id, absender_id, schluessel, betreff, inhalt, gesendet_am)
+      SELECT gen_random_uuid(), NULL, 'x', 'x', 'x', now() FROM generate_series(1, 1200) RETURNING id`;
+    await school.database.query(
+      `WITH n AS (${nachrichten}) INSERT INTO nachricht_empfaenger (nachricht_id, konto_id, gesendet_am) SELECT n.id, $1, now() FROM n`,
+      [willi.id],
+    );
+    // Some of them somebody else has as well.
+    await school.database.query(
+      "INSERT INTO nachricht_empfaenger (nachricht_id, konto_id, gesendet_am) SELECT nachricht_id, $2, now() FROM nachricht_empfaenger WHERE konto_id = $1 LIMIT 100",
+      [willi.id, lehrerKonto.id],
+    );
+    expect((await merkeVor(willi, "weg")).status).toBe(303);
+    await spaeter(30);
+    await tagesarbeit();
+    expect(await anzahl("SELECT FROM person WHERE id = $1", willi.id)).toBe(0);
+    expect(
+      await anzahl(
+        "SELECT FROM nachricht n WHERE n.absender_id IS NULL AND NOT EXISTS (SELECT FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id)",
+      ),
+    ).toBe(0);
+    expect(await anzahl("SELECT FROM nachricht WHERE absender_id IS NULL")).toBe(100);
+  });
+
   test("one whose erasure fails keeps nobody else from theirs, and is finished the next time", async () => {
     const kaputt = await school.konto("Kai", "Kaputt", "schueler");
     const heil = await school.konto("Heidi", "Heil", "schueler");
