@@ -26,6 +26,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM schluessel.vernichten(old.id, now());
   UPDATE schluessel.vernichtet v SET inhalte = 'weg', am = now() WHERE v.person_id = old.id AND v.inhalte IS NULL;
+  -- Whoever has no account is deleted by hand, and may be named all the same.
+  PERFORM public.betreiberzugriffe_ohne(old.id, NULL);
   RETURN NULL;
 END $$;
 
@@ -532,22 +534,26 @@ BEGIN
   GET DIAGNOSTICS a = ROW_COUNT;
   RETURN zaehlung('zweitfaktor', a::text);
 END $$;
--- What the operator did names the account by its user name, in words of the program; the reason beside it is the operator's own.
+-- What the operator did names somebody by user name or id, in words of the program; the reason beside it is the operator's own.
+CREATE FUNCTION betreiberzugriffe_ohne(wer uuid, name text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  -- As the disclosure looks for it: no other user name may go on where this one ends.
+  muster CONSTANT text := '(^|[^a-z0-9.-])' || replace(name, '.', '\.') || '(?=$|[^a-z0-9.-]|\.$|\.[^a-z0-9])';
+  a integer;
+BEGIN
+  UPDATE betreiberzugriff b SET was = replace(replace(
+      CASE WHEN muster IS NULL THEN b.was ELSE regexp_replace(b.was, muster, '\1einem gelöschten Konto', 'g') END,
+      'die Person ' || wer, 'eine gelöschte Person'), wer::text, 'einer gelöschten Person')
+    WHERE b.was ~ muster OR position(wer::text IN b.was) > 0;
+  GET DIAGNOSTICS a = ROW_COUNT;
+  RETURN a;
+END $$;
 CREATE FUNCTION betreiberzugriffe_der_person_loeschen(wer uuid) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-  name text;
-  a integer := 0;
 BEGIN
   PERFORM loeschwahl(wer);
-  SELECT k.benutzername INTO name FROM konto k WHERE k.id = wer;
-  IF name IS NOT NULL THEN
-    UPDATE betreiberzugriff b SET was = regexp_replace(b.was, '(^|[^a-z0-9.-])' || replace(name, '.', '\.') || '($|[^a-z0-9.-])',
-        '\1einem gelöschten Konto\2', 'g')
-      WHERE b.was ~ ('(^|[^a-z0-9.-])' || replace(name, '.', '\.') || '($|[^a-z0-9.-])');
-    GET DIAGNOSTICS a = ROW_COUNT;
-  END IF;
-  RETURN zaehlung('betreiberzugriffe', a::text);
+  RETURN zaehlung('betreiberzugriffe', betreiberzugriffe_ohne(wer, (SELECT k.benutzername FROM konto k WHERE k.id = wer))::text);
 END $$;
 CREATE FUNCTION rollen_der_person_loeschen(wer uuid) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$

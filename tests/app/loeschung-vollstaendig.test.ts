@@ -151,6 +151,12 @@ async function pflanze(silbe: string): Promise<readonly [Marke, Marke]> {
     reason: "Probe",
     by: "ops",
   });
+  // By id, of before there was an account; twice, and at the end of a sentence.
+  await sql(
+    "INSERT INTO betreiberzugriff (id, zeit, was, grund, von) VALUES ($1, now(), $2, 'Probe', 'ops')",
+    randomUUID(),
+    `Auskunft über die Person ${lehrerin.id}, ${lehrerin.benutzername} ${lehrerin.benutzername}.`,
+  );
   await sql("INSERT INTO archivabruf VALUES ($1, now(), $2)", kind.id, lehrerin.id);
   const dritter = await school.konto("Dritt", silbe, "lehrer");
   await sql("INSERT INTO loeschung VALUES ($1, 'weg', now(), $2, heute() + 300)", dritter.id, lehrerin.id);
