@@ -88,13 +88,13 @@ GRANT SELECT, INSERT, UPDATE (art, geburt, zuletzt_am) ON eingelesene_person TO 
 GRANT SELECT, INSERT, UPDATE (kennung), DELETE ON fremde_kennung TO school_app;
 GRANT SELECT, INSERT ON kurskennung TO school_app;
 
--- What nobody confirmed within a day goes, whoever uploaded it.
+-- What nobody confirmed within a day goes, whoever uploaded it; not earlier by an app whose clock is ahead.
 CREATE FUNCTION einlesungen_abraeumen(vor timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   anzahl integer;
 BEGIN
-  DELETE FROM einlesung e WHERE e.begonnen_am < vor;
+  DELETE FROM einlesung e WHERE e.begonnen_am < least(vor, now() - interval '1 day');
   GET DIAGNOSTICS anzahl = ROW_COUNT;
   RETURN anzahl;
 END $$;

@@ -25,7 +25,9 @@ CREATE OR REPLACE FUNCTION schluessel_mit_person() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM schluessel.vernichten(old.id, now());
-  UPDATE schluessel.vernichtet v SET inhalte = 'weg' WHERE v.person_id = old.id AND v.inhalte IS NULL;
+  UPDATE schluessel.vernichtet v SET inhalte = 'weg', am = now() WHERE v.person_id = old.id AND v.inhalte IS NULL;
+  -- Whoever has no account is deleted by hand, and may be named all the same.
+  PERFORM public.betreiberzugriffe_ohne(old.id, NULL);
   RETURN NULL;
 END $$;
 
@@ -299,6 +301,11 @@ BEGIN
   RETURN true;
 END $$;
 
+-- The day up to which one is due: that of the app, and never one that the database's own clock has not reached. Whoever sets the app's ahead,
+-- or asks in its name, ends nobody's grace.
+CREATE FUNCTION faellig_bis(tag date) RETURNS date LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN tag IS NOT NULL THEN least(tag, (now() AT TIME ZONE 'Europe/Berlin')::date) END
+$$;
 -- Who is due, or was begun with; without a day those who stand in the register alone: before a school opens.
 CREATE FUNCTION offene_loeschungen(tag date) RETURNS TABLE (person_id uuid)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -308,19 +315,23 @@ BEGIN
     RAISE insufficient_privilege USING MESSAGE = 'nobody asks for this';
   END IF;
   RETURN QUERY SELECT v.person_id FROM schluessel.vernichtet v JOIN person p ON p.id = v.person_id WHERE v.inhalte IS NOT NULL
-    UNION SELECT l.person_id FROM loeschung l WHERE l.faellig_am <= tag;
+    UNION SELECT l.person_id FROM loeschung l WHERE l.faellig_am <= faellig_bis(tag);
 END $$;
--- The first step, from which there is no way back: the key is destroyed, and the register says what is to become of the rest. Null for
--- somebody who is not due.
-CREATE FUNCTION loeschung_beginnen(wer uuid, tag date, jetzt timestamptz) RETURNS uuid
+-- The first step, from which there is no way back: the key is destroyed, and the register says when, by the database's clock, and what is to
+-- become of the rest. Null for somebody who is not due.
+CREATE FUNCTION loeschung_beginnen(wer uuid, tag date) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   wahl text;
 BEGIN
-  SELECT l.inhalte INTO wahl FROM loeschung l WHERE l.person_id = wer AND l.faellig_am <= tag FOR UPDATE;
+  IF ich() IS NOT NULL THEN
+    RAISE insufficient_privilege USING MESSAGE = 'nobody asks for this';
+  END IF;
+  SELECT l.inhalte INTO wahl FROM loeschung l WHERE l.person_id = wer AND l.faellig_am <= faellig_bis(tag) FOR UPDATE;
   IF FOUND THEN
-    PERFORM schluessel.vernichten(wer, jetzt);
-    UPDATE schluessel.vernichtet v SET inhalte = wahl WHERE v.person_id = wer AND v.inhalte IS NULL;
+    PERFORM schluessel.vernichten(wer, now());
+    -- The key alone may have been destroyed long before: the register counts from the erasure.
+    UPDATE schluessel.vernichtet v SET inhalte = wahl, am = now() WHERE v.person_id = wer AND v.inhalte IS NULL;
   END IF;
   RETURN schluessel.zeichen(wer);
 END $$;
@@ -336,7 +347,7 @@ BEGIN
   END IF;
   RETURN wahl;
 END $$;
--- Of whom something may have been written while they were erased.
+-- Of whom something may have been written while they were erased; of the last days, also for an app whose clock is ahead.
 CREATE FUNCTION kuerzlich_geloeschte(seit timestamptz) RETURNS TABLE (person_id uuid)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
@@ -344,7 +355,7 @@ BEGIN
   IF ich() IS NOT NULL THEN
     RAISE insufficient_privilege USING MESSAGE = 'nobody asks for this';
   END IF;
-  RETURN QUERY SELECT v.person_id FROM schluessel.vernichtet v WHERE v.inhalte IS NOT NULL AND v.am >= seit;
+  RETURN QUERY SELECT v.person_id FROM schluessel.vernichtet v WHERE v.inhalte IS NOT NULL AND v.am >= least(seit, now() - interval '3 days');
 END $$;
 -- The register is needed as long as there are backups that hold somebody; a little longer, by the slower of two clocks.
 CREATE FUNCTION loeschregister_aufraeumen(jetzt timestamptz) RETURNS integer
@@ -382,6 +393,7 @@ DECLARE
   anonym integer := 0;
   empfangen integer;
   entwuerfe integer;
+  posteingang uuid[];
   verwaist uuid[];
 BEGIN
   -- What nobody received, or nobody has any more, would be nobody's.
@@ -393,14 +405,15 @@ BEGIN
     GET DIAGNOSTICS anonym = ROW_COUNT;
   END IF;
   -- Of an earlier anonymous sender, and this was the last to have it: an entry says that it went.
-  SELECT array_agg(n.id) INTO verwaist FROM (SELECT e.nachricht_id FROM nachricht_empfaenger e WHERE e.konto_id = wer LIMIT hoechstens) AS x
-    JOIN nachricht n ON n.id = x.nachricht_id AND n.absender_id IS NULL
-   WHERE NOT EXISTS (SELECT FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id AND e.konto_id <> wer);
+  -- What goes of the inbox is chosen once: nothing goes that was not looked at.
+  SELECT array_agg(x.nachricht_id) INTO posteingang
+    FROM (SELECT e.nachricht_id FROM nachricht_empfaenger e WHERE e.konto_id = wer LIMIT hoechstens) AS x;
+  SELECT array_agg(n.id) INTO verwaist FROM nachricht n WHERE n.id = ANY (posteingang) AND n.absender_id IS NULL
+     AND NOT EXISTS (SELECT FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id AND e.konto_id <> wer);
   INSERT INTO journal.eintrag (id, zeit, ressource, aktion, objekt)
     SELECT gen_random_uuid(), clock_timestamp(), 'Nachricht', 'loeschen', x.id::text FROM unnest(verwaist) AS x (id);
   DELETE FROM nachricht n WHERE n.id = ANY (verwaist);
-  DELETE FROM nachricht_empfaenger e WHERE e.konto_id = wer
-    AND e.nachricht_id IN (SELECT x.nachricht_id FROM nachricht_empfaenger x WHERE x.konto_id = wer LIMIT hoechstens);
+  DELETE FROM nachricht_empfaenger e WHERE e.konto_id = wer AND e.nachricht_id = ANY (posteingang);
   GET DIAGNOSTICS empfangen = ROW_COUNT;
   DELETE FROM nachricht_entwurf d WHERE d.id IN (SELECT x.id FROM nachricht_entwurf x WHERE x.person_id = wer LIMIT hoechstens);
   GET DIAGNOSTICS entwuerfe = ROW_COUNT;
@@ -523,22 +536,26 @@ BEGIN
   GET DIAGNOSTICS a = ROW_COUNT;
   RETURN zaehlung('zweitfaktor', a::text);
 END $$;
--- What the operator did names the account by its user name, in words of the program; the reason beside it is the operator's own.
+-- What the operator did names somebody by user name or id, in words of the program; the reason beside it is the operator's own.
+CREATE FUNCTION betreiberzugriffe_ohne(wer uuid, name text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  -- As the disclosure looks for it: no other user name may go on where this one ends.
+  muster CONSTANT text := '(^|[^a-z0-9.-])' || replace(name, '.', '\.') || '(?=$|[^a-z0-9.-]|\.$|\.[^a-z0-9])';
+  a integer;
+BEGIN
+  UPDATE betreiberzugriff b SET was = replace(replace(
+      CASE WHEN muster IS NULL THEN b.was ELSE regexp_replace(b.was, muster, '\1einem gelöschten Konto', 'g') END,
+      'die Person ' || wer, 'eine gelöschte Person'), wer::text, 'einer gelöschten Person')
+    WHERE b.was ~ muster OR position(wer::text IN b.was) > 0;
+  GET DIAGNOSTICS a = ROW_COUNT;
+  RETURN a;
+END $$;
 CREATE FUNCTION betreiberzugriffe_der_person_loeschen(wer uuid) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-  name text;
-  a integer := 0;
 BEGIN
   PERFORM loeschwahl(wer);
-  SELECT k.benutzername INTO name FROM konto k WHERE k.id = wer;
-  IF name IS NOT NULL THEN
-    UPDATE betreiberzugriff b SET was = regexp_replace(b.was, '(^|[^a-z0-9.-])' || replace(name, '.', '\.') || '($|[^a-z0-9.-])',
-        '\1einem gelöschten Konto\2', 'g')
-      WHERE b.was ~ ('(^|[^a-z0-9.-])' || replace(name, '.', '\.') || '($|[^a-z0-9.-])');
-    GET DIAGNOSTICS a = ROW_COUNT;
-  END IF;
-  RETURN zaehlung('betreiberzugriffe', a::text);
+  RETURN zaehlung('betreiberzugriffe', betreiberzugriffe_ohne(wer, (SELECT k.benutzername FROM konto k WHERE k.id = wer))::text);
 END $$;
 CREATE FUNCTION rollen_der_person_loeschen(wer uuid) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -638,7 +655,7 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON FUNCTION konto_loeschen_erlaubt(uuid), loeschung_vormerken(uuid, text, integer, timestamptz), loeschung_zuruecknehmen(uuid),
-  offene_loeschungen(date), loeschung_beginnen(uuid, date, timestamptz), kuerzlich_geloeschte(timestamptz), loeschregister_aufraeumen(timestamptz),
+  offene_loeschungen(date), loeschung_beginnen(uuid, date), kuerzlich_geloeschte(timestamptz), loeschregister_aufraeumen(timestamptz),
   arbeiten_der_person_loeschen(uuid, integer), nachrichten_der_person_loeschen(uuid, integer), dateien_der_person_loeschen(uuid, integer),
   herrenlose_dateien_loeschen(integer), noten_der_person_loeschen(uuid, integer), struktur_der_person_loeschen(uuid, integer),
   zustimmungen_der_person_loeschen(uuid), zweitfaktor_der_person_loeschen(uuid), betreiberzugriffe_der_person_loeschen(uuid),

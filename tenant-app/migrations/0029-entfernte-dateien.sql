@@ -21,13 +21,13 @@ GRANT SELECT, UPDATE (gelesen_am) ON datei_entfernung TO school_app;
 CREATE CONSTRAINT TRIGGER protokoll AFTER INSERT ON datei_entfernung DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
   EXECUTE FUNCTION journal.verlangen('id');
 
--- What its owner has taken note of goes.
+-- What its owner has taken note of goes; not earlier by an app whose clock is ahead.
 CREATE FUNCTION entfernungen_abraeumen(vor timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   anzahl integer;
 BEGIN
-  DELETE FROM datei_entfernung d WHERE d.gelesen_am < vor;
+  DELETE FROM datei_entfernung d WHERE d.gelesen_am < least(vor, now() - interval '30 days');
   GET DIAGNOSTICS anzahl = ROW_COUNT;
   RETURN anzahl;
 END $$;

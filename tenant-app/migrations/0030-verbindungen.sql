@@ -25,12 +25,13 @@ CREATE FUNCTION verbindungen_seit(ab timestamptz) RETURNS integer
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT count(*)::int FROM verbindung v WHERE v.zeit >= ab
 $$;
+-- Not earlier by an app whose clock is ahead.
 CREATE FUNCTION verbindungen_abraeumen(vor timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   anzahl integer;
 BEGIN
-  DELETE FROM verbindung v WHERE v.zeit < vor;
+  DELETE FROM verbindung v WHERE v.zeit < least(vor, now() - interval '29 days');
   GET DIAGNOSTICS anzahl = ROW_COUNT;
   RETURN anzahl;
 END $$;

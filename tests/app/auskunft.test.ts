@@ -323,6 +323,21 @@ describe("R49 the report of all that is stored about somebody", () => {
   });
 });
 
+test("R19 R48 R49 of somebody without an account the operator's accesses are told, and name nobody once the person is deleted by hand", async () => {
+  const id = randomUUID();
+  const vater = "INSERT INTO person (id, vorname, nachname, angelegt_am) VALUES ($1, 'Viktor', 'Vater', now())";
+  await school.database.query(vater, [id]);
+  const { report } = await auskunft(id);
+  const told = report.abschnitte.find(({ tabelle }) => tabelle === "betreiberzugriff")?.zeilen ?? [];
+  expect(told).toHaveLength(1);
+  expect(told.flat().join()).toContain("Auskunft über die Person");
+  const naming = () => school.database.query("SELECT FROM betreiberzugriff WHERE was LIKE '%' || $1 || '%'", [id]);
+  expect(await naming()).toHaveLength(1);
+  await school.database.query("DELETE FROM person WHERE id = $1", [id]);
+  expect(await naming()).toEqual([]);
+  expect((await administrator.get("/betreiber")).text).toContain("Auskunft über eine gelöschte Person erstellt");
+});
+
 async function pflanzeKontakt(): Promise<void> {
   await alsBesitzer(async (tx) => {
     const seal = await sealFor(tx, school.serving.app.fieldKey, bert.id, school.now());

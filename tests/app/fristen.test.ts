@@ -191,11 +191,19 @@ describe("what is stored", () => {
     },
   );
 
-  test("as a record of what people did is not forgotten early by an app whose clock is ahead", async () => {
-    const tables = ["auftragsaenderung", "betreiberzugriff", "einmalpasswort_formular"] as const;
+  test("as a record of what people did, or waits for somebody, is not forgotten early by an app whose clock is ahead", async () => {
+    const tables = [
+      "auftragsaenderung",
+      "betreiberzugriff",
+      "einmalpasswort_formular",
+      "einlesung",
+      "datei_entfernung",
+      "verbindung",
+    ] as const;
     for (const table of tables) {
-      const [sql, values] = (FRISTEN[table] as Frist).insert();
-      await school.database.query(sql, [1, ...values]);
+      const frist = FRISTEN[table] as Frist;
+      const [sql, values] = frist.insert();
+      await school.database.query(sql, [Math.min(1, frist.days / 2), ...values]);
     }
     const { app } = school.serving;
     await tidyUp({ ...app, now: () => new Date(Date.now() + 5_000 * 86_400_000) }, register.features).catch(

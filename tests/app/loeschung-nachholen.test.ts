@@ -7,13 +7,12 @@ import { migrate } from "../../tenant-app/ground/database/migrate.ts";
 import { assemble, type Feature } from "../../tenant-app/ground/feature.ts";
 import { type Serving, serve } from "../../tenant-app/ground/serve/serve.ts";
 import { tidyUp } from "../../tenant-app/ground/work/daily.ts";
+import { fristVergeht } from "../fixtures/loeschung.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
 import { rolePassword } from "../fixtures/school-database.ts";
 import { Besucher } from "../fixtures/school-visitor.ts";
 
 /** A backup of before brings nobody back: what was erased since is erased again before the restored school opens. */
-
-const TAG = 24 * 60 * 60 * 1000;
 
 let school: TestSchool;
 let gehende: TestKonto;
@@ -60,7 +59,7 @@ beforeAll(async () => {
     bestaetigung: gehende.benutzername,
   });
   expect(sent.location).toBe("/loeschungen?erledigt=vorgemerkt");
-  school.travel(30 * TAG);
+  await fristVergeht(school.database, 30);
   await tidyUp(school.serving.app, features);
   expect(await school.database.query("SELECT FROM person WHERE id = $1", [gehende.id])).toEqual([]);
 });

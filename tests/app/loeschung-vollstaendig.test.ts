@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { features, register } from "../../tenant-app/features.ts";
 import { tidyUp } from "../../tenant-app/ground/work/daily.ts";
+import { fristVergeht } from "../fixtures/loeschung.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
 import { asOperator } from "../fixtures/school-operator.ts";
 import type { Besucher } from "../fixtures/school-visitor.ts";
 
 /** Nothing is forgotten: every column that names a person is some feature's to clean, and a dump afterwards knows nobody who was erased. */
 
-const TAG = 24 * 60 * 60 * 1000;
 const SCHRIFTLICH = "00000000-0000-4000-8000-000000000011";
 const columns = register.catalogue.erasures.flatMap((erasure) => erasure.columns);
 
@@ -151,6 +151,12 @@ async function pflanze(silbe: string): Promise<readonly [Marke, Marke]> {
     reason: "Probe",
     by: "ops",
   });
+  // By id, of before there was an account; twice, and at the end of a sentence.
+  await sql(
+    "INSERT INTO betreiberzugriff (id, zeit, was, grund, von) VALUES ($1, now(), $2, 'Probe', 'ops')",
+    randomUUID(),
+    `Auskunft über die Person ${lehrerin.id}, ${lehrerin.benutzername} ${lehrerin.benutzername}.`,
+  );
   await sql("INSERT INTO archivabruf VALUES ($1, now(), $2)", kind.id, lehrerin.id);
   const dritter = await school.konto("Dritt", silbe, "lehrer");
   await sql("INSERT INTO loeschung VALUES ($1, 'weg', now(), $2, heute() + 300)", dritter.id, lehrerin.id);
@@ -245,7 +251,7 @@ describe("the erasure of a person", () => {
       const sent = await admin.fuelle(`/konten/${wer.id}/loeschen`, { inhalte, bestaetigung: wer.benutzername });
       expect(sent.location).toBe("/loeschungen?erledigt=vorgemerkt");
     }
-    school.travel(30 * TAG);
+    await fristVergeht(school.database, 30);
     await tidyUp(school.serving.app, features);
     expect(await gefunden(...alle)).toEqual([]);
 

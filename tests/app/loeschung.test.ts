@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import type { Client } from "pg";
 import { beforeAll, describe, expect, test } from "vitest";
 import { features } from "../../tenant-app/features.ts";
 import { tidyUp } from "../../tenant-app/ground/work/daily.ts";
+import { fristVergeht } from "../fixtures/loeschung.ts";
 import { startSchool, type TestKonto, type TestSchool } from "../fixtures/school.ts";
 import { asOperator } from "../fixtures/school-operator.ts";
 import { type Besucher, werteIn } from "../fixtures/school-visitor.ts";
@@ -74,10 +76,19 @@ async function merkeVor(konto: TestKonto, inhalte: "weg" | "anonym", wer = admin
 const anzahl = async (sql: string, ...werte: readonly unknown[]): Promise<number> =>
   (await school.database.query(sql, werte)).length;
 const tagesarbeit = () => tidyUp(school.serving.app, features);
-/** The administrator signs in anew: sessions end while the clock is moved. */
-async function spaeter(ms: number): Promise<void> {
-  school.travel(ms);
-  admin = await school.angemeldet(adminKonto);
+const spaeter = (tage: number) => fristVergeht(school.database, tage);
+const heuteInBerlin = "(now() AT TIME ZONE 'Europe/Berlin')::date";
+/** As the app's role, in a transaction of its own that is taken back. */
+async function alsApp<T>(konto: string, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await school.database.connect("school_app");
+  try {
+    await client.query("BEGIN");
+    await client.query("SELECT set_config('classmind.konto', $1, true)", [konto]);
+    return await work(client);
+  } finally {
+    await client.query("ROLLBACK");
+    await client.end();
+  }
 }
 
 describe("an account that is marked for deletion", () => {
@@ -225,11 +236,11 @@ describe("at the end of grace", () => {
       await anzahl("SELECT FROM journal.eintrag WHERE person_id = $1 AND verschlossen IS NOT NULL", pia.id),
     ).toBeGreaterThan(0);
     expect((await merkeVor(pia, "weg")).status).toBe(303);
-    await spaeter(29 * TAG);
+    await spaeter(29);
     await tagesarbeit();
     expect(await anzahl("SELECT FROM note WHERE person_id = $1", pia.id)).toBe(1);
     expect(await anzahl("SELECT FROM schluessel.person WHERE person_id = $1", pia.id)).toBe(1);
-    await spaeter(1 * TAG);
+    await spaeter(1);
     await tagesarbeit();
     for (const [table, column] of [
       ["note", "person_id"],
@@ -248,6 +259,44 @@ describe("at the end of grace", () => {
     expect({ chain, findings }).toEqual({ chain: [], findings: [] });
   });
 
+  test("R29 nobody's grace is over by an app whose clock is ahead, or by what the app says of day and time", async () => {
+    const ute = await school.konto("Ute", "Vorzeitig", "schueler");
+    expect((await merkeVor(ute, "weg")).status).toBe(303);
+    const da = () => anzahl("SELECT FROM schluessel.vernichtet WHERE person_id = $1", ute.id);
+    const { app } = school.serving;
+    await tidyUp({ ...app, now: () => new Date(Date.now() + 31 * TAG) }, features).catch(() => undefined);
+    admin = await school.angemeldet(adminKonto);
+    expect(await da()).toBe(0);
+    const begonnen = await alsApp("", async (client) => {
+      const { rows } = await client.query("SELECT loeschung_beginnen($1, '2999-01-01') AS zeichen", [ute.id]);
+      return rows[0]?.zeichen;
+    });
+    expect(begonnen).toBeNull();
+    // On its last day, and who acts is an administrator: only the daily work does it, in nobody's name.
+    await spaeter(30);
+    const versuch = alsApp(adminKonto.id, (client) =>
+      client.query(`SELECT loeschung_beginnen($1, ${heuteInBerlin})`, [ute.id]),
+    );
+    await expect(versuch).rejects.toThrow("nobody asks for this");
+    expect(await da()).toBe(0);
+    await tagesarbeit();
+    expect(await anzahl("SELECT FROM person WHERE id = $1", ute.id)).toBe(0);
+  });
+
+  test("the register counts from the erasure, by the database's clock: also of somebody whose key was destroyed long before", async () => {
+    const vera = await school.konto("Vera", "Vorher", "schueler");
+    await school.database.query("INSERT INTO schluessel.vernichtet (person_id, am) VALUES ($1, '1990-01-01')", [
+      vera.id,
+    ]);
+    expect((await merkeVor(vera, "weg")).status).toBe(303);
+    await school.database.query(`UPDATE loeschung SET faellig_am = ${heuteInBerlin} WHERE person_id = $1`, [vera.id]);
+    await tagesarbeit();
+    expect(await anzahl("SELECT FROM person WHERE id = $1", vera.id)).toBe(0);
+    expect(
+      await anzahl("SELECT FROM schluessel.vernichtet WHERE person_id = $1 AND am > now() - interval '1 day'", vera.id),
+    ).toBe(1);
+  });
+
   test("of a teacher the marks they gave stay the pupils'; who gave them is nobody any more", async () => {
     const quirin = await schueler("Quirin", "Quint");
     const geber = await school.konto("Gustav", "Geber", "lehrer");
@@ -258,7 +307,7 @@ describe("at the end of grace", () => {
     const feld = /name="(n\d+_[\dh]+)"[^>]*aria-label="Quirin Quint, Arbeit 1"/.exec(text)?.[1];
     expect((await browser.fuelle(seite, { [feld ?? ""]: "4" }, `/noten/kurse/${kurs}`)).status).toBe(303);
     expect((await merkeVor(geber, "weg")).status).toBe(303);
-    await spaeter(30 * TAG);
+    await spaeter(30);
     await tagesarbeit();
     expect(await anzahl("SELECT FROM person WHERE id = $1", geber.id)).toBe(0);
     expect(await anzahl("SELECT FROM note WHERE person_id = $1", quirin.id)).toBe(1);
@@ -276,23 +325,25 @@ describe("at the end of grace", () => {
   test("what was taken back on the last day stays, and what somebody opened before it went is cleaned on the next", async () => {
     const rita = await school.konto("Rita", "Rest", "schueler");
     expect((await merkeVor(rita, "weg")).status).toBe(303);
-    await spaeter(30 * TAG);
+    await spaeter(30);
     expect((await admin.fuelle("/loeschungen", {}, `/loeschungen/${rita.id}/zuruecknehmen`)).status).toBe(303);
     await tagesarbeit();
     expect(await anzahl("SELECT FROM konto WHERE id = $1 AND geloescht_am IS NULL", rita.id)).toBe(1);
     expect((await merkeVor(rita, "weg")).status).toBe(303);
-    await spaeter(30 * TAG);
+    await spaeter(30);
     await tagesarbeit();
     await school.database.query(
       "INSERT INTO journal.eintrag (id, zeit, ressource, aktion, objekt, person_id) VALUES ($1, now(), 'Note', 'lesen', $2, $3)",
       [randomUUID(), rita.id, rita.id],
     );
-    await spaeter(1 * TAG);
+    await spaeter(1);
     await tagesarbeit();
     expect(await anzahl("SELECT FROM journal.eintrag WHERE objekt = $1 OR person_id::text = $1", rita.id)).toBe(0);
     // The register is kept as long as backups are, by the slower of two clocks.
-    await spaeter(500 * TAG);
+    school.travel(500 * TAG);
     await tagesarbeit();
+    school.travel(-500 * TAG);
+    admin = await school.angemeldet(adminKonto);
     const register = "SELECT FROM schluessel.vernichtet WHERE person_id = $1";
     expect(await anzahl(register, rita.id)).toBe(1);
     await school.database.query(
@@ -303,6 +354,31 @@ describe("at the end of grace", () => {
     expect(await anzahl(register, rita.id)).toBe(0);
   });
 
+  test("of messages of anonymous senders, more than go in one step, none stays that nobody sent and nobody has", async () => {
+    const willi = await school.konto("Willi", "Viel", "schueler");
+    const nachrichten = `INSERT INTO nachricht (id, absender_id, schluessel, betreff, inhalt, gesendet_am)
+      SELECT gen_random_uuid(), NULL, 'x', 'x', 'x', now() FROM generate_series(1, 1200) RETURNING id`;
+    await school.database.query(
+      `WITH n AS (${nachrichten}) INSERT INTO nachricht_empfaenger (nachricht_id, konto_id, gesendet_am) SELECT n.id, $1, now() FROM n`,
+      [willi.id],
+    );
+    // Some of them somebody else has as well.
+    await school.database.query(
+      "INSERT INTO nachricht_empfaenger (nachricht_id, konto_id, gesendet_am) SELECT nachricht_id, $2, now() FROM nachricht_empfaenger WHERE konto_id = $1 LIMIT 100",
+      [willi.id, lehrerKonto.id],
+    );
+    expect((await merkeVor(willi, "weg")).status).toBe(303);
+    await spaeter(30);
+    await tagesarbeit();
+    expect(await anzahl("SELECT FROM person WHERE id = $1", willi.id)).toBe(0);
+    expect(
+      await anzahl(
+        "SELECT FROM nachricht n WHERE n.absender_id IS NULL AND NOT EXISTS (SELECT FROM nachricht_empfaenger e WHERE e.nachricht_id = n.id)",
+      ),
+    ).toBe(0);
+    expect(await anzahl("SELECT FROM nachricht WHERE absender_id IS NULL")).toBe(100);
+  });
+
   test("one whose erasure fails keeps nobody else from theirs, and is finished the next time", async () => {
     const kaputt = await school.konto("Kai", "Kaputt", "schueler");
     const heil = await school.konto("Heidi", "Heil", "schueler");
@@ -310,7 +386,7 @@ describe("at the end of grace", () => {
     await school.database.query(
       `CREATE TRIGGER stoerung BEFORE DELETE ON konto FOR EACH ROW WHEN (old.id = '${kaputt.id}') EXECUTE FUNCTION datei_unveraenderlich()`,
     );
-    await spaeter(30 * TAG);
+    await spaeter(30);
     await expect(tagesarbeit()).rejects.toThrow();
     const da = (konto: TestKonto) => anzahl("SELECT FROM person WHERE id = $1", konto.id);
     expect([await da(kaputt), await da(heil)]).toEqual([1, 0]);

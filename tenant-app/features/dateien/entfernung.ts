@@ -66,7 +66,7 @@ export async function raeumeEntfernungenAb(database: Database, now: Date): Promi
 export const takeDownFile = command({
   name: "take-down-file",
   purpose:
-    "Makes a file unreadable for everybody, for good, after a notice: its row and key go at once, its ciphertext a day later. Its owner is told which, when and why; the school is shown that it was done. Says neither its name nor whose it is. `removed` is false if it is gone already: since when, if it was taken down.",
+    "Makes a file unreadable for everybody, for good, after a notice: its row and key go at once, its ciphertext a day later. Its owner, if there still is one, is told which, when and why; the school is shown that it was done. Says neither its name nor whose it is. `removed` is false if it is gone already: since when, if it was taken down.",
   input: z.strictObject({
     ...zugriff,
     file: z.uuid(),
@@ -77,7 +77,7 @@ export const takeDownFile = command({
   run: (input, tools) =>
     tools.database.as({}, async (tx) => {
       const { file, notice } = input;
-      const row = await tx.one<{ besitzer_id: string; schluessel: Buffer; name: Buffer }>(
+      const row = await tx.one<{ besitzer_id: string | null; schluessel: Buffer; name: Buffer }>(
         "DELETE FROM datei d WHERE d.id = $1 RETURNING d.besitzer_id, d.schluessel, d.name",
         [file],
       );
@@ -90,7 +90,9 @@ export const takeDownFile = command({
         await vermerke(tx, tools.now, `Datei ${file} sollte entfernt werden und ${was} (Meldung ${notice})`, input);
         return { file, removed: false, ...(vorher ? { since: vorher.entfernt_am.toISOString() } : {}) };
       }
-      const seal = await sealUnlessErased(tx, tools.fieldKey, row.besitzer_id, tools.now);
+      // Whose account is gone is told nothing, and the file goes all the same.
+      const besitzer = row.besitzer_id ?? undefined;
+      const seal = besitzer === undefined ? undefined : await sealUnlessErased(tx, tools.fieldKey, besitzer, tools.now);
       if (seal) {
         const text = inhalt.parse({
           name: nameOderNichts(tools.fieldKey, { id: file, ...row }),
@@ -98,10 +100,15 @@ export const takeDownFile = command({
         });
         await tx.run(
           "INSERT INTO datei_entfernung (id, besitzer_id, verschlossen, entfernt_am) VALUES ($1, $2, $3, $4)",
-          [file, row.besitzer_id, seal(place(file), JSON.stringify(text)), tools.now],
+          [file, besitzer, seal(place(file), JSON.stringify(text)), tools.now],
         );
       }
-      await tools.record(tx, { resource: Datei, deed: "entfernen", object: file, person: row.besitzer_id });
+      await tools.record(tx, {
+        resource: Datei,
+        deed: "entfernen",
+        object: file,
+        ...(besitzer === undefined ? {} : { person: besitzer }),
+      });
       await vermerke(tx, tools.now, `Datei ${file} entfernt (Meldung ${notice})`, input);
       return { file, removed: true };
     }),

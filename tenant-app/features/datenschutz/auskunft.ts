@@ -48,6 +48,7 @@ export async function stelleZusammen(
   for (const tabelle of schema.tabellen.values()) {
     const wo = [...(spalten.get(tabelle.name) ?? [])].map((spalte) => `t."${spalte}"::text = $1`);
     const genannt = tabelle.spalten.filter(({ name }) => gesagt[`${tabelle.name}.${name}`]?.names === "username");
+    wo.push(...genannt.map(({ name }) => `position($1 IN t."${name}") > 0`));
     if (benutzername !== undefined) {
       // A user name is of letters, digits, points and hyphens: no other one may go on where this one ends.
       wo.push(
@@ -57,8 +58,7 @@ export async function stelleZusammen(
     if (wo.length === 0) continue;
     const muster = benutzername?.replaceAll(".", "\\.") ?? "";
     const werte = wo.some((bedingung) => bedingung.includes("$2")) ? [person, muster] : [person];
-    const bezug = werte.length > 1 && !wo.some((bedingung) => bedingung.includes("$1")) ? [...wo, "$1::text = ''"] : wo;
-    sammlung.nimm(tabelle, "ueber", await zeilen(tx, tabelle, bezug.join(" OR "), werte));
+    sammlung.nimm(tabelle, "ueber", await zeilen(tx, tabelle, wo.join(" OR "), werte));
   }
   await haengeAn(tx, schema, spalten, gesagt, sammlung);
   const keys = await personalKeys(tx, fieldKey, [person, ...sammlung.personen(spalten)]);

@@ -24,7 +24,7 @@ const mostRounds = 5;
 
 /**
  * Erases everybody who is due, and whoever was begun.
- * @param options.today day of the school (ISO 8601); without it those alone who stand in the register: before a school opens
+ * @param options.today day of the school (ISO 8601), if the database's clock has reached it; without it those alone who stand in the register: before a school opens
  * @returns how many people, and how many rows of each kind
  * @throws the first failure, after all others had their turn
  */
@@ -38,7 +38,7 @@ export async function eraseDue(eraser: Eraser, options: { readonly today?: strin
   for (const { person_id } of due) {
     if (eraser.goOn?.() === false) break;
     try {
-      const sign = await database.as({ jetzt: now() }, (tx) => begin(tx, person_id, options.today, now()));
+      const sign = await database.as({ jetzt: now() }, (tx) => begin(tx, person_id, options.today));
       if (sign === undefined) continue;
       done = sum(done, await eraseOne(eraser, person_id, sign), { erasedPeople: 1 });
     } catch (error) {
@@ -52,16 +52,10 @@ export async function eraseDue(eraser: Eraser, options: { readonly today?: strin
 }
 
 /** The sign of somebody in the register; undefined for somebody who is not due any more. */
-async function begin(
-  tx: Transaction,
-  person: string,
-  today: string | undefined,
-  now: Date,
-): Promise<string | undefined> {
-  const row = await tx.one<{ sign: string | null }>("SELECT loeschung_beginnen($1, $2::date, $3) AS sign", [
+async function begin(tx: Transaction, person: string, today: string | undefined): Promise<string | undefined> {
+  const row = await tx.one<{ sign: string | null }>("SELECT loeschung_beginnen($1, $2::date) AS sign", [
     person,
     today ?? null,
-    now,
   ]);
   return row?.sign ?? undefined;
 }

@@ -29,7 +29,7 @@ export interface Told {
   readonly along?: true;
   /** Of a column that refers to a row: whoever is told of that row is told of this one, but only to whom it refers. */
   readonly below?: true;
-  /** It names people without referring to them: by their id, or somewhere in its text by their user name. */
+  /** It names people without referring to them: by their id, or somewhere in its text by their user name or their id. */
   readonly names?: "id" | "username";
 }
 
