@@ -10,5 +10,8 @@ export function requireReason(
   throw new CliError(EXIT.usage, `${what} needs a reason.`, { field: "reason", remedy: `Add --reason "…"; ${keeper}` });
 }
 
+/** What --reason is for, where the school is told. */
+export const REASON_OF_REACHING_IN = "why; kept in the audit, and shown to the school (required)";
+
 /** Who is told of what an operator does in a school by hand. */
 export const SHOWN_TO_THE_SCHOOL = "the audit keeps it, and the school is shown it.";

@@ -14,6 +14,9 @@ export interface Patience {
   readonly most: number;
 }
 
+/** The longest that a school's own program may take over all that the school holds, milliseconds. */
+export const LONG_WORK_MS = 1_800_000;
+
 /** A platform ends and starts within this time, a machine mostly too. */
 export const PATIENCE: Patience = { pause: 1_000, most: 5 * 60_000 };
 

@@ -71,15 +71,18 @@ const peersAndHosts = {
 const formerRepository = z.strictObject({ repository: z.string().min(1), ...peersAndHosts });
 export type FormerRepository = z.infer<typeof formerRepository>;
 
-/** The relay that schools may hand their mail to, and nothing else of the world. Its password is the reconciler's `mailPasswordFile`. */
-const mail = z.strictObject({
+/** A mail relay and who mails come from; its password is never in the address. */
+export const mailRelayAddress = {
+  /** `smtps://[user@]name[:port]`, or `smtp://…` for one that begins TLS with STARTTLS. */
   relay: z
     .url({ protocol: /^smtps?$/, hostname: z.regexes.domain, error: "must be smtps://[user@]name[:port] or smtp://…" })
-    .refine((address) => new URL(address).password === "", "must not hold a password: that is a file"),
+    .refine((address) => new URL(address).password === "", "must not hold a password: that goes into passwordFile"),
   /** Address that mails come from. */
   from: z.email(),
-  ...peersAndHosts,
-});
+};
+
+/** The relay that schools may hand their mail to, and nothing else of the world. Its password is the reconciler's `mailPasswordFile`. */
+const mail = z.strictObject({ ...mailRelayAddress, ...peersAndHosts });
 export type MailSettings = z.infer<typeof mail>;
 
 /** What the API shows and checks, and what both processes must agree on. */

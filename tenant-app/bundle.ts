@@ -29,6 +29,20 @@ const takenAsTheyAre: ReadonlyArray<readonly [name: string, top: string, files: 
   ],
 ];
 
+/** How everything is bundled; the banner is for what still asks for modules by `require`. */
+const forNode = {
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  target: "node24",
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
+  logLevel: "silent",
+} as const;
+
+const homeOf = (file: string): string => createRequire(import.meta.url).resolve(file);
+
 /**
  * Bundles the school platform into `outDir`: `main.mjs`, and beside it the files it reads. The same sources give the
  * same bytes, so that an image can be named by its content.
@@ -39,22 +53,15 @@ export async function bundleTenantApp(outDir: string): Promise<void> {
     entryPoints: [join(appRoot, "main.ts")],
     outfile: join(outDir, "main.mjs"),
     absWorkingDir: appRoot,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node24",
+    ...forNode,
     external: ["pg-native", "pg-cloudflare", ...besideTheBundle],
-    banner: {
-      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-    },
     minify: false,
     sourcemap: false,
     legalComments: "none",
     plugins: [withoutUnused],
-    logLevel: "silent",
   });
   for (const [name, top, files] of takenAsTheyAre) {
-    const from = dirname(createRequire(import.meta.url).resolve(top));
+    const from = dirname(homeOf(top));
     for (const file of files) {
       await cp(join(from, file), join(outDir, "node_modules", name, file));
     }
@@ -77,15 +84,8 @@ async function bundlePackage(name: string, from: string, entry: string, target: 
     entryPoints: [join(from, entry)],
     absWorkingDir: from,
     outfile: join(target, "index.mjs"),
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node24",
-    banner: {
-      js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-    },
+    ...forNode,
     legalComments: "inline",
-    logLevel: "silent",
   });
   await cp(join(from, "LICENSE"), join(target, "LICENSE"));
   const { version, license } = JSON.parse(await readFile(join(from, "package.json"), "utf8"));
@@ -94,8 +94,6 @@ async function bundlePackage(name: string, from: string, entry: string, target: 
     `${JSON.stringify({ name, version, license, type: "module", exports: "./index.mjs" }, null, 2)}\n`,
   );
 }
-
-const homeOf = (file: string): string => createRequire(import.meta.url).resolve(file);
 
 /** What makes PDFs, without the fonts that are not within a document. */
 async function bundlePdfkit(target: string): Promise<void> {

@@ -1,13 +1,11 @@
 import type { Command } from "commander";
 import { Ended, EXIT } from "../errors.ts";
 import { details, table } from "../output.ts";
-import { requireReason, SHOWN_TO_THE_SCHOOL } from "../reason.ts";
+import { REASON_OF_REACHING_IN, requireReason, SHOWN_TO_THE_SCHOOL } from "../reason.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import { parseMoment } from "../time.ts";
 import type { Operation } from "../types.ts";
-import { waitForOperation } from "../wait.ts";
-
-const PATIENCE = 1_800_000;
+import { LONG_WORK_MS, waitForOperation } from "../wait.ts";
 
 interface JournalOptions extends CommonOptions {
   readonly reason?: string;
@@ -45,7 +43,7 @@ async function ask<T>(session: Session, options: JournalOptions, slug: string, w
   const client = connect(session, options);
   const path = `/v1/tenants/${encodeURIComponent(slug)}/journal/${what}`;
   const started = await client.post<Operation>(path, { ...body, reason: reasonOf(options) });
-  const { result } = await waitForOperation(client, session.terminal, started, PATIENCE);
+  const { result } = await waitForOperation(client, session.terminal, started, LONG_WORK_MS);
   return result as T;
 }
 
@@ -130,13 +128,12 @@ export function addJournalCommands(program: Command, session: Session): void {
   const journal = program
     .command("journal")
     .description("put a school's journal to use: find what was done behind the app's back, put it right, take back");
-  const because = "why; kept in the audit, and shown to the school (required)";
   journal
     .command("verify <slug>")
     .description(
       "check the journal's chain, and every mark against its last entry; ends with 7 when something is found",
     )
-    .option("--reason <text>", because)
+    .option("--reason <text>", REASON_OF_REACHING_IN)
     .addHelpText("after", '\nExample:\n  $ classmind journal verify goethe --reason "Monatliche Prüfung"')
     .action((slug: string, _options: unknown, command: Command) =>
       verify(session, slug, command.optsWithGlobals<JournalOptions>()),
@@ -144,7 +141,7 @@ export function addJournalCommands(program: Command, session: Session): void {
   journal
     .command("rebuild <slug>")
     .description("put marks back as the journal has them last")
-    .option("--reason <text>", because)
+    .option("--reason <text>", REASON_OF_REACHING_IN)
     .option("-y, --yes", "do not ask")
     .addHelpText("after", '\nExample:\n  $ classmind journal rebuild goethe --reason "Befunde der Prüfung vom 27.11."')
     .action((slug: string, _options: unknown, command: Command) =>
@@ -155,7 +152,7 @@ export function addJournalCommands(program: Command, session: Session): void {
     .description("take back what an account did to marks since a time; without --apply, only say what that would be")
     .requiredOption("--since <time>", "from when on (ISO 8601 with a zone)")
     .option("--apply", "do it")
-    .option("--reason <text>", because)
+    .option("--reason <text>", REASON_OF_REACHING_IN)
     .option("-y, --yes", "do not ask")
     .addHelpText(
       "after",

@@ -5,13 +5,11 @@ import type { Command } from "commander";
 import { type DisclosureReport, reportPage } from "../disclosure-report.ts";
 import { CliError, Ended, EXIT } from "../errors.ts";
 import { details } from "../output.ts";
-import { requireReason, SHOWN_TO_THE_SCHOOL } from "../reason.ts";
+import { REASON_OF_REACHING_IN, requireReason, SHOWN_TO_THE_SCHOOL } from "../reason.ts";
 import { createRecipient } from "../sealed.ts";
 import { type CommonOptions, confirmSlug, connect, print, type Session } from "../session.ts";
 import type { Operation, Tenant } from "../types.ts";
-import { waitForOperation } from "../wait.ts";
-
-const PATIENCE = 1_800_000;
+import { LONG_WORK_MS, waitForOperation } from "../wait.ts";
 
 interface DisclosureOptions extends CommonOptions {
   readonly reason?: string;
@@ -64,7 +62,7 @@ async function disclose(session: Session, slug: string, person: string, options:
     const path = `/v1/tenants/${encodeURIComponent(slug)}/disclosures`;
     const body = { person, request, identity, reason, recipient: recipient.publicKey };
     const started = await client.post<Operation>(path, body);
-    const { result } = await waitForOperation(client, session.terminal, started, PATIENCE);
+    const { result } = await waitForOperation(client, session.terminal, started, LONG_WORK_MS);
     const { sealedReport, tables, rows } = result as { sealedReport: string; tables: number; rows: number };
     counts = { tables, rows };
     const json = await promisify(gunzip)(await recipient.openBytes(sealedReport));
@@ -102,7 +100,7 @@ async function takeDown(session: Session, slug: string, file: string, options: T
   const client = connect(session, options);
   const path = `/v1/tenants/${encodeURIComponent(slug)}/takedowns`;
   const started = await client.post<Operation>(path, { file, notice, reason, ownerReason });
-  const { result } = await waitForOperation(client, session.terminal, started, PATIENCE);
+  const { result } = await waitForOperation(client, session.terminal, started, LONG_WORK_MS);
   const done = result as { file: string; removed: boolean; since?: string };
   print(session, options, { slug, ...done }, ({ removed, since }) =>
     details([
@@ -123,7 +121,6 @@ async function takeDown(session: Session, slug: string, file: string, options: T
 
 /** `classmind disclosure …` and `classmind takedown …` */
 export function addRequestCommands(program: Command, session: Session): void {
-  const because = "why; kept in the audit, and shown to the school (required)";
   program
     .command("disclosure")
     .description("answer somebody who asks what is stored about them")
@@ -134,7 +131,7 @@ export function addRequestCommands(program: Command, session: Session): void {
     .option("--identity-by <who>", "who checked it; you if absent")
     .option("--identity-on <date>", "when (YYYY-MM-DD); today if absent")
     .requiredOption("--out <name>", "where the report goes: NAME.html and NAME.json, readable by you alone")
-    .option("--reason <text>", because)
+    .option("--reason <text>", REASON_OF_REACHING_IN)
     .addHelpText(
       "after",
       '\nExample:\n  $ classmind disclosure create goethe mia.muster --request DS-2026-17 --identity-checked "Personalausweis im Sekretariat" --reason "Antrag nach Art. 15" --out auskunft-17',
@@ -147,7 +144,7 @@ export function addRequestCommands(program: Command, session: Session): void {
     .description("make a file of a school unreadable for good (its id, or its address); its owner is told when and why")
     .requiredOption("--notice <reference>", "the recorded notice")
     .requiredOption("--tell-owner <text>", "why, in words for the owner: they are shown it as it is")
-    .option("--reason <text>", because)
+    .option("--reason <text>", REASON_OF_REACHING_IN)
     .option("-y, --yes", "do not ask")
     .addHelpText(
       "after",

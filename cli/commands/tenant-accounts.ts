@@ -7,7 +7,7 @@ import type { Operation } from "../types.ts";
 import { waitForOperation } from "../wait.ts";
 
 /** How long an open school takes for one of these, in milliseconds, and more. */
-const PATIENCE = 600_000;
+const LONGEST_MS = 600_000;
 
 interface AccountOptions extends CommonOptions {
   readonly reason?: string;
@@ -36,7 +36,7 @@ export function addAccountCommands(tenant: Command, session: Session): void {
         ...(options.reason === undefined ? {} : { reason: options.reason }),
       };
       const started = await client.post<Operation>(`/v1/tenants/${encodeURIComponent(slug)}/reset-password`, body);
-      const { result } = await waitForOperation(client, session.terminal, started, PATIENCE);
+      const { result } = await waitForOperation(client, session.terminal, started, LONGEST_MS);
       const { sealedPassword, locked = false } = result as { sealedPassword: string; locked?: boolean };
       const password = await recipient.open(sealedPassword);
       print(session, options, { slug, username, password, locked }, (value) =>
@@ -65,7 +65,7 @@ export function addAccountCommands(tenant: Command, session: Session): void {
       const client = connect(session, options);
       const path = `/v1/tenants/${encodeURIComponent(slug)}/remove-second-factor`;
       const started = await client.post<Operation>(path, { username, reason });
-      const { result } = await waitForOperation(client, session.terminal, started, PATIENCE);
+      const { result } = await waitForOperation(client, session.terminal, started, LONGEST_MS);
       const { removed } = result as { removed: boolean };
       print(session, options, { slug, username, removed }, () =>
         details([

@@ -1,15 +1,10 @@
 import { z } from "zod";
-import type { MailSettings } from "../config.ts";
+import { type MailSettings, mailRelayAddress } from "../config.ts";
 import { ClassmindError } from "../errors.ts";
 
 /** The mail relay as people write it down in platform.json. */
 export const mailRelay = z.strictObject({
-  /** `smtps://[user@]name[:port]`, or `smtp://…` for one that begins TLS with STARTTLS. */
-  relay: z
-    .url({ protocol: /^smtps?$/, hostname: z.regexes.domain, error: "must be smtps://[user@]name[:port] or smtp://…" })
-    .refine((address) => new URL(address).password === "", "must not hold a password: that goes into passwordFile"),
-  /** Address that mails come from. */
-  from: z.email(),
+  ...mailRelayAddress,
   /** Where it is: schools look no names up. */
   host: z.strictObject({ name: z.hostname(), address: z.ipv4(), port: z.int().min(1).max(65535) }),
   /** File with the user's password, root's, mode 0600. */

@@ -86,7 +86,7 @@ describe("R25 taking a file down", () => {
       await school.database.query("UPDATE datei_entfernung SET gelesen_am = gelesen_am - $1 * interval '1 day'", [
         days,
       ]);
-      await raeumeEntfernungenAb(school.serving.app.database, school.now());
+      await raeumeEntfernungenAb(school.serving.app);
     };
     await nach(29);
     expect(await school.database.query("SELECT FROM datei_entfernung")).toHaveLength(1);

@@ -3,6 +3,7 @@ import type { Feature } from "../../ground/feature.ts";
 import { route } from "../../ground/gate/route.ts";
 import type { PersonVisit } from "../../ground/gate/visit.ts";
 import { page, view } from "../../ground/pages/page.ts";
+import { forgetOlder } from "../../ground/work/forget.ts";
 import { Konto } from "../konten/public.ts";
 
 interface Zugriff {
@@ -30,14 +31,7 @@ export const betreiber: Feature = {
   name: "betreiber",
   disclosure: { "betreiberzugriff.was": { names: "username" } },
   tables: ["betreiberzugriff"],
-  daily: async ({ database, now }) => {
-    const row = await database.as({}, (tx) =>
-      tx.one<{ anzahl: number }>("SELECT betreiberzugriffe_vergessen($1) AS anzahl", [
-        new Date(now().getTime() - sichtbarMs),
-      ]),
-    );
-    return { forgottenAccesses: row?.anzahl ?? 0 };
-  },
+  daily: async (app) => ({ forgottenAccesses: await forgetOlder(app, "betreiberzugriffe_vergessen", sichtbarMs) }),
   routes: [
     route({
       method: "GET",

@@ -2,8 +2,9 @@ import { z } from "zod";
 import type { App } from "../../ground/app.ts";
 import { UnreadableField } from "../../ground/crypto/fields.ts";
 import { type PersonalKeys, personalKeys, sealUnlessErased } from "../../ground/crypto/personal.ts";
-import type { Database, Transaction } from "../../ground/database/database.ts";
+import type { Transaction } from "../../ground/database/database.ts";
 import { command } from "../../ground/operator/command.ts";
+import { forgetOlder } from "../../ground/work/forget.ts";
 import { vermerke, zugriff } from "../betreiber/public.ts";
 import { Datei, oeffneDatei } from "./public.ts";
 
@@ -56,12 +57,7 @@ export async function nimmZurKenntnis(tx: Transaction, ich: string, ids: readonl
 }
 
 /** Removes notices that were taken note of long ago; returns how many. */
-export async function raeumeEntfernungenAb(database: Database, now: Date): Promise<number> {
-  const row = await database.as({}, (tx) =>
-    tx.one<{ anzahl: number }>("SELECT entfernungen_abraeumen($1) AS anzahl", [new Date(now.getTime() - keptMs)]),
-  );
-  return row?.anzahl ?? 0;
-}
+export const raeumeEntfernungenAb = (app: App): Promise<number> => forgetOlder(app, "entfernungen_abraeumen", keptMs);
 
 export const takeDownFile = command({
   name: "take-down-file",

@@ -57,7 +57,7 @@ export const dateien: Feature = {
   daily: async (app) => ({
     ...(await raeumeHerrenloseAb(app)),
     ...(await raeumeAb(app.database, blobsOf(app), app.now())),
-    notices: await raeumeEntfernungenAb(app.database, app.now()),
+    notices: await raeumeEntfernungenAb(app),
   }),
   commands: [collect, takeDownFile],
   contents: { blobs: blobContents },

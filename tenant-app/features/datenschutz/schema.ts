@@ -33,17 +33,22 @@ export interface Schema {
 
 const bekannt = "CASE n.nspname WHEN 'public' THEN c.relname::text ELSE n.nspname || '.' || c.relname END";
 
-/** Reads it, all schemas in which anything is stored. */
-export async function liesSchema(tx: Transaction): Promise<Schema> {
-  const tabellen = await tx.all<Tabelle & { spalten: Spalte[] } & Record<string, unknown>>(
+/** Every table of all schemas in which anything is stored, the school's own first. */
+export function liesTabellen(tx: Transaction, reihenfolge: "name" | "zweck"): Promise<readonly Tabelle[]> {
+  return tx.all<Tabelle & { spalten: Spalte[] } & Record<string, unknown>>(
     `SELECT ${bekannt} AS name, format('%I.%I', n.nspname, c.relname) AS quoted, obj_description(c.oid, 'pg_class') AS zweck,
             json_agg(json_build_object('name', a.attname, 'typ', format_type(a.atttypid, NULL), 'zweck', col_description(c.oid, a.attnum))
               ORDER BY a.attnum) AS spalten
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
       WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname IN ('public', 'journal', 'schluessel')
-      GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname DESC, c.relname`,
+      GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname DESC, ${reihenfolge === "zweck" ? "zweck" : "c.relname"}`,
   );
+}
+
+/** Reads all of it. */
+export async function liesSchema(tx: Transaction): Promise<Schema> {
+  const tabellen = await liesTabellen(tx, "name");
   const verweise = await tx.all<Verweis & Record<string, unknown>>(
     `SELECT ${bekannt} AS tabelle, a.attname AS spalte, f.relname::text AS "aufTabelle", b.attname AS "aufSpalte"
        FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace

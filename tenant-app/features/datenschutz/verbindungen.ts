@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { type App, perApp } from "../../ground/app.ts";
 import type { Transaction } from "../../ground/database/database.ts";
 import type { Visit } from "../../ground/gate/visit.ts";
+import { forgetOlder } from "../../ground/work/forget.ts";
 import { type Geraet, geraetAus } from "./browser.ts";
 
 /**
@@ -107,14 +108,7 @@ function gemischt<T>(alle: T[]): T[] {
 }
 
 /** Removes what is of long ago (R54); returns how many. */
-export async function raeumeVerbindungenAb(app: App): Promise<number> {
-  const row = await app.database.as({}, (tx) =>
-    tx.one<{ anzahl: number }>("SELECT verbindungen_abraeumen($1) AS anzahl", [
-      new Date(app.now().getTime() - fristMs),
-    ]),
-  );
-  return row?.anzahl ?? 0;
-}
+export const raeumeVerbindungenAb = (app: App): Promise<number> => forgetOlder(app, "verbindungen_abraeumen", fristMs);
 
 export interface Gruppe {
   readonly angabe: string;

@@ -5,6 +5,7 @@ import { type PersonalKeys, personalKeys, sealFor } from "../../ground/crypto/pe
 import type { Transaction } from "../../ground/database/database.ts";
 import { InputProblem } from "../../ground/pages/input.ts";
 import { StaleForm } from "../../ground/pages/stale.ts";
+import { forgetOlder } from "../../ground/work/forget.ts";
 import type { Einstellungen, Entscheidungen } from "./einstellungen.ts";
 import { type Format, formate, type Quelldatei } from "./erkennen.ts";
 import type { Spalten } from "./formate/liste.ts";
@@ -21,8 +22,16 @@ export const bleibtMs = 24 * 60 * 60 * 1000;
 const spalte = z.number().int().min(0).max(1_000).optional();
 const spaltenform = z.object({
   art: z.enum(["schueler", "lehrkraft"]),
-  ...{ nachname: spalte, vorname: spalte, geburt: spalte, klasse: spalte, kennung: spalte },
-  ...{ email: spalte, kuerzel: spalte, kurs: spalte, fach: spalte, lehrkraft: spalte },
+  nachname: spalte,
+  vorname: spalte,
+  geburt: spalte,
+  klasse: spalte,
+  kennung: spalte,
+  email: spalte,
+  kuerzel: spalte,
+  kurs: spalte,
+  fach: spalte,
+  lehrkraft: spalte,
 });
 const kopfform = z.object({ name: z.string(), format: z.enum(formate), spalten: spaltenform.optional() });
 const angabenform = z.object({
@@ -78,7 +87,11 @@ export async function offeneEinlesung(tx: Transaction, { app, ich }: Wer): Promi
   );
   const { einstellungen, entscheidungen } = angabenform.parse(gelesen(keys, ich, angabenOrt(id), angaben));
   return {
-    ...{ id, begonnen_am, version, einstellungen, entscheidungen },
+    id,
+    begonnen_am,
+    version,
+    einstellungen,
+    entscheidungen,
     dateien: dateien.map(({ id: datei, groesse, kopf }) => {
       const { name, format, spalten } = kopfform.parse(gelesen(keys, ich, kopfOrt(datei), kopf));
       return { id: datei, groesse, name, format, spalten };
@@ -209,10 +222,6 @@ export async function verwirf(tx: Transaction, id: string): Promise<boolean> {
 
 /** Once a day: what nobody confirmed goes. */
 export async function raeumeAb(app: App): Promise<Record<string, number>> {
-  const row = await app.database.as({}, (tx) =>
-    tx.one<{ anzahl: number }>("SELECT einlesungen_abraeumen($1) AS anzahl", [
-      new Date(app.now().getTime() - bleibtMs),
-    ]),
-  );
-  return (row?.anzahl ?? 0) > 0 ? { einlesungen: row?.anzahl ?? 0 } : {};
+  const einlesungen = await forgetOlder(app, "einlesungen_abraeumen", bleibtMs);
+  return einlesungen > 0 ? { einlesungen } : {};
 }

@@ -164,7 +164,10 @@ async function legeKontenAn(
 ): Promise<Entry<string>[]> {
   const rolle = { schueler: "schueler", lehrkraft: "lehrer" } as const;
   const wuensche = handlungen.konten.map(({ person, art, vorname, nachname, email }) => ({
-    ...{ id: id(person), vorname, nachname, email },
+    id: id(person),
+    vorname,
+    nachname,
+    email,
     rolle: darfRollen ? rolle[art] : undefined,
   }));
   const neue = await gibVielenKonten(tx, now, wuensche);
@@ -193,7 +196,9 @@ async function merkeDich(
   { id, ziel, pruefer, auftrag }: Womit,
 ): Promise<void> {
   const zeilen = merkmale.map(({ person, art, geburt, kennung }) => ({
-    ...{ person: id(person), art, quelle: kennung?.quelle },
+    person: id(person),
+    art,
+    quelle: kennung?.quelle,
     geburt: geburt === undefined ? null : pruefer.geburt(id(person), geburt),
     kennung: kennung && pruefer.person(kennung.quelle, kennung.wert),
   }));
@@ -217,7 +222,8 @@ async function merkeDich(
     [kennungen],
   );
   const kurse = kurskennungen.map(({ kurs, quelle, wert }) => ({
-    ...{ kurs: ziel("kurs", kurs), quelle },
+    kurs: ziel("kurs", kurs),
+    quelle,
     kennung: pruefer.kurs(auftrag.jahr, quelle, wert),
   }));
   await tx.run(

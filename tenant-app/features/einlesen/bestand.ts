@@ -1,4 +1,5 @@
 import type { Namensangaben } from "../personen/public.ts";
+import type { Zugehoerig } from "../struktur/public.ts";
 import type { Einstellungen } from "./einstellungen.ts";
 import type { Personenart } from "./saetze.ts";
 
@@ -19,16 +20,6 @@ export interface Bestandsperson extends Namensangaben {
   readonly kennungen: ReadonlyMap<string, string>;
   /** What lists have said this person is; undefined: no list has. */
   readonly eingelesenAls: Personenart | undefined;
-}
-
-export interface Zugehoerig {
-  readonly id: string;
-  readonly person: string;
-  /** Class or course. */
-  readonly ziel: string;
-  /** First and last day, ISO 8601. */
-  readonly ab: string;
-  readonly bis: string;
 }
 
 export interface Bestand extends Einstellungen {

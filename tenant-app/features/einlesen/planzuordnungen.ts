@@ -1,6 +1,7 @@
 import { germanDay } from "../../ground/pages/days.ts";
 import { listenname } from "../personen/public.ts";
-import type { Bestand, Bestandsperson, Zugehoerig } from "./bestand.ts";
+import type { Zugehoerig } from "../struktur/public.ts";
+import type { Bestand, Bestandsperson } from "./bestand.ts";
 import { Offene } from "./offene.ts";
 import {
   type Ende,

@@ -99,12 +99,17 @@ async function anfangsseite(
   }));
   const werte = eingabe ?? offen?.einstellungen ?? vorschlag(jahre, heute);
   const dateien = (offen?.dateien ?? []).map(({ id, name, groesse, format }) => ({
-    ...{ id, name, groesse, istListe: format === "liste" },
+    id,
+    name,
+    groesse,
+    istListe: format === "liste",
     formate: formate.map((eines) => ({ id: eines, name: formatnamen[eines], gewaehlt: eines === format })),
   }));
   const megabyte = (bytes: number) => Math.floor(bytes / 1024 / 1024);
   const data = {
-    ...{ offen, dateien, werte },
+    offen,
+    dateien,
+    werte,
     jahre: jahre.map((jahr) => ({ ...jahr, gewaehlt: jahr.id === werte.jahr })),
     darfKonten: visit.may(Konto.right("anlegen"), "schule"),
     megabyte: megabyte(Math.min(groessteDatei, visit.app.config.uploadLimit)),

@@ -129,37 +129,33 @@ async function zeige(visit: PersonVisit, errors: readonly InputError[] = [], sta
   const ohneRecht = await fehlendeRechte(plan.handlungen, visit.may);
   const data = {
     pfad: "/einlesen/vorschau",
-    ...{
-      version: offen.version,
-      vorgang: randomUUID(),
-      jahr,
-      ab: germanDay(ab),
-      gruppe,
-      gruppenname: namen[gruppe],
-      seite,
-      seiten,
-    },
+    version: offen.version,
+    vorgang: randomUUID(),
+    jahr,
+    ab: germanDay(ab),
+    gruppe,
+    gruppenname: namen[gruppe],
+    seite,
+    seiten,
     reiter: gruppen
       .filter((eine) => plan.zahlen[eine] > 0)
       .map((eine) => ({ gruppe: eine, name: namen[eine], zahl: plan.zahlen[eine], gewaehlt: eine === gruppe })),
     zeilen: alle
       .slice((seite - 1) * jeSeite, seite * jeSeite)
       .map((zeile, nummer) => ({ ...zeile, nummer, wo: wo(zeile) })),
-    ...{ mehrere: links.mehrere, zurueck: inGruppe(links.zurueck), weiter: inGruppe(links.weiter) },
-    ...{
-      hinweise: plan.hinweise,
-      pruefwert: plan.pruefwert,
-      moeglich: plan.moeglich && ohneRecht.length === 0,
-      ohneRecht: ohneRecht.join(", "),
-      leer: plan.leer,
-    },
-    ...{
-      fehler_zahl: plan.zahlen.fehler,
-      zweifel_zahl: plan.zahlen.zweifelhaft,
-      entschieden: Object.keys(offen.entscheidungen).length,
-      neuePerson,
-      ausgelassen,
-    },
+    mehrere: links.mehrere,
+    zurueck: inGruppe(links.zurueck),
+    weiter: inGruppe(links.weiter),
+    hinweise: plan.hinweise,
+    pruefwert: plan.pruefwert,
+    moeglich: plan.moeglich && ohneRecht.length === 0,
+    ohneRecht: ohneRecht.join(", "),
+    leer: plan.leer,
+    fehler_zahl: plan.zahlen.fehler,
+    zweifel_zahl: plan.zahlen.zweifelhaft,
+    entschieden: Object.keys(offen.entscheidungen).length,
+    neuePerson,
+    ausgelassen,
   };
   return page(visit, vorschau, data, { title: "Vorschau", errors, ...(status === undefined ? {} : { status }) });
 }

@@ -1,5 +1,6 @@
 import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
+import { forgetOlder } from "../../ground/work/forget.ts";
 import { archiviereNoten } from "./archiv.ts";
 import { auskunft } from "./auskunft.ts";
 import { buchRoutes } from "./buchseite.ts";
@@ -81,13 +82,7 @@ export const noten: Feature = {
     ["note.person_id", "halbjahresnote.person_id", "noteneingabe.konto_id", "noteneingabe_schritt.person_id"],
     { bounded: true },
   ),
-  daily: async (app) => {
-    const vor = new Date(app.now().getTime() - zuruecknehmbarMs);
-    const row = await app.database.as({}, (tx) =>
-      tx.one<{ anzahl: number }>("SELECT noteneingaben_vergessen($1) AS anzahl", [vor]),
-    );
-    return { forgottenEntries: row?.anzahl ?? 0 };
-  },
+  daily: async (app) => ({ forgottenEntries: await forgetOlder(app, "noteneingaben_vergessen", zuruecknehmbarMs) }),
   commands: [verifyJournal, rebuildMarks, undoAccount],
   invent: erfindeNoten,
   usage: { marks: "SELECT count(*) FROM note" },

@@ -1,5 +1,6 @@
 import { erasedBy, heldBy } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
+import { forgetOlder } from "../../ground/work/forget.ts";
 import { aenderungsRoutes } from "./aenderungen.ts";
 import { archiviereStruktur } from "./archiv.ts";
 import { erfindeStruktur } from "./erfinden.ts";
@@ -26,14 +27,7 @@ export const struktur: Feature = {
     "einschreibung",
     "auftragsaenderung",
   ],
-  daily: async ({ database, now }) => {
-    const row = await database.as({}, (tx) =>
-      tx.one<{ anzahl: number }>("SELECT auftragsaenderungen_vergessen($1) AS anzahl", [
-        new Date(now().getTime() - sichtbarMs),
-      ]),
-    );
-    return { forgottenChanges: row?.anzahl ?? 0 };
-  },
+  daily: async (app) => ({ forgottenChanges: await forgetOlder(app, "auftragsaenderungen_vergessen", sichtbarMs) }),
   resources: [Klasse, Kurs, Unterrichtsauftrag, Einschreibung],
   routes: [...jahrRoutes, ...fachRoutes, ...klassenRoutes, ...kursRoutes, ...aenderungsRoutes],
   navigation: [

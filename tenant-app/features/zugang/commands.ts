@@ -1,4 +1,3 @@
-import type { App } from "../../ground/app.ts";
 import { hashPassword, isOneTimeHash, verifyOneTime } from "../../ground/crypto/passwords.ts";
 import { plainLetters } from "../../ground/database/search.ts";
 import { networkOf } from "../../ground/gate/address.ts";
@@ -9,7 +8,7 @@ import { Konto, kontoZurAnmeldung, merkeErsteAnmeldung } from "../konten/public.
 import { istBekannt, versuche } from "./bremse.ts";
 import { passwordProblem } from "./passwortregeln.ts";
 import { nobodysHash, passt } from "./pruefen.ts";
-import { beimNachsehen, beimPruefen, imPasswortgang, warteText } from "./public.ts";
+import { beimNachsehen, beimPruefen, imPasswortgang, pruefeEigenesPasswort } from "./public.ts";
 import { eigenerZugang } from "./queries.ts";
 import { beginneSitzung } from "./sitzung.ts";
 
@@ -93,9 +92,15 @@ export async function aenderePasswort(
     throw new InputProblem({ field: "wiederholt", text: "Die beiden neuen Passwörter stimmen nicht überein." });
   }
   const comer = { source: person.accountId, known: true };
-  const pruefwert = await imPasswortgang(app, comer, () =>
-    checkedHash(app, visit, eingabe, (work) => beimPruefen(app, comer, work)),
-  );
+  const feld = { field: "bisher", falsch: "Das bisherige Passwort ist nicht richtig." };
+  const pruefwert = await imPasswortgang(app, comer, async () => {
+    const zugang = await pruefeEigenesPasswort(visit, comer, eingabe.bisher, feld);
+    const asOneTime = isOneTimeHash(zugang.passwort) && verifyOneTime(eingabe.neu, zugang.passwort);
+    if (eingabe.neu === eingabe.bisher || asOneTime) {
+      throw new InputProblem({ field: "neu", text: "Das neue Passwort muss sich vom bisherigen unterscheiden." });
+    }
+    return beimPruefen(app, comer, () => hashPassword(eingabe.neu));
+  });
   return visit.transaction(async (tx) => {
     await tx.run("SELECT passwort_setzen($1, $2, NULL, $3)", [person.accountId, pruefwert, now]);
     await tx.run("DELETE FROM sitzung WHERE konto_id = $1", [person.accountId]);
@@ -104,31 +109,4 @@ export async function aenderePasswort(
     const { cookies } = await beginneSitzung(tx, app.sessionKey, now, { id: person.accountId, nurPasswort: false });
     return cookies;
   });
-}
-
-async function checkedHash(
-  app: App,
-  visit: PersonVisit,
-  eingabe: { readonly bisher: string; readonly neu: string },
-  pruefen: <T>(work: () => Promise<T>) => Promise<T>,
-): Promise<string> {
-  const { person, now, address } = visit;
-  const attempt = { benutzername: person.userName, address, exists: true };
-  const { versuch, zugang } = await app.database.as({ konto: person.accountId }, async (tx) => ({
-    versuch: await versuche(tx, app.sessionKey, now, attempt),
-    zugang: await eigenerZugang(tx, person.accountId),
-  }));
-  if (versuch.waitMs > 0) {
-    throw new InputProblem({ field: "bisher", text: warteText(Math.ceil(versuch.waitMs / 1000)) });
-  }
-  const nobody = await nobodysHash();
-  if (!zugang || !(await pruefen(() => passt(eingabe.bisher, zugang, nobody)))) {
-    throw new InputProblem({ field: "bisher", text: "Das bisherige Passwort ist nicht richtig." });
-  }
-  await app.database.as({ konto: person.accountId }, (tx) => versuch.succeeded(tx));
-  const asOneTime = isOneTimeHash(zugang.passwort) && verifyOneTime(eingabe.neu, zugang.passwort);
-  if (eingabe.neu === eingabe.bisher || asOneTime) {
-    throw new InputProblem({ field: "neu", text: "Das neue Passwort muss sich vom bisherigen unterscheiden." });
-  }
-  return pruefen(() => hashPassword(eingabe.neu));
 }

@@ -1,6 +1,7 @@
 import type { App } from "../../ground/app.ts";
 import { erasedBy, together } from "../../ground/erasure/erasure.ts";
 import type { Feature } from "../../ground/feature.ts";
+import { forgetOlder } from "../../ground/work/forget.ts";
 import { anmeldungenRoutes } from "./anmeldungen.ts";
 import { bremse } from "./bremse.ts";
 import { erfindeZugaenge } from "./erfinden.ts";
@@ -35,11 +36,15 @@ export const zugang: Feature = {
     erasedBy("zugang_der_person_loeschen", ["zugang.konto_id", "einmalpasswort_formular.konto_id", "sitzung.konto_id"]),
     erasedBy("passwortcodes_der_person_loeschen", ["passwortcode.konto_id"]),
   ),
-  daily: tidyUp,
+  daily: async (app) => ({
+    ...(await tidyUp(app)),
+    codes: await forgetOlder(app, "passwortcodes_aufraeumen", 0),
+    forms: await forgetOlder(app, "einmalpasswort_formulare_vergessen", einmalGueltigMs),
+  }),
   invent: erfindeZugaenge,
 };
 
-/** Ended sessions, codes that nobody used, and counters of the login brake that no longer matter. */
+/** Ended sessions, and counters of the login brake that no longer matter. */
 async function tidyUp({ database, now }: App): Promise<Readonly<Record<string, number>>> {
   const today = now();
   return database.as({}, async (tx) => {
@@ -51,10 +56,6 @@ async function tidyUp({ database, now }: App): Promise<Readonly<Record<string, n
       new Date(today.getTime() - dayMs),
       new Date(today.getTime() - bremse.knownMs),
     ]);
-    const codes = await tx.one<{ count: number }>("SELECT passwortcodes_aufraeumen($1) AS count", [today]);
-    const forms = await tx.one<{ count: number }>("SELECT einmalpasswort_formulare_vergessen($1) AS count", [
-      new Date(today.getTime() - einmalGueltigMs),
-    ]);
-    return { sessions: Number(ended?.count ?? 0), codes: codes?.count ?? 0, forms: forms?.count ?? 0 };
+    return { sessions: Number(ended?.count ?? 0) };
   });
 }

@@ -7,7 +7,7 @@ import { InputProblem } from "../../ground/pages/input.ts";
 import { type Comer, fairQueue, TooBusy } from "../../ground/queue.ts";
 import { versuche } from "./bremse.ts";
 import { nobodysHash, passt } from "./pruefen.ts";
-import { eigenerZugang } from "./queries.ts";
+import { eigenerZugang, type Zugang } from "./queries.ts";
 
 /** A one-time password is good for so long; milliseconds. */
 export const einmalGueltigMs = 30 * 24 * 60 * 60 * 1000;
@@ -140,30 +140,50 @@ export async function versucheMit(
   return { waitMs, succeeded: () => app.database.as({}, succeeded) };
 }
 
+/** Where it is said that the password is not right, and how. */
+interface Eingabefeld {
+  readonly field: string;
+  readonly falsch: string;
+}
+
+/**
+ * Checks the person's own password, within a turn (`imPasswortgang`); a wrong one counts as a failed login.
+ * @returns what is stored of it
+ * @throws InputProblem at the field, when it is wrong or too many were tried
+ */
+export async function pruefeEigenesPasswort(
+  { app, person, now, address }: PersonVisit,
+  comer: Comer,
+  getippt: string,
+  { field, falsch }: Eingabefeld,
+): Promise<Zugang> {
+  const attempt = { benutzername: person.userName, address, exists: true };
+  const { versuch, zugang } = await app.database.as({ konto: person.accountId }, async (tx) => ({
+    versuch: await versuche(tx, app.sessionKey, now, attempt),
+    zugang: await eigenerZugang(tx, person.accountId),
+  }));
+  if (versuch.waitMs > 0) {
+    throw new InputProblem({ field, text: warteText(Math.ceil(versuch.waitMs / 1000)) });
+  }
+  const nobody = await nobodysHash();
+  if (!zugang || !(await beimPruefen(app, comer, () => passt(getippt, zugang, nobody)))) {
+    throw new InputProblem({ field, text: falsch });
+  }
+  await app.database.as({ konto: person.accountId }, (tx) => versuch.succeeded(tx));
+  return zugang;
+}
+
 /**
  * Makes sure that it is the person whose session it is, before what would give the account to somebody at an unlocked computer.
  * @throws InputProblem at the field, when the password is missing or wrong, or too many were tried
  */
-export async function verlangePasswort({ app, person, now, address }: PersonVisit, getippt: string, field: string) {
+export async function verlangePasswort(visit: PersonVisit, getippt: string, field: string): Promise<void> {
   if (getippt === "") {
     throw new InputProblem({ field, text: "Bitte geben Sie dafür Ihr Passwort ein." });
   }
-  const comer = { source: person.accountId, known: true };
-  const attempt = { benutzername: person.userName, address, exists: true };
-  await imPasswortgang(app, comer, async () => {
-    const { versuch, zugang } = await app.database.as({ konto: person.accountId }, async (tx) => ({
-      versuch: await versuche(tx, app.sessionKey, now, attempt),
-      zugang: await eigenerZugang(tx, person.accountId),
-    }));
-    if (versuch.waitMs > 0) {
-      throw new InputProblem({ field, text: warteText(Math.ceil(versuch.waitMs / 1000)) });
-    }
-    const nobody = await nobodysHash();
-    if (!zugang || !(await beimPruefen(app, comer, () => passt(getippt, zugang, nobody)))) {
-      throw new InputProblem({ field, text: "Das Passwort ist nicht richtig." });
-    }
-    await app.database.as({ konto: person.accountId }, (tx) => versuch.succeeded(tx));
-  });
+  const comer = { source: visit.person.accountId, known: true };
+  const feld = { field, falsch: "Das Passwort ist nicht richtig." };
+  await imPasswortgang(visit.app, comer, () => pruefeEigenesPasswort(visit, comer, getippt, feld));
 }
 
 /** „Bitte warten Sie …" in seconds or minutes. */

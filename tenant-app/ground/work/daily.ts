@@ -12,7 +12,7 @@ export async function tidyUp(app: App, features: readonly Feature[]): Promise<vo
   const ofGround = [
     async () => counted("journalDays", await app.database.as({}, (tx) => addJournalDays(tx, app.now()))),
     async () => counted("forgottenJournalDays", await app.database.as({}, (tx) => forgetJournalDays(tx, app.now()))),
-    async () => counted("orders", await app.database.as({}, (tx) => clearOrders(tx, app.now()))),
+    async () => counted("orders", await clearOrders(app)),
   ];
   for (const daily of [...ofGround, ...features.map((feature) => feature.daily)]) {
     try {

@@ -7,6 +7,7 @@ import { type PersonalKeys, personalKeys, sealFor, sealUnlessErased } from "../c
 import { isDuplicate, type Transaction } from "../database/database.ts";
 import type { PersonVisit } from "../gate/visit.ts";
 import { InputProblem } from "../pages/input.ts";
+import { forgetOlder } from "./forget.ts";
 import type { WorkKind, WorkResult } from "./kind.ts";
 
 /** Orders for work in the background, as rows: given, looked at, called off. */
@@ -158,9 +159,4 @@ export async function callOff(tx: Transaction, id: string, now: Date): Promise<b
 const keptMs = 30 * 24 * 60 * 60 * 1000;
 
 /** Forgets what is long over; returns how many. */
-export async function clearOrders(tx: Transaction, now: Date): Promise<number> {
-  const row = await tx.one<{ anzahl: number }>("SELECT arbeiten_abraeumen($1) AS anzahl", [
-    new Date(now.getTime() - keptMs),
-  ]);
-  return row?.anzahl ?? 0;
-}
+export const clearOrders = (app: App): Promise<number> => forgetOlder(app, "arbeiten_abraeumen", keptMs);

@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Bestand, Bestandsperson, Pruefer, Zugehoerig } from "../../../tenant-app/features/einlesen/bestand.ts";
+import type { Bestand, Bestandsperson, Pruefer } from "../../../tenant-app/features/einlesen/bestand.ts";
 import { erkenne, liesAlle } from "../../../tenant-app/features/einlesen/erkennen.ts";
 import { plane } from "../../../tenant-app/features/einlesen/plan.ts";
 import type { Plan } from "../../../tenant-app/features/einlesen/planform.ts";
 import type { Saetze } from "../../../tenant-app/features/einlesen/saetze.ts";
+import type { Zugehoerig } from "../../../tenant-app/features/struktur/public.ts";
 
 /** What a plan says of any school and any list: carried out, nothing of it is left; nobody goes. */
 

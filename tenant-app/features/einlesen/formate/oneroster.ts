@@ -104,8 +104,15 @@ function liesPersonen(sammler: Sammler, lies: Lies, zuordnungen: readonly Zuordn
       continue;
     }
     nimmPerson(sammler, {
-      ...{ art, ref: ref(id), vorname: rufname || vorname, nachname, email, herkunft, geburt: geburten.get(id) ?? "" },
-      ...{ klasse: stammklasse.get(id) ?? "", kennung: { quelle: "oneroster", wert: id } },
+      art,
+      ref: ref(id),
+      vorname: rufname || vorname,
+      nachname,
+      email,
+      herkunft,
+      geburt: geburten.get(id) ?? "",
+      klasse: stammklasse.get(id) ?? "",
+      kennung: { quelle: "oneroster", wert: id },
     });
   }
   if (andere > 0) {

@@ -59,14 +59,12 @@ function liesLehrkraefte(sammler: Sammler, eingabe: Tabelle): void {
       continue;
     }
     nimmPerson(sammler, {
-      ...{
-        art: "lehrkraft",
-        ref: lehrkraftRef(kuerzel),
-        nachname: feld(4),
-        vorname: feld(5),
-        email: feld(mail),
-        herkunft,
-      },
+      art: "lehrkraft",
+      ref: lehrkraftRef(kuerzel),
+      nachname: feld(4),
+      vorname: feld(5),
+      email: feld(mail),
+      herkunft,
       kennung: { quelle: "kuerzel", wert: kuerzel.toLowerCase() },
     });
   }
@@ -107,7 +105,10 @@ function liesLeistungen(sammler: Sammler, eingabe: Tabelle): void {
     alle.push({
       person: schuelerRef(feld(0), feld(1), feld(2)),
       zeit: `${feld(3).padStart(4, "0")}/${feld(4).padStart(2, "0")}`,
-      ...{ fach: feld(5), lehrkraft: feld(6), kurs: feld(8), herkunft },
+      fach: feld(5),
+      lehrkraft: feld(6),
+      kurs: feld(8),
+      herkunft,
     });
   }
   const neueste = alle.reduce((bisher, { zeit }) => (zeit > bisher ? zeit : bisher), "");

@@ -60,14 +60,12 @@ function liesLehrkraefte(sammler: Sammler, eingabe: Tabelle): void {
       continue;
     }
     nimmPerson(sammler, {
-      ...{
-        art: "lehrkraft",
-        ref: lehrkraftRef(kuerzel),
-        nachname: feld(1),
-        vorname: feld(28),
-        email: feld(32),
-        herkunft,
-      },
+      art: "lehrkraft",
+      ref: lehrkraftRef(kuerzel),
+      nachname: feld(1),
+      vorname: feld(28),
+      email: feld(32),
+      herkunft,
       kennung: { quelle: "kuerzel", wert: kuerzel.toLowerCase() },
     });
   }
@@ -93,16 +91,14 @@ function liesSchueler(sammler: Sammler, eingabe: Tabelle): void {
       continue;
     }
     nimmPerson(sammler, {
-      ...{
-        art: "schueler",
-        ref: schuelerRef(kurzname),
-        nachname: feld(1),
-        vorname: feld(7),
-        klasse: feld(9),
-        geburt: feld(12),
-        email: feld(13),
-        herkunft,
-      },
+      art: "schueler",
+      ref: schuelerRef(kurzname),
+      nachname: feld(1),
+      vorname: feld(7),
+      klasse: feld(9),
+      geburt: feld(12),
+      email: feld(13),
+      herkunft,
       kennung:
         fremd !== "" ? { quelle: "untis-fremdschluessel", wert: fremd } : { quelle: "untis-kurzname", wert: kurzname },
     });
