@@ -115,17 +115,20 @@ export const dateienRoutes: readonly Declared[] = [
 async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promise<Reply> {
   const cut = requestedCut(visit.query);
   const load = which === "eigene" ? eigeneDateien : geteilteDateien;
-  const { found, speicher, entfernungen } = await visit.transaction(async (tx) => ({
-    found: await load(tx, visit.app, visit.person.accountId, cut),
-    speicher: which === "eigene" ? await speicherVon(tx, visit.app, visit.person.accountId) : undefined,
-    entfernungen: which === "eigene" ? await neueEntfernungen(tx, visit.app, visit.person.accountId) : [],
-  }));
+  const eigene = which === "eigene";
+  const [found, speicher, entfernungen] = await visit.transaction((tx) =>
+    Promise.all([
+      load(tx, visit.app, visit.person.accountId, cut),
+      eigene ? speicherVon(tx, visit.app, visit.person.accountId) : undefined,
+      eigene ? neueEntfernungen(tx, visit.app, visit.person.accountId) : [],
+    ]),
+  );
   const path = which === "eigene" ? "/dateien" : "/dateien/geteilt";
   return page(
     visit,
     liste,
     {
-      eigene: which === "eigene",
+      eigene,
       zeilen: found.zeilen,
       ...paging(path, found),
       darfHochladen: visit.may(Datei.right("anlegen")),
@@ -134,8 +137,8 @@ async function listPage(visit: PersonVisit, which: "eigene" | "geteilt"): Promis
       groessteMegabyte: Math.floor(visit.app.config.uploadLimit / 1024 / 1024),
     },
     {
-      title: which === "eigene" ? "Dateien" : "Mit mir geteilte Dateien",
-      ...(which === "eigene" ? { script: true } : {}),
+      title: eigene ? "Dateien" : "Mit mir geteilte Dateien",
+      ...(eigene ? { script: true } : {}),
     },
   );
 }

@@ -17,7 +17,7 @@ export const groessteDatei = 10 * 1024 * 1024;
 export const groessteEinlesung = 20 * 1024 * 1024;
 export const meisteDateien = 20;
 /** What nobody confirmed goes after so many milliseconds. */
-export const bleibtMs = 24 * 60 * 60 * 1000;
+const bleibtMs = 24 * 60 * 60 * 1000;
 
 const spalte = z.number().int().min(0).max(1_000).optional();
 const spaltenform = z.object({

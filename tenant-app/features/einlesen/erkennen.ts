@@ -60,7 +60,7 @@ export function erkenne(datei: string, bytes: Uint8Array): Format {
 }
 
 /** Formats without a heading in their first row. */
-export const ohneKopf = (format: Format): boolean => format.startsWith("untis-");
+const ohneKopf = (format: Format): boolean => format.startsWith("untis-");
 
 export interface Quelldatei {
   readonly name: string;

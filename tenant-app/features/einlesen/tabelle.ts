@@ -12,7 +12,7 @@ export interface Tabelle {
 }
 
 /** Most rows of one file: a school has no more, and a file that has is not what it was taken for. */
-export const hoechstensZeilen = 100_000;
+const hoechstensZeilen = 100_000;
 
 /** @param mitKopf whether its first row says what the columns are called */
 export function tabelle(datei: string, bytes: Uint8Array, mitKopf: boolean): Tabelle {

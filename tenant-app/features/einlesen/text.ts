@@ -142,10 +142,3 @@ function offenesFeld(text: string, ab: number, trenner: Trenner): Gelesen {
   const bis = naechstes(text, ab + 1, trenner);
   return { feld: text.slice(ab, bis), at: bis, umbrueche: 0, offen: true };
 }
-
-/** A field as it is written by `zeilen`'s counterpart: for files of our own making. */
-export function alsFeld(feld: string, trenner: Trenner): string {
-  return /["\r\n]/.test(feld) || feld.includes(trenner) || feld !== feld.trim()
-    ? `"${feld.replaceAll('"', '""')}"`
-    : feld;
-}

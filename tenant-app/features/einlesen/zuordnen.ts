@@ -12,13 +12,8 @@ export type Treffer =
   | { readonly wie: "zweifelhaft"; readonly kandidaten: readonly Bestandsperson[]; readonly grund: string };
 
 /** Names are compared without regard to capitals and blanks. */
-export const namensschluessel = ({
-  vorname,
-  nachname,
-}: {
-  readonly vorname: string;
-  readonly nachname: string;
-}): string => JSON.stringify([nachname, vorname].map(vergleichbar));
+const namensschluessel = ({ vorname, nachname }: { readonly vorname: string; readonly nachname: string }): string =>
+  JSON.stringify([nachname, vorname].map(vergleichbar));
 const vergleichbar = (name: string) => name.normalize("NFC").toLowerCase().replace(/\s+/g, " ").trim();
 
 type Wovon = Pick<Bestand, "personen" | "mitglieder" | "klassen" | "ab">;

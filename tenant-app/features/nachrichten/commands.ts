@@ -68,7 +68,7 @@ export function sende(visit: PersonVisit, neu: NeueNachricht): Promise<void> {
 }
 
 /** Messages of one person in an hour: more is no correspondence, and fills everybody's inbox. */
-export const hoechstensJeStunde = 200;
+const hoechstensJeStunde = 200;
 
 /** @throws InputProblem that says when the next one can be sent; nothing of the form is lost */
 async function nichtZuViele(tx: Transaction, { person, now }: PersonVisit): Promise<void> {

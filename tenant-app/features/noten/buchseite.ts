@@ -292,7 +292,7 @@ const fehltNoch = ({ ab, bis }: Zeile, { vorbei, datum }: Spalte, { id }: Zelle)
   vorbei && id === undefined && ab <= datum && datum <= bis;
 
 /** Whether the teacher gives another mark than is reckoned; a tendency makes no difference. */
-export function weichtAb({ rechnung, eigene }: Pick<Zeile, "rechnung" | "eigene">): boolean {
+function weichtAb({ rechnung, eigene }: Pick<Zeile, "rechnung" | "eigene">): boolean {
   const gegeben = eigene.inhalt?.note;
   return (
     gegeben !== undefined && rechnung.vorschlag !== undefined && gegeben.replace(/[+-]/, "") !== rechnung.vorschlag

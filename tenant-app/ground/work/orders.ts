@@ -17,7 +17,7 @@ const resultPlace = (id: string) => ({ table: "hintergrundarbeit", column: "erge
 const resultSchema = z.object({ text: z.string(), href: z.string().startsWith("/").optional() });
 
 /** Nobody has more at once: one person does not take everybody's turn. */
-export const mostAtOnce = 3;
+const mostAtOnce = 3;
 
 /**
  * Gives an order, from a form; it is begun at once. Yields where to see how far it is.

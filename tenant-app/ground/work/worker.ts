@@ -87,7 +87,7 @@ export function startWorker(app: App, kinds: ReadonlyMap<string, RegisteredKind>
 }
 
 /** Takes one order and does one step of it; false if there is none. A step that fails is logged and tried again later. */
-export async function workOnce(app: App, kinds: ReadonlyMap<string, RegisteredKind>): Promise<boolean> {
+async function workOnce(app: App, kinds: ReadonlyMap<string, RegisteredKind>): Promise<boolean> {
   const names = [...kinds.keys()];
   const taken = await app.database.as({}, (tx) =>
     tx.one<Taken & Record<string, unknown>>("SELECT * FROM arbeit_nehmen($1, $2)", [names, app.now()]),

@@ -3,9 +3,16 @@ import { describe, expect, test } from "vitest";
 import { erkenne, formate, liesAlle } from "../../../tenant-app/features/einlesen/erkennen.ts";
 import { errate } from "../../../tenant-app/features/einlesen/formate/liste.ts";
 import { alsTag, type Personensatz } from "../../../tenant-app/features/einlesen/saetze.ts";
-import { alsFeld, entziffere, findeTrenner, type Trenner, zeilen } from "../../../tenant-app/features/einlesen/text.ts";
+import { entziffere, findeTrenner, type Trenner, zeilen } from "../../../tenant-app/features/einlesen/text.ts";
 import { entpacke, KeinArchiv } from "../../../tenant-app/features/einlesen/zip.ts";
 import { zipOf } from "../../fixtures/zip.ts";
+
+/** A field as programs write it. */
+function alsFeld(feld: string, trenner: Trenner): string {
+  return /["\r\n]/.test(feld) || feld.includes(trenner) || feld !== feld.trim()
+    ? `"${feld.replaceAll('"', '""')}"`
+    : feld;
+}
 
 /** Files of other programs, whatever they hold. */
 

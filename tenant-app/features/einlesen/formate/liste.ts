@@ -135,7 +135,7 @@ function nimmKurs(
 export const lehrkraftRef = (kuerzel: string): string => `kuerzel:${kuerzel.trim().toLowerCase()}`;
 
 /** Somebody who is known by name alone. */
-export const namensRef = (teile: {
+const namensRef = (teile: {
   readonly vorname: string;
   readonly nachname: string;
   readonly geburt: string;
