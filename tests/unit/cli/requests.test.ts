@@ -1,67 +1,18 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { CompactEncrypt, importJWK, type JWK } from "jose";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DisclosureReport, readable } from "../../../cli/disclosure-report.ts";
-import { createProgram } from "../../../cli/program.ts";
+import { type AnsweringApi, answeringApi } from "../../fixtures/answering-api.ts";
 
 /** What an operator asks of a school for somebody: the commands against an API that answers at once. */
 
-let directory: string;
-let server: Server | undefined;
-let asked: { url: string; body: Record<string, unknown> }[];
-let said: string;
-let outcome: (body: Record<string, unknown>) => Promise<unknown>;
-
+let api: AnsweringApi;
 beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), "classmind-requests-"));
-  asked = [];
-  said = "";
-  const socket = join(directory, "api.sock");
-  server = createServer((request, response) => {
-    let text = "";
-    request.on("data", (part) => {
-      text += part;
-    });
-    request.on("end", async () => {
-      const url = request.url ?? "";
-      if (url.startsWith("/v1/events")) {
-        response.writeHead(200, { "content-type": "text/event-stream" }).write("event: resync\ndata: {}\n\n");
-        return;
-      }
-      if (request.method === "POST") asked.push({ url, body: JSON.parse(text) });
-      response.setHeader("content-type", "application/json").end(JSON.stringify(await answerTo(url)));
-    });
-  });
-  await new Promise<void>((resolve) => server?.listen(socket, resolve));
-  const contexts = { current: "here", contexts: { here: { server: `unix://${socket}`, token: "t" } } };
-  writeFileSync(join(directory, "contexts.json"), JSON.stringify(contexts), { mode: 0o600 });
+  api = await answeringApi();
 });
-afterEach(async () => {
-  server?.closeAllConnections();
-  await new Promise((resolve) => server?.close(resolve));
-  rmSync(directory, { recursive: true });
-});
-
-async function answerTo(url: string): Promise<unknown> {
-  if (url === "/v1/tenants/goethe")
-    return { slug: "goethe", displayName: "Goethe <b>Gymnasium</b>", url: "https://goethe.schulen.example" };
-  const state = url === "/v1/operations/1" ? "Succeeded" : "Pending";
-  return { id: "1", slug: "goethe", kind: "x", state, progress: {}, result: await outcome(asked.at(-1)?.body ?? {}) };
-}
-
-async function run(...args: string[]): Promise<void> {
-  const out = (text: string) => {
-    said += text;
-  };
-  const terminal = { out, err: out, interactive: false, color: false, width: 120, ask: async () => undefined };
-  await createProgram({ terminal, environment: {}, contextsFile: join(directory, "contexts.json") }).parseAsync(args, {
-    from: "user",
-  });
-}
+afterEach(() => api.close());
 
 const report: DisclosureReport = {
   format: "classmind-auskunft/1",
@@ -93,15 +44,15 @@ async function sealed({ recipient }: Record<string, unknown>) {
 }
 
 const disclosure = (out: string, ...more: string[]) =>
-  run(
+  api.run(
     ...["disclosure", "create", "goethe", "mia.muster", "--request", "DS-2026-17"],
     ...["--identity-checked", "Personalausweis", "--out", out, ...more],
   );
 
 describe("classmind disclosure create", () => {
   it("R49 writes the report into two files that only their owner reads; what is in it runs nothing and fetches nothing", async () => {
-    outcome = sealed;
-    const out = join(directory, "auskunft");
+    api.answer(sealed);
+    const out = join(api.directory, "auskunft");
     await disclosure(out, "--reason", "Antrag");
     for (const ending of ["html", "json"]) expect(statSync(`${out}.${ending}`).mode & 0o777).toBe(0o600);
     expect(JSON.parse(readFileSync(`${out}.json`, "utf8"))).toEqual(report);
@@ -118,33 +69,33 @@ describe("classmind disclosure create", () => {
     expect(html).toContain("&lt;script&gt;");
     expect(html).not.toMatch(/<script|src=|href=/);
     expect(html).toContain("default-src 'none'");
-    expect(asked[0]?.body).toMatchObject({
+    expect(api.asked[0]?.body).toMatchObject({
       person: "mia.muster",
       identity: { how: "Personalausweis" },
       reason: "Antrag",
     });
     // On the screen stands where it is, and nothing of it.
-    expect(said).toContain(`${out}.html`);
-    expect(said).not.toContain("Mia Muster");
+    expect(api.said()).toContain(`${out}.html`);
+    expect(api.said()).not.toContain("Mia Muster");
   });
 
   it("R49 never writes over a file, and then asks for nothing", async () => {
-    outcome = sealed;
-    const out = join(directory, "auskunft");
+    api.answer(sealed);
+    const out = join(api.directory, "auskunft");
     writeFileSync(`${out}.json`, "von gestern");
     await expect(disclosure(out, "--reason", "Antrag")).rejects.toThrow("exists already");
     expect(readFileSync(`${out}.json`, "utf8")).toBe("von gestern");
-    expect(asked).toEqual([]);
-    expect(readdirSync(directory)).not.toContain("auskunft.html");
+    expect(api.asked).toEqual([]);
+    expect(readdirSync(api.directory)).not.toContain("auskunft.html");
   });
 
   it("R49 R48 wants a reason, and leaves no file where nothing came", async () => {
-    outcome = sealed;
-    const out = join(directory, "auskunft");
+    api.answer(sealed);
+    const out = join(api.directory, "auskunft");
     await expect(disclosure(out)).rejects.toThrow("needs a reason");
-    outcome = async () => ({ sealedReport: "nothing.of.the.kind.x", tables: 0, rows: 0 });
+    api.answer(() => ({ sealedReport: "nothing.of.the.kind.x", tables: 0, rows: 0 }));
     await expect(disclosure(out, "--reason", "Antrag")).rejects.toThrow();
-    expect(readdirSync(directory).filter((name) => name.startsWith("auskunft"))).toEqual([]);
+    expect(readdirSync(api.directory).filter((name) => name.startsWith("auskunft"))).toEqual([]);
   });
 });
 
@@ -161,26 +112,26 @@ describe("a value of the report", () => {
 
 describe("classmind takedown", () => {
   const takedown = (...more: string[]) =>
-    run(
+    api.run(
       ...["takedown", "goethe", "/dateien/6504eb6f-43d9-4e56-afe3-564b5bde4912", "--notice", "M-4"],
       ...["--tell-owner", "Sie enthält ein Schulbuch.", "--reason", "Meldung", ...more],
     );
 
   it("R25 asks back, and says what became of it: taken down, gone already, or never there", async () => {
-    outcome = async () => ({ file: "6504", removed: true });
+    api.answer(() => ({ file: "6504", removed: true }));
     await expect(takedown()).rejects.toThrow("Nobody is here to confirm this.");
-    expect(asked).toEqual([]);
+    expect(api.asked).toEqual([]);
     await takedown("--yes");
-    expect(asked[0]).toMatchObject({
+    expect(api.asked[0]).toMatchObject({
       url: "/v1/tenants/goethe/takedowns",
       body: { ownerReason: "Sie enthält ein Schulbuch." },
     });
-    expect(said).toContain("nobody can read it");
-    outcome = async () => ({ file: "6504", removed: false, since: "2026-11-01T00:00:00Z" });
+    expect(api.said()).toContain("nobody can read it");
+    api.answer(() => ({ file: "6504", removed: false, since: "2026-11-01T00:00:00Z" }));
     await takedown("--yes");
-    expect(said).toContain("already, on 2026-11-01");
-    outcome = async () => ({ file: "6504", removed: false });
+    expect(api.said()).toContain("already, on 2026-11-01");
+    api.answer(() => ({ file: "6504", removed: false }));
     await expect(takedown("--yes")).rejects.toMatchObject({ exitCode: 4 });
-    expect(said).toContain("no file of this school has that id");
+    expect(api.said()).toContain("no file of this school has that id");
   });
 });
