@@ -1,14 +1,18 @@
 import { defineConfig } from "vitest/config";
 
+// As the platform's unit has it, and careful administrators: what is made for others must be theirs all the same. Every test
+// process and every program that a test starts inherits it, whichever tests are run.
+process.umask(0o077);
+
+const CLUSTER = ["tests/real/engine/kubernetes*.test.ts", "tests/real/cluster/*.test.ts"];
+
 /**
  * `unit` needs nothing but Node. `real` needs root on Linux: it prepares the host once (packages, images, a container
  * engine and PostgreSQL of a test instance of its own) and runs beside a live platform. `store` needs of that host its PostgreSQL
  * alone: the control plane on a database of each test's own and engines in memory, which mostly wait, several files at once. `app` is
- * the school platform, and needs PostgreSQL alone: one that the environment names, or that of the host that `real` prepares. `cluster` needs nothing of this machine; what
- * needs a cluster says so where none is given.
+ * the school platform, and needs PostgreSQL alone: one that the environment names, or that of the host that `real` prepares.
+ * `cluster` needs nothing of this machine; what needs a cluster says so where none is given.
  */
-const CLUSTER = ["tests/real/engine/kubernetes*.test.ts", "tests/real/cluster/*.test.ts"];
-
 export default defineConfig({
   test: {
     projects: [

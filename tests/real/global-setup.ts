@@ -59,9 +59,6 @@ async function prepareHost(): Promise<PreparedHost> {
   if (process.getuid?.() !== 0) {
     throw new Error("these tests start containers, mount volumes and load firewall rules: run them as root on Linux");
   }
-  // As the platform's unit has it, and careful administrators: what is made for others must be theirs all the same. Every test
-  // process and every program that a test starts inherits it.
-  process.umask(0o077);
   // Programs of ours that tests start are compiled once, as `classmind` does it.
   process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "../../node_modules/.cache/compiled");
   const say = (message: string) => process.stderr.write(`real: ${message}\n`);

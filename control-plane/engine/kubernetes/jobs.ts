@@ -2,7 +2,7 @@ import { schemaProblems } from "../../render/schema.ts";
 import { EngineError, type JobResult, type JobRun, type Manifest, type ObjectRef } from "../engine.ts";
 import { lineSplitter } from "./client.ts";
 import type { KubernetesContext } from "./context.ts";
-import { ApiFailure, isTerminating } from "./failure.ts";
+import { ApiFailure, isStatus, isTerminating } from "./failure.ts";
 import { follow } from "./follow.ts";
 import { ensureGrant } from "./grant.ts";
 import { type JobLog, readJobLog, wrapJob } from "./job-wrapper.ts";
@@ -171,7 +171,8 @@ async function followLog(run: Run, pod: string, log: JobLog): Promise<void> {
       const now = await run.context.client.get(run.namespace, { kind: "Pod", name: pod }, run.signal);
       if (now === undefined || terminated(now) !== undefined) return;
     } catch (error) {
-      if (run.signal.aborted) return;
+      // A pod that is gone has no log, and never will: its end says what became of it.
+      if (run.signal.aborted || isStatus(error, 404)) return;
       run.context.log.debug({ namespace: run.namespace, job: run.job.name, error: String(error) }, "the log broke off");
     }
     await run.context.clock.sleep(FOLLOW_AGAIN, run.signal);

@@ -13,8 +13,8 @@ import { testInstance } from "../test-host.ts";
 
 /**
  * A reconciler on real containers in a process of its own, which kills itself (SIGKILL) in the middle of one of the given kinds of
- * step, whichever comes first. Prints "ended", each step's kind and its milliseconds, and at last "struck" and the kind in which it
- * dies. Started by kill-containers.test.ts.
+ * step, whichever comes first. Prints "at" and how far its start has come, "ended", each step's kind and its milliseconds, and at last
+ * "struck" and the kind in which it dies; on SIGUSR2 what it waits for. Started by kill-containers.test.ts.
  */
 export interface ChildInput {
   readonly database: DatabaseConfig;
@@ -39,7 +39,16 @@ function kindOf(label: string): string {
 }
 
 const input = JSON.parse(readFileSync(0, "utf8")) as ChildInput;
+const at = (place: string) => void process.stdout.write(`at\t${place}\n`);
+// What it waits for, for the message of a test that failed.
+process.on("SIGUSR2", () => {
+  const report = process.report.getReport() as { readonly libuv: readonly { readonly is_active: boolean }[] };
+  const active = report.libuv.filter(({ is_active }) => is_active);
+  process.stdout.write(`waits\t${JSON.stringify(active)}\n`);
+});
+
 const instance = testInstance();
+at("opening the engine");
 const engine = await createContainersEngine({
   instance,
   dockerSocket: engineSocket(instance),
@@ -48,7 +57,9 @@ const engine = await createContainersEngine({
   hostAccessUids: [0, GATEWAY_UID],
 });
 const gateway = haproxyGateway(input.gateway);
+at("reconciling the gateway");
 await gateway.reconcileAll();
+at("opening the stores");
 const begun = new Map<string, number>();
 /** Written before it dies: a pipe takes a line at once. */
 function strike(kind: string): void {
@@ -79,6 +90,7 @@ const deps = await platformOn(engine, {
     if (condemned !== undefined) setTimeout(strike, condemned.after, kind);
   },
 });
+at("the loop");
 const loop = startLoop(deps, { workers: 2, database: input.database });
 process.on("SIGTERM", () => {
   void loop

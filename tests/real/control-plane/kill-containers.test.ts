@@ -29,7 +29,7 @@ import type { ChildInput, Strike } from "./containers-child.ts";
 const instance = testInstance();
 const docker = new Dockerode({ socketPath: inject("engineSocket") });
 const kek = randomBytes(32).toString("base64");
-const children = new Set<ChildProcess>();
+const children = new Set<Child>();
 let platform: PlatformDatabase;
 let authority: AuthorityMaterial;
 let directory: string;
@@ -55,7 +55,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   // Those of a test that failed.
-  for (const child of children) child.kill("SIGKILL");
+  for (const { process } of children) process.kill("SIGKILL");
   await stopGateway(gateway);
   await platform.drop();
   await rm(directory, { recursive: true, force: true });
@@ -65,6 +65,8 @@ interface Child {
   readonly process: ChildProcess;
   /** Kinds of steps that ended, with the milliseconds they took. */
   readonly steps: Map<string, number>;
+  /** How far its start has come, and what it said it waits for. */
+  readonly told: string[];
   /** The kind of step in which it killed itself. */
   struck?: string;
   readonly exited: Promise<NodeJS.Signals | null>;
@@ -76,8 +78,6 @@ function startReconciler(kill: readonly Strike[] = []): Child {
   const child = spawn(process.execPath, [path.join(import.meta.dirname, "containers-child.ts")], {
     stdio: ["pipe", "pipe", "inherit"],
   });
-  children.add(child);
-  child.once("exit", () => children.delete(child));
   const input: ChildInput = {
     database: platform.database,
     keyring: platform.keyring,
@@ -92,7 +92,9 @@ function startReconciler(kill: readonly Strike[] = []): Child {
     // All that it printed has come by then.
     child.once("close", (_code, signal) => resolve(signal)),
   );
-  const started: Child = { process: child, steps: new Map(), exited };
+  const started: Child = { process: child, steps: new Map(), told: [], exited };
+  children.add(started);
+  child.once("exit", () => children.delete(started));
   let rest = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     const lines = (rest + text).split("\n");
@@ -100,6 +102,7 @@ function startReconciler(kill: readonly Strike[] = []): Child {
     for (const line of lines) {
       const [what, kind = "", milliseconds] = line.split("\t");
       if (what === "struck") started.struck = kind;
+      else if (what === "at" || what === "waits") started.told.push(kind);
       else if (!started.steps.has(kind)) started.steps.set(kind, Number(milliseconds));
     }
   });
@@ -115,6 +118,31 @@ async function isAtRest(slug: string): Promise<boolean> {
   return rows[0]?.resting ?? true;
 }
 
+/** Who acts on the school, for the message of a test that failed. */
+async function leaseOf(slug: string): Promise<unknown> {
+  const { rows } = await platform.pool.query(
+    "select now(), lease_holder, lease_expires, working, wake_at, due_at, observed_at from tenants where slug = $1",
+    [slug],
+  );
+  return rows[0];
+}
+
+/** What the reconciler asks of the database or waits for, for the same. */
+async function sessionsOfDatabase(): Promise<unknown> {
+  const { rows } = await platform.pool.query(
+    `select usename, state, state_change, wait_event_type, wait_event, left(query, 120) as query
+     from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+  );
+  return rows;
+}
+
+/** Where the reconcilers that run are, and what they wait for. */
+async function askedReconcilers(): Promise<unknown> {
+  for (const { process } of children) process.kill("SIGUSR2");
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  return [...children].map(({ told, steps }) => ({ told, steps: [...steps.keys()] }));
+}
+
 /** The longest a stage takes on a busy machine; only a failing test waits as long. */
 const PATIENCE_MS = 120_000;
 
@@ -124,7 +152,13 @@ async function until(stage: Stage, slug: string, signal?: AbortSignal): Promise<
     if (Date.now() > end) {
       const tenant = await tenantOf(slug);
       const operations = await listOperations(platform.pool, tenant?.uid ?? "", 10);
-      throw new Error(`${stage.name} did not come to pass in time: ${JSON.stringify({ tenant, operations })}`);
+      const [lease, sessions, reconcilers] = await Promise.all([
+        leaseOf(slug),
+        sessionsOfDatabase(),
+        askedReconcilers(),
+      ]);
+      const seen = JSON.stringify({ tenant, operations, lease, sessions, reconcilers });
+      throw new Error(`${stage.name} did not come to pass in time: ${seen}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -375,6 +375,22 @@ it("a job that does not end is ended at its deadline, and one that is called off
   ]).toEqual([]);
 });
 
+it("a job whose pod is taken away before its log could be read is said to be lost at once", async () => {
+  await started();
+  decide = ({ path }) => {
+    const pod = /\/pods\/([^/]+)\/log/.exec(path)?.[1];
+    const found = pod === undefined ? undefined : api.store.get("Pod", namespace, pod);
+    if (found !== undefined) api.store.erase(found);
+    return undefined;
+  };
+  const running = engine.run(namespace, {
+    manifest: smallJob(namespace, IMAGE),
+    input: { action: "hang" },
+    deadline: 15_000,
+  });
+  await expect(running).rejects.toMatchObject({ reason: "JobLost" });
+});
+
 it("when the API asks to slow down, nobody sends before the time it named", async () => {
   const sent: number[] = [];
   let asked = 0;

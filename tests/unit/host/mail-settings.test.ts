@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -84,7 +84,8 @@ describe("the mail relay in platform.json", () => {
   });
 
   it("is refused when others can read the password", () => {
-    writeFileSync(join(directory, "open"), "x", { mode: 0o644 });
+    writeFileSync(join(directory, "open"), "x");
+    chmodSync(join(directory, "open"), 0o644);
     expect(refusal({ passwordFile: join(directory, "open") })).toEqual([
       "mail.passwordFile",
       expect.stringMatching(/read by others.*chmod 600/),

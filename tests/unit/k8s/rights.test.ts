@@ -135,6 +135,9 @@ describe("with the rights of k8s/", () => {
     );
     const find = () => api.store.list("Pod", namespace).find((pod) => pod.metadata.labels?.[JOB_NAME] !== undefined);
     await expect.poll(() => JSON.stringify(find()?.status ?? {})).toContain("running");
+    await expect
+      .poll(() => api.requests.some((request) => request.endsWith(`/${find()?.metadata.name}/log`)))
+      .toBe(true);
     const [pod, job] = [find(), api.store.list("Job", namespace)[0]];
     if (pod === undefined || job === undefined) throw new Error("no job");
     const held = api.store.touch(job, (object) => {
