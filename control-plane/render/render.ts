@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseAllDocuments } from "yaml";
@@ -62,6 +63,31 @@ function parseManifest(name: string, text: string, namespace: string): Manifest 
   return manifest as Manifest;
 }
 
+/** Texts whose manifests are remembered: an attempt renders the same school several times, and reading YAML is most of it. */
+const REMEMBERED = 512;
+
+/** Remembers what texts were parsed to. Of secrets nothing is kept. */
+function rememberingParser(): typeof parseManifest {
+  const known = new Map<string, Manifest>();
+  return (name, text, namespace) => {
+    const key = createHash("sha256").update(`${name}\0${namespace}\0${text}`).digest("base64");
+    const before = known.get(key);
+    const manifest = before ?? parseManifest(name, text, namespace);
+    if (manifest === undefined || manifest.kind === "Secret") return manifest;
+    known.delete(key);
+    known.set(key, before ?? frozen(manifest));
+    const [oldest] = known.keys();
+    if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest);
+    return manifest;
+  };
+}
+
+/** What is handed out more than once must not be changed by anybody. */
+function frozen<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) if (typeof inner === "object" && inner !== null) frozen(inner);
+  return Object.freeze(value);
+}
+
 function loadTemplates(directory: string): ReadonlyMap<string, Template> {
   const files = readdirSync(directory).filter((file) => file.endsWith(".yaml.hbs"));
   return new Map(
@@ -82,11 +108,12 @@ function kindRank(kind: string): number {
 export function loadChart(directory: string): Chart {
   const objects = loadTemplates(directory);
   const jobs = loadTemplates(path.join(directory, "jobs"));
+  const parse = rememberingParser();
   return {
     renderTenant(values) {
       const context = templateContext(values);
       const render = (name: string, template: Template, of = context): readonly Manifest[] => {
-        const manifest = parseManifest(name, template(of), values.namespace);
+        const manifest = parse(name, template(of), values.namespace);
         return manifest === undefined ? [] : [manifest];
       };
       const more = values.storage.more.flatMap((claim) => {

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
@@ -213,12 +214,16 @@ describe("migrate", () => {
   });
 
   test("asked to stop while it waits for a database, it ends of itself: no signal ends a container's first process", async () => {
-    const child = start(["migrate"], { ...school.environment, CLASSMIND_DATABASE_PORT: "1" });
+    const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const where = { CLASSMIND_DATABASE_HOST: "127.0.0.1", CLASSMIND_DATABASE_PORT: String(port) };
+    const child = start(["migrate"], { ...school.environment, ...where });
     const ended = once(child, "close");
-    // Its program has been read by then: Node itself takes a tenth of it.
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await once(server, "connection");
     child.kill("SIGTERM");
     expect(await ended).toEqual([143, null]);
+    server.close();
   });
 
   test("what waits for them goes on when the last migration is done, not before, and gives up after its patience", async () => {
