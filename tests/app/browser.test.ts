@@ -241,6 +241,30 @@ describe("in a real browser", () => {
     await plain.context.close();
   });
 
+  test("R28 marks are printed on sheets that lie: every column is on them, and nothing that is for the screen alone", async () => {
+    const { page, context } = await visit();
+    for (const [who, path, hidden] of [
+      [furnished.leitung, `/noten/klassen/${struktur.klasse}?halbjahr=2`, "nav, .warum"],
+      [anna, `/noten/kurse/${struktur.kurs}?halbjahr=2`, "nav, button, .spalten"],
+    ] as const) {
+      await meldeAn(page, who);
+      await oeffne(page, path);
+      const sheets = (await page.pdf({ preferCSSPageSize: true }))
+        .toString("latin1")
+        .matchAll(/MediaBox \[0 0 ([\d.]+)/g);
+      // 297 mm in points.
+      expect([...sheets].map(([, width]) => Math.round(Number(width)))).toEqual([842]);
+      await page.emulateMedia({ media: "print" });
+      // As wide as such a sheet within its margins.
+      await page.setViewportSize({ width: 1032, height: 700 });
+      const table = await page.locator(".buch").boundingBox();
+      expect((table?.x ?? 0) + (table?.width ?? 9999)).toBeLessThanOrEqual(1032);
+      expect(await page.locator(hidden).filter({ visible: true }).count()).toBe(0);
+      await page.emulateMedia({ media: null });
+    }
+    await context.close();
+  });
+
   test("an error leads to its field", async () => {
     const { page, context } = await visit();
     await meldeAn(page, admin);

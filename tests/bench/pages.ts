@@ -1,11 +1,12 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createHash, createSecretKey, randomUUID } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { Agent, request } from "node:http";
+import { Agent, request } from "node:https";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import pg from "pg";
+import { createCertificateAuthority, internalIssuer } from "../../control-plane/issuer/internal.ts";
 import { place } from "../../tenant-app/features/dateien/public.ts";
 import { features } from "../../tenant-app/features.ts";
 import { newRowKey, seal } from "../../tenant-app/ground/crypto/fields.ts";
@@ -21,7 +22,8 @@ import { burst } from "./burst.ts";
 /**
  * `npm run bench:pages`: what pages of a large invented school cost, in requests a second by 20 connections, statements and buffers, against
  * bare Express pages with the same lists, and how long a whole school takes to sign in, against the hashes alone; in one run on this machine.
- * Needs PostgreSQL alone. The school is kept for the next run. No TLS on either side: the gateway's is the same for both.
+ * Needs PostgreSQL alone. The school is kept for the next run. Before both stands the same program that ends TLS (tls.ts); connections are
+ * kept, as browsers do.
  */
 
 const { values: options } = parseArgs({
@@ -142,6 +144,15 @@ function start(program: string, args: readonly string[], env: Readonly<Record<st
   });
 }
 
+const authority = await createCertificateAuthority({ domain: "classmind.localhost", now: new Date() });
+const trusted = { ca: authority.certificatePem, servername: HOST };
+/** Puts TLS before a port; returns the port that speaks it. */
+async function withTls(port: number): Promise<number> {
+  const issuer = internalIssuer({ caCertificatePem: authority.certificatePem, caKeyPem: authority.keyPem });
+  const { certificatePem, privateKeyPem } = await issuer.issue({ hosts: [HOST], now: new Date() });
+  return start("tls.ts", [String(port)], { BENCH_CERTIFICATE: certificatePem, BENCH_KEY: privateKeyPem });
+}
+
 interface Load {
   readonly perSecond: number;
   readonly median: number;
@@ -156,7 +167,7 @@ async function hammer(
   headers: Readonly<Record<string, string>>,
   seconds: number,
 ): Promise<Load> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, ...trusted });
   const end = performance.now() + seconds * 1000;
   const times: number[] = [];
   const one = (): Promise<void> =>
@@ -204,7 +215,9 @@ async function costOf(
 
 function hammerOnce(port: number, path: string, headers: Readonly<Record<string, string>>): Promise<void> {
   return new Promise((resolve, reject) => {
-    request({ host: "127.0.0.1", port, path, headers }, (answer) => answer.resume().once("end", () => resolve()))
+    request({ host: "127.0.0.1", port, path, headers, ...trusted }, (answer) =>
+      answer.resume().once("end", () => resolve()),
+    )
       .once("error", reject)
       .end();
   });
@@ -229,7 +242,7 @@ async function signedIn(port: number, rolle: string, konto?: string): Promise<Re
 }
 
 try {
-  const port = await start("../dev/app.ts", [], {
+  const plainPort = await start("../dev/app.ts", [], {
     CLASSMIND_SCHOOL_SLUG: "bench",
     CLASSMIND_SCHOOL_NAME: "Gemessene Gesamtschule",
     CLASSMIND_URL: `https://${HOST}`,
@@ -241,9 +254,10 @@ try {
     CLASSMIND_LISTEN_PORT: "0",
     CLASSMIND_LISTEN_ADDRESS: "127.0.0.1",
   });
-  const teacher = await signedIn(port, "lehrer");
-  const admin = await signedIn(port, "administrator");
-  const pupil = await signedIn(port, "schueler");
+  const port = await withTls(plainPort);
+  const teacher = await signedIn(plainPort, "lehrer");
+  const admin = await signedIn(plainPort, "administrator");
+  const pupil = await signedIn(plainPort, "schueler");
   const [someone] = await ask<{ id: string }>(
     name,
     "SELECT konto_id AS id FROM konto_rolle WHERE rolle_id = 'schueler' ORDER BY konto_id LIMIT 1",
@@ -251,9 +265,10 @@ try {
   const [course] = await ask<{ id: string }>(name, "SELECT id FROM kurs ORDER BY id LIMIT 1");
   const [group] = await ask<{ id: string }>(name, "SELECT id FROM klasse ORDER BY id LIMIT 1");
   const book = await findBook((statement) => ask<{ course: string; teacher: string; pupil: string }>(name, statement));
-  const grading = await signedIn(port, "lehrer", book.teacher);
-  const graded = await signedIn(port, "schueler", book.pupil);
-  const barePort = await start("bare-page.ts", [server.host, name, someone?.id ?? "", book.course, book.pupil], {});
+  const grading = await signedIn(plainPort, "lehrer", book.teacher);
+  const graded = await signedIn(plainPort, "schueler", book.pupil);
+  const bareProgram = [server.host, name, someone?.id ?? "", book.course, book.pupil];
+  const barePort = await withTls(await start("bare-page.ts", bareProgram, {}));
   const seconds = Number(options.seconds);
   const line = (title: string, cells: readonly string[]) =>
     `  ${title.padEnd(34)}${cells.map((cell) => cell.padStart(12)).join("")}`;
@@ -307,7 +322,7 @@ try {
     await measured(title, path, headers, await bareLoad(bareTitle, barePath));
   }
   await burst({
-    port,
+    port: plainPort,
     host: HOST,
     password: PASSWORD,
     names: (

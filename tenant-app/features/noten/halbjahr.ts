@@ -25,6 +25,8 @@ const seite = view<{
     readonly fehlend: number;
   }>;
   readonly fehlend: number;
+  /** For the paper, which outlives what it says. */
+  readonly stand: Date;
   readonly gruende: readonly string[];
 }>("noten/klasse");
 
@@ -73,5 +75,5 @@ async function klassenseite(visit: PersonVisit, eine: Klasse): Promise<Reply> {
   });
   const fehlend = data.zeilen.reduce((summe, zeile) => summe + zeile.fehlend, 0);
   const title = `Halbjahresnoten ${eine.name}`;
-  return page(visit, seite, { klasse: eine, halbjahr, fehlend, ...data }, { title });
+  return page(visit, seite, { klasse: eine, halbjahr, fehlend, stand: visit.now, ...data }, { title });
 }

@@ -26,6 +26,10 @@ export function loadViews(timeZone = "Europe/Berlin"): Views {
     knownHelpersOnly: true,
     knownHelpers: Object.fromEntries(Object.keys(handlebars.helpers).map((word) => [word, true])),
   };
+  for (const part of selfContained) {
+    const template = handlebars.compile(handlebars.partials[part], options);
+    handlebars.registerPartial(part, (_context: unknown, called?: Called) => template(called?.hash ?? {}));
+  }
   const compiled = new Map<string, Handlebars.TemplateDelegate>();
   return (view, data) => {
     let template = compiled.get(view);
@@ -35,6 +39,13 @@ export function loadViews(timeZone = "Europe/Berlin"): Views {
     }
     return template(strict(view, data));
   };
+}
+
+/** Parts that know what they are given where they are used, and nothing of the page: a name that both have means two things. */
+const selfContained = ["field"];
+/** What the engine gives a part that is a function. */
+interface Called extends Handlebars.RuntimeOptions {
+  readonly hash?: object;
 }
 
 function partialDirectories(): string[] {

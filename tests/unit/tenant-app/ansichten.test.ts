@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import Handlebars from "handlebars";
 import { describe, expect, test } from "vitest";
+import { lenient } from "../../../tenant-app/ground/pages/strict.ts";
+import { loadViews } from "../../../tenant-app/ground/pages/views.ts";
 
 /**
  * Parts of pages that are given names: Handlebars copies what it gives them, so a misspelt one would print nothing. Views themselves
@@ -70,5 +72,26 @@ describe("parts of pages", () => {
     expect(fields.length).toBeGreaterThan(5);
     for (const { file, given } of fields)
       expect(given, file).toEqual(expect.arrayContaining(["name", "beschriftung", "wert", "fehler"]));
+  });
+});
+
+describe("a field", () => {
+  const views = loadViews();
+  const nothing = { schule: { name: "Goethe", monogramm: "G", demo: false }, assets: { stylesheet: "/a", icon: "/b" } };
+
+  test("shows the hint and the error that it is given, and none that its page has under the same name", () => {
+    const page = views("konten/neu", {
+      ...nothing,
+      ...{ titel: "Neues Konto", person: undefined, navigation: [], bereich: "", neues: "", fusslinks: [] },
+      ...{ sicherheit: "s", meldung: undefined, skript: undefined, veraltet: undefined, fehlertitel: "Bitte prüfen" },
+      ...{
+        fehler: [{ field: "email", text: "Das ist keine Adresse." }],
+        fehlerJe: lenient({ email: "Das ist keine Adresse." }),
+      },
+      ...{ werte: lenient({}), rollen: [], vorgang: "v", hinweis: "Von der Seite" },
+    });
+    expect(page.match(/<p class="feldfehler"/g)).toHaveLength(1);
+    expect(page).toContain('id="fehler-email">Das ist keine Adresse.');
+    expect(page).not.toContain("Von der Seite");
   });
 });
