@@ -160,17 +160,16 @@ interface Load {
   readonly p99: number;
 }
 
+/** What browsers send, one for each connection: everybody has a session of their own, and the app a bound for each. */
+type Browsers = ReadonlyArray<Readonly<Record<string, string>>>;
+const ANYBODY: Browsers = [{}];
+
 /** Asks for a page by so many connections at once, for so long. @throws Error for any other answer than 200 */
-async function hammer(
-  port: number,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-  seconds: number,
-): Promise<Load> {
+async function hammer(port: number, path: string, browsers: Browsers, seconds: number): Promise<Load> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, ...trusted });
   const end = performance.now() + seconds * 1000;
   const times: number[] = [];
-  const one = (): Promise<void> =>
+  const one = (headers: Browsers[number] = {}): Promise<void> =>
     new Promise((resolve, reject) => {
       const begun = performance.now();
       const asked = request({ agent, host: "127.0.0.1", port, path, headers }, (answer) => {
@@ -185,8 +184,8 @@ async function hammer(
     });
   const begun = performance.now();
   await Promise.all(
-    Array.from({ length: CONNECTIONS }, async () => {
-      while (performance.now() < end) await one();
+    Array.from({ length: CONNECTIONS }, async (_, connection) => {
+      while (performance.now() < end) await one(browsers[connection % browsers.length]);
     }),
   );
   const took = (performance.now() - begun) / 1000;
@@ -200,11 +199,11 @@ async function hammer(
 async function costOf(
   port: number,
   path: string,
-  headers: Readonly<Record<string, string>>,
+  browsers: Browsers,
 ): Promise<{ statements: number; buffers: number }> {
   const rounds = 5;
   await ask(name, "SELECT erweiterung.pg_stat_statements_reset()");
-  for (let round = 0; round < rounds; round += 1) await hammerOnce(port, path, headers);
+  for (let round = 0; round < rounds; round += 1) await hammerOnce(port, path, browsers[0]);
   const [row] = await ask<{ calls: number; buffers: number }>(
     name,
     `SELECT coalesce(sum(calls), 0)::int AS calls, coalesce(sum(shared_blks_hit + shared_blks_read), 0)::int AS buffers
@@ -213,7 +212,7 @@ async function costOf(
   return { statements: (row?.calls ?? 0) / rounds, buffers: (row?.buffers ?? 0) / rounds };
 }
 
-function hammerOnce(port: number, path: string, headers: Readonly<Record<string, string>>): Promise<void> {
+function hammerOnce(port: number, path: string, headers: Browsers[number] = {}): Promise<void> {
   return new Promise((resolve, reject) => {
     request({ host: "127.0.0.1", port, path, headers, ...trusted }, (answer) =>
       answer.resume().once("end", () => resolve()),
@@ -223,22 +222,26 @@ function hammerOnce(port: number, path: string, headers: Readonly<Record<string,
   });
 }
 
-/** The headers of somebody who is signed in: the first of a role, or an account. */
-async function signedIn(port: number, rolle: string, konto?: string): Promise<Readonly<Record<string, string>>> {
+/** Browsers in which the first of a role are signed in, or one account in all of them. */
+async function signedIn(port: number, rolle: string, konto?: string): Promise<Browsers> {
   const who = konto === undefined ? "" : `AND k.id = '${konto}'`;
-  const [row] = await ask<{ benutzername: string }>(
+  const rows = await ask<{ benutzername: string }>(
     name,
-    `SELECT k.benutzername FROM konto k JOIN konto_rolle kr ON kr.konto_id = k.id AND kr.rolle_id = '${rolle}' ${who} ORDER BY k.id LIMIT 1`,
+    `SELECT k.benutzername FROM konto k JOIN konto_rolle kr ON kr.konto_id = k.id AND kr.rolle_id = '${rolle}' ${who} ORDER BY k.id LIMIT ${CONNECTIONS}`,
   );
-  const browser = new Besucher({ port, host: HOST });
-  const answer = await browser.meldeAn(row?.benutzername ?? "", PASSWORD);
-  if (answer.status !== 303) throw new Error(`the ${rolle} could not sign in: ${answer.status}`);
-  return {
-    host: HOST,
-    cookie: [...browser.cookies].map(([key, value]) => `${key}=${value}`).join("; "),
-    "x-forwarded-proto": "https",
-    "x-forwarded-for": "127.0.0.1",
-  };
+  const browsers: Array<Browsers[number]> = [];
+  for (let connection = 0; connection < CONNECTIONS; connection += 1) {
+    const browser = new Besucher({ port, host: HOST });
+    const answer = await browser.meldeAn(rows[connection % rows.length]?.benutzername ?? "", PASSWORD);
+    if (answer.status !== 303) throw new Error(`the ${rolle} could not sign in: ${answer.status}`);
+    browsers.push({
+      host: HOST,
+      cookie: [...browser.cookies].map(([key, value]) => `${key}=${value}`).join("; "),
+      "x-forwarded-proto": "https",
+      "x-forwarded-for": "127.0.0.1",
+    });
+  }
+  return browsers;
 }
 
 try {
@@ -287,18 +290,18 @@ try {
       ]),
     );
   const bareLoad = async (title: string, path: string): Promise<Load> => {
-    await hammer(barePort, path, {}, 0.5);
-    const load = await hammer(barePort, path, {}, seconds);
+    await hammer(barePort, path, ANYBODY, 0.5);
+    const load = await hammer(barePort, path, ANYBODY, seconds);
     inRow(title, load, load);
     return load;
   };
-  const measured = async (title: string, path: string, headers: Readonly<Record<string, string>>, bare: Load) => {
-    await hammer(port, path, headers, 0.5);
-    const load = await hammer(port, path, headers, seconds);
-    inRow(title, load, bare, await costOf(port, path, headers));
+  const measured = async (title: string, path: string, browsers: Browsers, bare: Load) => {
+    await hammer(port, path, browsers, 0.5);
+    const load = await hammer(port, path, browsers, seconds);
+    inRow(title, load, bare, await costOf(port, path, browsers));
   };
   const bareList = await bareLoad("bare list of messages", "/");
-  for (const [title, path, headers] of [
+  for (const [title, path, browsers] of [
     ["start, pupil", "/", pupil],
     ["messages, pupil", "/nachrichten", pupil],
     ["start, teacher", "/", teacher],
@@ -313,13 +316,13 @@ try {
     ["a course, administrator", `/kurse/${course?.id}`, admin],
     ["a class, administrator", `/klassen/${group?.id}`, admin],
   ] as const) {
-    await measured(title, path, headers, bareList);
+    await measured(title, path, browsers, bareList);
   }
-  for (const [bareTitle, barePath, title, path, headers] of [
+  for (const [bareTitle, barePath, title, path, browsers] of [
     ["bare book of marks", "/book", "book of marks, teacher", `/noten/kurse/${book.course}`, grading],
     ["bare list of marks", "/marks", "own marks, pupil", `/noten/${book.pupil}`, graded],
   ] as const) {
-    await measured(title, path, headers, await bareLoad(bareTitle, barePath));
+    await measured(title, path, browsers, await bareLoad(bareTitle, barePath));
   }
   await burst({
     port: plainPort,
@@ -332,7 +335,7 @@ try {
           ORDER BY k.id LIMIT ${Number(options.burst)}`,
       )
     ).map(({ benutzername }) => benutzername),
-    meanwhile: () => hammerOnce(port, "/", teacher),
+    meanwhile: () => hammerOnce(port, "/", teacher[0]),
     print: (title, figures) => console.log(line(title, figures)),
   });
 } finally {

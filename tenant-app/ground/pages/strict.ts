@@ -21,19 +21,26 @@ const ofTheEngine = new Set(["toHTML", "toJSON", "then", "length", "constructor"
 export function strict<T extends object>(view: string, data: T): T {
   const made = new WeakMap<object, object>();
   const guard = <V>(value: V, path: string): V => {
-    if (typeof value !== "object" || value === null || !isPlain(value)) {
+    if (typeof value !== "object" || value === null) {
       return value;
     }
-    const known = made.get(value) ?? proxied(value, path);
-    made.set(value, known);
-    return known as V;
+    const known = made.get(value);
+    if (known !== undefined) {
+      return known as V;
+    }
+    const guarded = isPlain(value) ? proxied(value, path) : value;
+    made.set(value, guarded);
+    return guarded as V;
   };
   const proxied = (target: object, path: string): object =>
     new Proxy(target, {
       get: (from, name) => {
         const value: unknown = Reflect.get(from, name);
-        if (typeof name === "symbol" || value !== undefined) {
+        if (typeof value === "object" && value !== null) {
           return guard(value, typeof name === "symbol" ? path : `${path}${name}.`);
+        }
+        if (value !== undefined || typeof name === "symbol") {
+          return value;
         }
         if (!Array.isArray(from) && !Reflect.has(from, name) && !ofTheEngine.has(name) && !Reflect.has(from, anyName)) {
           throw new MissingInView(`${view}: there is no ${path}${name}`);

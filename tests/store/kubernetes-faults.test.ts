@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
-import { canonicalJson } from "../../../control-plane/canonical-json.ts";
-import { systemClock } from "../../../control-plane/clock.ts";
-import { type Engine, EngineError } from "../../../control-plane/engine/engine.ts";
-import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
-import { silentLog } from "../../../control-plane/log.ts";
-import { certificateOf, smallJob, smallSchool } from "../../fixtures/engine-school.ts";
+import { canonicalJson } from "../../control-plane/canonical-json.ts";
+import { systemClock } from "../../control-plane/clock.ts";
+import { type Engine, EngineError } from "../../control-plane/engine/engine.ts";
+import { createKubernetesEngine } from "../../control-plane/engine/kubernetes/kubernetes.ts";
+import { silentLog } from "../../control-plane/log.ts";
+import { certificateOf, smallJob, smallSchool } from "../fixtures/engine-school.ts";
 import {
   applies,
   FAULTS,
@@ -12,12 +12,12 @@ import {
   type FaultProxy,
   type ProxiedCall,
   startFaultProxy,
-} from "../../fixtures/fault-proxy.ts";
-import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
-import { type CertManagerBehaviour, makePair } from "../../fixtures/kube-api/cert-manager.ts";
-import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
-import { startKubeApi } from "../../fixtures/kube-api/server.ts";
-import type { Store } from "../../fixtures/kube-api/store.ts";
+} from "../fixtures/fault-proxy.ts";
+import { smallPod } from "../fixtures/kube-api/behaviour.ts";
+import { type CertManagerBehaviour, makePair } from "../fixtures/kube-api/cert-manager.ts";
+import { writeKubeconfig } from "../fixtures/kube-api/kubeconfig.ts";
+import { startKubeApi } from "../fixtures/kube-api/server.ts";
+import type { Store } from "../fixtures/kube-api/store.ts";
 
 const NAMESPACE = "school-faulty";
 const IMAGE = "localhost/classmind/app:0123456789abcdef";
