@@ -158,14 +158,9 @@ export async function ladeBuch(
     kategorie: vollerName(profil.kategorien, spalte.kategorie_id),
     schluessel: schluessel.find(({ id }) => id === spalte.schluessel_id),
   }));
+  const nach = new Map(noten.map((row) => [`${row.person_id}/${row.leistung_id}`, row]));
   const zeilen = dabei.map((teilnahme) => {
-    const seine = noten.filter(({ person_id }) => person_id === teilnahme.person_id);
-    const zellen = spalten.map(({ id }) =>
-      zelleAus(
-        "note",
-        seine.find(({ leistung_id }) => leistung_id === id),
-      ),
-    );
+    const zellen = spalten.map(({ id }) => zelleAus("note", nach.get(`${teilnahme.person_id}/${id}`)));
     return {
       ...teilnahme,
       zellen,

@@ -8,6 +8,7 @@ import { InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { unlessStale, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts";
+import { type Tabellenfeld, Tabellenzeile } from "../../ground/pages/views.ts";
 import { warum } from "../rollen/public.ts";
 import { type Unterricht, unterrichtMit } from "../struktur/public.ts";
 import {
@@ -40,28 +41,14 @@ import { type Skala, skalenName, zeigeBruch, zeigeNote } from "./skala.ts";
 
 /** The book of marks of a course on one page: to read, to enter like a spreadsheet, to take back. */
 
-interface Feld {
-  /** Row and column of the form. */
-  readonly nr: string;
-  readonly beschriftung: string;
-  readonly text: string;
-  readonly alt: string;
-  /** What points come to. */
-  readonly note: string;
-  readonly fehlt: boolean;
-  readonly unlesbar: boolean;
-  readonly falsch: boolean;
-  readonly darf: boolean;
-}
 interface Notenzeile {
   readonly person_id: string;
   readonly name: string;
   readonly zeitraum: { readonly ab: string; readonly bis: string } | undefined;
-  readonly zellen: readonly Feld[];
-  readonly eigene: Feld;
+  readonly zellen: Tabellenzeile;
+  readonly eigene: Tabellenzeile;
   readonly mittel: string;
   readonly vorschlag: string;
-  readonly weichtAb: boolean;
 }
 interface Kopf extends Omit<Spalte, "hoechstpunkte" | "schluessel"> {
   readonly punkte: string;
@@ -227,7 +214,7 @@ export async function buchseite(visit: PersonVisit, kurs: Unterricht, zustand: Z
       darf,
       spalten: buch.spalten.map((spalte, c) => alsKopf(spalte, zeilen, c)),
       zeilen,
-      fehlend: zeilen.reduce((summe, { zellen }) => summe + zellen.filter(({ fehlt }) => fehlt).length, 0),
+      fehlend: zeilen.reduce((summe, { zellen }) => summe + zellen.felder.filter(({ fehlt }) => fehlt).length, 0),
       eingabe,
       vorgang: getippt.length > 0 ? formNumber(visit.form) : randomUUID(),
       neueLeistung: leistung?.id ?? randomUUID(),
@@ -259,7 +246,7 @@ function alsZeile(
   }: { readonly getippt: readonly Getippt[]; readonly falsch: ReadonlySet<string>; readonly darf: boolean },
 ): Notenzeile {
   const { rechnung, eigene } = zeile;
-  const feld = (c: string, zelle: Zelle, spalte: Spalte | undefined): Feld => {
+  const feld = (c: string, zelle: Zelle, spalte: Spalte | undefined): Tabellenfeld => {
     const eine = getippt.find(
       (getippte) => getippte.zeile.person_id === zeile.person_id && getippte.spalte?.id === spalte?.id,
     );
@@ -268,22 +255,27 @@ function alsZeile(
       beschriftung: zellenname(zeile, spalte),
       text: eine?.text ?? zelle.text,
       alt: zelle.text,
-      note: zelle.inhalt?.punkte === undefined ? "" : zeigeNote(zelle.inhalt.note ?? "–"),
+      // What points come to.
+      darunter: zelle.inhalt?.punkte === undefined ? "" : zeigeNote(zelle.inhalt.note ?? "–"),
       fehlt: spalte !== undefined && fehltNoch(zeile, spalte, zelle),
       unlesbar: !zelle.lesbar,
       falsch: eine !== undefined && falsch.has(eine.feld),
-      darf,
     };
   };
   return {
     person_id: zeile.person_id,
     name: zeile.name,
     zeitraum: zeile.ganz ? undefined : { ab: zeile.ab, bis: zeile.bis },
-    zellen: buch.spalten.map((spalte, c) => feld(String(c), zeile.zellen[c] ?? zeile.eigene, spalte)),
-    eigene: feld("h", eigene, undefined),
+    zellen: new Tabellenzeile(
+      buch.spalten.map((spalte, c) => feld(String(c), zeile.zellen[c] ?? zeile.eigene, spalte)),
+      darf,
+    ),
+    eigene: new Tabellenzeile(
+      [{ ...feld("h", eigene, undefined), ...(weichtAb(zeile) ? { warnung: "weicht ab" } : {}) }],
+      darf,
+    ),
     mittel: rechnung.mittel ? zeigeBruch(rechnung.mittel).replace("≈ ", "") : "",
     vorschlag: rechnung.vorschlag ?? "",
-    weichtAb: weichtAb(zeile),
   };
 }
 
@@ -304,7 +296,7 @@ function alsKopf(spalte: Spalte, zeilen: readonly Notenzeile[], c: number): Kopf
   return {
     ...rest,
     punkte: hoechstpunkte === null ? "" : zeigePunkte(hoechstpunkte),
-    fehlend: zeilen.filter(({ zellen }) => zellen[c]?.fehlt).length,
+    fehlend: zeilen.filter(({ zellen }) => zellen.felder[c]?.fehlt).length,
   };
 }
 

@@ -103,6 +103,7 @@ function mitStrichen(regeln: Regelwerk, noten: readonly Einzelnote[], streichen:
     faktor,
     wert: zaehltAls(regeln.skala, regeln.tendenz, note),
   }));
+  if (streichen === 0) return alle.map((summand) => ({ ...summand, gestrichen: false }));
   const vorzeichen = groesserIstBesser(regeln.skala) ? 1 : -1;
   const zaehlende = alle.filter(({ faktor }) => faktor > 0);
   const schlechteste = [...zaehlende]
@@ -120,14 +121,16 @@ function mittelVon(summanden: readonly Summand[]): Fraction | undefined {
 function gewichtet(
   teile: ReadonlyArray<{ readonly mittel: Fraction | undefined; readonly gewicht: number }>,
 ): Fraction | undefined {
-  let summe = new Fraction(0);
-  let gewichte = new Fraction(0);
+  // Numerator and denominator apart: a book adds up hundreds of marks, and a fraction is cancelled down each time.
+  let [zaehler, nenner, gewichte] = [0n, 1n, 0n];
   for (const { mittel, gewicht } of teile) {
     if (mittel === undefined) continue;
-    summe = summe.add(mittel.mul(gewicht));
-    gewichte = gewichte.add(gewicht);
+    const summand = mittel.s * mittel.n * BigInt(gewicht);
+    if (mittel.d === nenner) zaehler += summand;
+    else [zaehler, nenner] = [zaehler * mittel.d + summand * nenner, nenner * mittel.d];
+    gewichte += BigInt(gewicht);
   }
-  return gewichte.equals(0) ? undefined : summe.div(gewichte);
+  return gewichte === 0n ? undefined : new Fraction(zaehler, nenner * gewichte);
 }
 
 /** Fixed shares first; what is left is shared by weight. A part without a mark leaves its share to the others. */

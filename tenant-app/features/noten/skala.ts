@@ -56,14 +56,28 @@ export function leseNote(skala: Skala, getippt: string): Notenwort | undefined {
 /** As people read it: with a real minus. */
 export const zeigeNote = (note: Notenwort): string => note.replace("-", "−");
 
-/** What a mark counts. Throws for one that is not of the scale. */
-export function zaehltAls(skala: Skala, tendenz: Tendenz, note: Notenwort): Fraction {
-  if (!erlaubt[skala].has(note)) {
-    throw new Error("not a mark of this scale");
-  }
+/** What each mark of each scale counts: a book asks it hundreds of times. */
+const gezaehlt = new Map(
+  skalen.flatMap((skala) =>
+    tendenzen.flatMap((tendenz) =>
+      alleNoten(skala).map((note): [string, Fraction] => [`${skala} ${tendenz} ${note}`, zaehle(tendenz, note)]),
+    ),
+  ),
+);
+
+function zaehle(tendenz: Tendenz, note: Notenwort): Fraction {
   const ganz = new Fraction(Number.parseInt(note, 10));
   const um = tendenzwert[tendenz];
   return note.endsWith("+") ? ganz.sub(um) : note.endsWith("-") ? ganz.add(um) : ganz;
+}
+
+/** What a mark counts. Throws for one that is not of the scale. */
+export function zaehltAls(skala: Skala, tendenz: Tendenz, note: Notenwort): Fraction {
+  const wert = gezaehlt.get(`${skala} ${tendenz} ${note}`);
+  if (wert === undefined) {
+    throw new Error("not a mark of this scale");
+  }
+  return wert;
 }
 
 /** Whether the larger number is the better mark. */

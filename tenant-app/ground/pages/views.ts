@@ -11,7 +11,7 @@ export type Views = (view: string, data: object) => string;
 /**
  * Views are `features/<feature>/views/<name>.hbs`, compiled when first asked for; parts that several share are in
  * `ground/pages/partials` and the features' `partials`. Handlebars escapes whatever a view prints; no view prints anything unescaped, and
- * the one word that writes markup (`tabellenfeld`) escapes each value. A name in a view that its data lack is an error.
+ * the one word that writes markup (`tabellenfelder`) escapes each value. A name in a view that its data lack is an error.
  */
 export function loadViews(timeZone = "Europe/Berlin"): Views {
   const handlebars = Handlebars.create();
@@ -75,7 +75,10 @@ function registerWords(handlebars: typeof Handlebars, timeZone: string): void {
   handlebars.registerHelper("groesse", (value: unknown) => (typeof value === "number" ? fileSize(value) : ""));
   handlebars.registerHelper("pfad", (...parts: readonly unknown[]) => parts.slice(0, -1).join("/"));
   handlebars.registerHelper("gleich", (a: unknown, b: unknown) => a === b);
-  handlebars.registerHelper("tabellenfeld", (feld: Tabellenfeld) => new Handlebars.SafeString(tabellenfeld(feld)));
+  handlebars.registerHelper(
+    "tabellenfelder",
+    (zeile: Tabellenzeile) => new Handlebars.SafeString(tabellenfelder(zeile)),
+  );
   handlebars.registerHelper("wahl", (which: unknown, yes: unknown, no: unknown) => (which ? yes : no));
 }
 
@@ -86,13 +89,42 @@ export interface Tabellenfeld {
   readonly beschriftung: string;
   readonly text: string;
   readonly alt: string;
+  /** What stands below it. */
+  readonly darunter: string;
+  /** The same, for attention. */
+  readonly warnung?: string;
   readonly fehlt: boolean;
   readonly unlesbar: boolean;
   readonly falsch: boolean;
 }
 
+/**
+ * Fields of one row, side by side. Not guarded like other data of a view (strict.ts), since no view asks for their names: the word
+ * `tabellenfelder` does, and the compiler knows which there are.
+ */
+export class Tabellenzeile {
+  readonly felder: readonly Tabellenfeld[];
+  /** Whether they are filled in, or only read. */
+  readonly darf: boolean;
+  constructor(felder: readonly Tabellenfeld[], darf: boolean) {
+    this.felder = felder;
+    this.darf = darf;
+  }
+}
+
 /** Written here and not in a view: a view asks a dozen questions for each field, and there are hundreds. */
-function tabellenfeld({ nr, beschriftung, text, alt, fehlt, unlesbar, falsch }: Tabellenfeld): string {
+function tabellenfelder({ felder, darf }: Tabellenzeile): string {
+  const escaped = Handlebars.escapeExpression;
+  const cells = felder.map((feld) => {
+    const read = feld.unlesbar ? "Nicht lesbar" : escaped(feld.text);
+    const below = feld.darunter === "" ? "" : `<span class="buch-neben">${escaped(feld.darunter)}</span>`;
+    const warning = feld.warnung ? `<span class="buch-neben buch-ab">${escaped(feld.warnung)}</span>` : "";
+    return `<td>${darf ? eingabefeld(feld) : read}${below}${warning}</td>`;
+  });
+  return cells.join("\n");
+}
+
+function eingabefeld({ nr, beschriftung, text, alt, fehlt, unlesbar, falsch }: Tabellenfeld): string {
   const escaped = Handlebars.escapeExpression;
   const marks = `note${falsch ? " note-falsch" : ""}${fehlt ? " note-fehlt" : ""}`;
   const state = `${falsch ? ' aria-invalid="true"' : ""}${unlesbar ? ' placeholder="?" title="Nicht lesbar"' : ""}`;
