@@ -71,11 +71,11 @@ function rememberingParser(): typeof parseManifest {
   const known = new Map<string, Manifest>();
   return (name, text, namespace) => {
     const key = createHash("sha256").update(`${name}\0${namespace}\0${text}`).digest("base64");
-    const before = known.get(key);
-    const manifest = before ?? parseManifest(name, text, namespace);
+    const manifest = known.get(key) ?? frozen(parseManifest(name, text, namespace));
     if (manifest === undefined || manifest.kind === "Secret") return manifest;
+    // Used last, forgotten last.
     known.delete(key);
-    known.set(key, before ?? frozen(manifest));
+    known.set(key, manifest);
     const [oldest] = known.keys();
     if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest);
     return manifest;
@@ -83,8 +83,8 @@ function rememberingParser(): typeof parseManifest {
 }
 
 /** What is handed out more than once must not be changed by anybody. */
-function frozen<T extends object>(value: T): T {
-  for (const inner of Object.values(value)) if (typeof inner === "object" && inner !== null) frozen(inner);
+function frozen<T>(value: T): T {
+  if (typeof value === "object" && value !== null) for (const inner of Object.values(value)) frozen(inner);
   return Object.freeze(value);
 }
 

@@ -218,6 +218,7 @@ describe("migrate", () => {
 
   test("asked to stop while it waits for a database, it ends of itself: no signal ends a container's first process", async () => {
     const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
     const where = { CLASSMIND_DATABASE_HOST: "127.0.0.1", CLASSMIND_DATABASE_PORT: String(port) };
@@ -226,7 +227,6 @@ describe("migrate", () => {
     await once(server, "connection");
     child.kill("SIGTERM");
     expect(await ended).toEqual([143, null]);
-    server.close();
   });
 
   test("what waits for them goes on when the last migration is done, not before, and gives up after its patience", async () => {

@@ -1,5 +1,7 @@
+import { createServer } from "node:http";
 import express, { type Response } from "express";
 import pg from "pg";
+import { listenAndTell } from "./listen.ts";
 
 /** What pages are measured against: the same lists by Express and pg alone, with no session, no rights, nothing sealed, no journal. */
 
@@ -72,7 +74,4 @@ app.get("/marks", async (_request, response) => {
   send(response, "Noten", `<ul>${lines.join("\n")}</ul>`);
 });
 
-const server = app.listen(0, "127.0.0.1", () => {
-  const address = server.address();
-  process.send?.(typeof address === "object" ? address?.port : 0);
-});
+listenAndTell(createServer(app));

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { createServer } from "node:tls";
+import { listenAndTell } from "./listen.ts";
 
 /**
  * Ends TLS before a server, as the gateway does before a school: the same before the school and before the bare pages. Started with the
@@ -18,7 +19,4 @@ const server = createServer({ cert, key, minVersion: "TLSv1.3" }, (client) => {
     one.once("error", () => other.destroy());
   }
 });
-server.listen(0, "127.0.0.1", () => {
-  const address = server.address();
-  process.send?.(typeof address === "object" ? address?.port : 0);
-});
+listenAndTell(server);

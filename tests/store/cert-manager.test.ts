@@ -6,7 +6,6 @@ import { schoolJob } from "../../control-plane/engine/simulated/school-jobs.ts";
 import { createSimulatedEngine } from "../../control-plane/engine/simulated/simulated.ts";
 import { memoryWorld, type WorldStore } from "../../control-plane/engine/simulated/world.ts";
 import type { AuthorityMaterial } from "../../control-plane/issuer/internal.ts";
-import { silentLog } from "../../control-plane/log.ts";
 import type { Dependencies, Fleet } from "../../control-plane/reconcile/dependencies.ts";
 import { readCertificate } from "../../control-plane/reconcile/gather.ts";
 import { type Loop, startLoop } from "../../control-plane/reconcile/loop.ts";
@@ -16,6 +15,7 @@ import { findTenant, getTenant, insertTenant, setDeletion, updateSpec } from "..
 import { answeredJobs } from "../fixtures/kube-api/answered-jobs.ts";
 import { FAILURE_WORDS } from "../fixtures/kube-api/cert-manager.ts";
 import type { Behaviour } from "../fixtures/kube-api/cluster.ts";
+import { IN_TEST_API } from "../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../fixtures/kube-api/server.ts";
 import { platformConfig, platformOn, registration, tenantSpec, testAuthority } from "../fixtures/platform.ts";
@@ -47,11 +47,8 @@ const CERT_MANAGER = { kind: "cert-manager", name: "letsencrypt", issuerKind: "C
 async function open(...issuers: readonly (typeof CERT_MANAGER)[]): Promise<void> {
   const [issuer] = issuers;
   const engine = createKubernetesEngine({
+    ...IN_TEST_API,
     kubeconfig: kubeconfig.file,
-    clock: systemClock,
-    log: silentLog,
-    storageClass: "classmind-encrypted",
-    ingressClass: "nginx",
     probeImage: platformConfig().images.app,
     ...(issuer === undefined ? {} : { clusterIssuer: issuer.name }),
     relist: 300,

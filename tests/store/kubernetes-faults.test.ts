@@ -1,9 +1,7 @@
 import { expect, it } from "vitest";
 import { canonicalJson } from "../../control-plane/canonical-json.ts";
-import { systemClock } from "../../control-plane/clock.ts";
 import { type Engine, EngineError } from "../../control-plane/engine/engine.ts";
 import { createKubernetesEngine } from "../../control-plane/engine/kubernetes/kubernetes.ts";
-import { silentLog } from "../../control-plane/log.ts";
 import { certificateOf, smallJob, smallSchool } from "../fixtures/engine-school.ts";
 import {
   applies,
@@ -15,6 +13,7 @@ import {
 } from "../fixtures/fault-proxy.ts";
 import { smallPod } from "../fixtures/kube-api/behaviour.ts";
 import { type CertManagerBehaviour, makePair } from "../fixtures/kube-api/cert-manager.ts";
+import { IN_TEST_API } from "../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../fixtures/kube-api/kubeconfig.ts";
 import { startKubeApi } from "../fixtures/kube-api/server.ts";
 import type { Store } from "../fixtures/kube-api/store.ts";
@@ -126,11 +125,8 @@ async function live(harm: Harm | undefined, index: number, pace: number): Promis
   const kubeconfig = writeKubeconfig(proxy.url);
   const open = (): Engine =>
     createKubernetesEngine({
+      ...IN_TEST_API,
       kubeconfig: kubeconfig.file,
-      clock: systemClock,
-      log: silentLog,
-      storageClass: "classmind-encrypted",
-      ingressClass: "nginx",
       clusterIssuer: "letsencrypt",
       patience: 2_000,
       relist: 300,

@@ -8,7 +8,7 @@ import { InputProblem } from "../../ground/pages/input.ts";
 import { page, view } from "../../ground/pages/page.ts";
 import { unlessStale, versionOf } from "../../ground/pages/stale.ts";
 import { type FormState, formNumber, submit } from "../../ground/pages/submit.ts";
-import { type Tabellenfeld, Tabellenzeile } from "../../ground/pages/views.ts";
+import { type Tabellenfeld, Tabellenzeile } from "../../ground/pages/table.ts";
 import { warum } from "../rollen/public.ts";
 import { type Unterricht, unterrichtMit } from "../struktur/public.ts";
 import {

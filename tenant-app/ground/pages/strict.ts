@@ -20,17 +20,14 @@ const ofTheEngine = new Set(["toHTML", "toJSON", "then", "length", "constructor"
  */
 export function strict<T extends object>(view: string, data: T): T {
   const made = new WeakMap<object, object>();
-  const guard = <V>(value: V, path: string): V => {
-    if (typeof value !== "object" || value === null) {
-      return value;
-    }
+  const guard = (value: object, path: string): object => {
     const known = made.get(value);
     if (known !== undefined) {
-      return known as V;
+      return known;
     }
     const guarded = isPlain(value) ? proxied(value, path) : value;
     made.set(value, guarded);
-    return guarded as V;
+    return guarded;
   };
   const proxied = (target: object, path: string): object =>
     new Proxy(target, {
@@ -39,16 +36,18 @@ export function strict<T extends object>(view: string, data: T): T {
         if (typeof value === "object" && value !== null) {
           return guard(value, typeof name === "symbol" ? path : `${path}${name}.`);
         }
-        if (value !== undefined || typeof name === "symbol") {
-          return value;
-        }
-        if (!Array.isArray(from) && !Reflect.has(from, name) && !ofTheEngine.has(name) && !Reflect.has(from, anyName)) {
+        if (value === undefined && typeof name === "string" && !mayLack(from, name)) {
           throw new MissingInView(`${view}: there is no ${path}${name}`);
         }
-        return undefined;
+        return value;
       },
     });
-  return guard(data, "");
+  return guard(data, "") as T;
+}
+
+/** Whether an object may be asked for a name that it does not hold. */
+function mayLack(from: object, name: string): boolean {
+  return Array.isArray(from) || Reflect.has(from, name) || ofTheEngine.has(name) || Reflect.has(from, anyName);
 }
 
 function isPlain(value: object): boolean {

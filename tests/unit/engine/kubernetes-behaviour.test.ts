@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { systemClock } from "../../../control-plane/clock.ts";
 import { type Engine, EngineError, type Manifest } from "../../../control-plane/engine/engine.ts";
 import {
   createKubernetesEngine,
@@ -10,6 +9,7 @@ import { type SmallSchool, smallJob, smallSchool } from "../../fixtures/engine-s
 import { type Fault, type FaultProxy, type ProxiedCall, startFaultProxy } from "../../fixtures/fault-proxy.ts";
 import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
 import type { PodBehaviour } from "../../fixtures/kube-api/cluster.ts";
+import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
 import { until } from "../../fixtures/until.ts";
@@ -31,11 +31,9 @@ let namespace: string;
 function open(more: Partial<KubernetesEngineOptions> = {}): Engine {
   const silent = () => undefined;
   return createKubernetesEngine({
+    ...IN_TEST_API,
     kubeconfig: kubeconfig.file,
-    clock: systemClock,
     log: { debug: silent, info: silent, error: silent, warn: (fields) => warnings.push(fields) },
-    storageClass: "classmind-encrypted",
-    ingressClass: "nginx",
     patience: 400,
     relist: 300,
     requests: { timeout: 500, pause: 5 },

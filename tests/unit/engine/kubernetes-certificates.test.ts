@@ -8,10 +8,10 @@ import {
 } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
 import { createSimulatedEngine } from "../../../control-plane/engine/simulated/simulated.ts";
 import { memoryWorld } from "../../../control-plane/engine/simulated/world.ts";
-import { silentLog } from "../../../control-plane/log.ts";
 import { certificateOf, smallSchool } from "../../fixtures/engine-school.ts";
 import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
 import { FAILURE_WORDS } from "../../fixtures/kube-api/cert-manager.ts";
+import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
 
@@ -32,11 +32,8 @@ let count = 0;
 
 function open(file: string, more: Partial<KubernetesEngineOptions> = {}): Engine {
   return createKubernetesEngine({
+    ...IN_TEST_API,
     kubeconfig: file,
-    clock: systemClock,
-    log: silentLog,
-    storageClass: "classmind-encrypted",
-    ingressClass: "nginx",
     clusterIssuer: "letsencrypt",
     patience: 400,
     relist: 300,
@@ -231,13 +228,7 @@ describe("a renewal that is asked for", () => {
 
 describe("where cert-manager is not configured", () => {
   it("no engine knows the kind, and nothing is asked of it", async () => {
-    const plain = createKubernetesEngine({
-      kubeconfig: bareKubeconfig.file,
-      clock: systemClock,
-      log: silentLog,
-      storageClass: "classmind-encrypted",
-      ingressClass: "nginx",
-    });
+    const plain = createKubernetesEngine({ ...IN_TEST_API, kubeconfig: bareKubeconfig.file });
     const simulated = createSimulatedEngine({ world: memoryWorld(), clock: systemClock });
     for (const each of [plain, simulated]) {
       await expect(each.apply(namespace, school())).rejects.toMatchObject({

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
-import { systemClock } from "../../../control-plane/clock.ts";
 import { createKubernetesEngine } from "../../../control-plane/engine/kubernetes/kubernetes.ts";
-import { silentLog } from "../../../control-plane/log.ts";
 import { smallPod } from "../../fixtures/kube-api/behaviour.ts";
+import { IN_TEST_API } from "../../fixtures/kube-api/engine-options.ts";
 import { writeKubeconfig } from "../../fixtures/kube-api/kubeconfig.ts";
 import { type KubeApi, startKubeApi } from "../../fixtures/kube-api/server.ts";
 import { engineContract } from "../../real/engine/contract.ts";
@@ -19,14 +18,7 @@ afterAll(async () => {
 });
 
 engineContract("kubernetes (on an API server in this process)", () => ({
-  open: async () =>
-    createKubernetesEngine({
-      kubeconfig: kubeconfig.file,
-      clock: systemClock,
-      log: silentLog,
-      storageClass: "classmind-encrypted",
-      ingressClass: "nginx",
-    }),
+  open: async () => createKubernetesEngine({ ...IN_TEST_API, kubeconfig: kubeconfig.file }),
   image: "localhost/classmind/app:0123456789abcdef",
   patience: 5_000,
 }));

@@ -15,6 +15,15 @@ describe("the manifests of a school", () => {
     await expect(`${JSON.stringify(manifests, null, 2)}\n`).toMatchFileSnapshot("../../golden/school-running.json");
   });
 
+  it("are read once for the same values, and nobody can change them for others; of secrets nothing is kept", () => {
+    const [first, second] = [chart.renderTenant(tenantValues()), chart.renderTenant(tenantValues())];
+    expect(second).toEqual(first);
+    for (const [index, manifest] of first.entries()) {
+      expect(manifest === second[index], manifest.kind).toBe(manifest.kind !== "Secret");
+      expect(Object.isFrozen(manifest.metadata), manifest.kind).toBe(true);
+    }
+  });
+
   it("are those on record for a suspended school: no secret, no certificate, no pod", async () => {
     const manifests = chart.renderTenant(tenantValues({ replicas: 0, secrets: undefined, certificate: undefined }));
     expect(manifests.filter((manifest) => manifest.kind === "Secret")).toEqual([]);
